@@ -1,0 +1,109 @@
+"""Parse the command word, run the command, turn errors of ours into one readable line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from muscletransfer._version import __version__
+from muscletransfer.errors import MuscleTransferError
+
+__all__ = ["main"]
+
+_LIGHTNING = {
+    "fit": "train a pretext task or fine-tune a segmentation model",
+    "validate": "score a checkpoint on the validation cases",
+    "test": "score a checkpoint on the test cases, one row a case",
+    "predict": "write the masks of a checkpoint on the native grid",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="muscletransfer",
+        description="Source tasks, transfer and low-data evaluation of muscle segmentation on CT.",
+        epilog="Set MUSCLETRANSFER_DEBUG=1 to see the traceback of an error.",
+    )
+    parser.add_argument("--version", action="version", version=f"muscletransfer {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    demo = commands.add_parser(
+        "demo",
+        help="the whole story on synthetic images: pre-train, fine-tune, report",
+        description="Phantom cohort, two source tasks, fine-tuning on 5 and 10 patients, a report.",
+    )
+    demo.add_argument("--output", default="muscletransfer_demo", help="folder for the report")
+    demo.add_argument("--seed", type=int, default=0, help="seed of every random choice")
+    demo.add_argument("--quick", action="store_true", help="a smaller run that only shows it works")
+
+    for name, text in _LIGHTNING.items():
+        commands.add_parser(
+            name, help=text, add_help=False, description="All arguments go to LightningCLI."
+        )
+
+    listing = commands.add_parser(
+        "list", help="names that can be used", description="Names that can be used, one a line."
+    )
+    listing.add_argument("what", choices=["encoders", "decoders", "pretexts", "weights"])
+    listing.add_argument("pattern", nargs="?", help='shell pattern, as in "timm/resnet*"')
+
+    inspect = commands.add_parser(
+        "inspect",
+        help="what a checkpoint or exported encoder is and where it comes from",
+        description="Print the provenance chain of a .ckpt or .safetensors file.",
+    )
+    inspect.add_argument("file", help="a .ckpt or .safetensors file")
+    inspect.add_argument("--json", action="store_true", help="print JSON instead of text")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments without the program name; those of the process by default.
+
+    Returns:
+        The exit status: 0 when it worked, 2 for an error the user can mend.
+
+    Example:
+        >>> main(["list", "pretexts", "jig*"])
+        jigsaw
+        0
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command not in _LIGHTNING:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        _run(options, arguments)
+    except MuscleTransferError as error:
+        if os.environ.get("MUSCLETRANSFER_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `muscletransfer list encoders | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter closes it at exit
+    return 0
+
+
+def _run(options: argparse.Namespace, arguments: list[str]) -> None:
+    if options.command in _LIGHTNING:
+        from muscletransfer.cli.lightning import run_lightning
+
+        run_lightning(arguments)
+    elif options.command == "demo":
+        from muscletransfer.demo import run_demo
+
+        run_demo(options.output, seed=options.seed, quick=options.quick)
+    elif options.command == "list":
+        from muscletransfer.cli.listing import print_names
+
+        print_names(options.what, options.pattern)
+    else:
+        from muscletransfer.cli.inspecting import print_provenance
+
+        print_provenance(options.file, as_json=options.json)
