@@ -1,0 +1,75 @@
+"""The learning-rate schedule that pre-training and fine-tuning share."""
+
+from __future__ import annotations
+
+import math
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+__all__ = ["warmup_cosine", "warmup_cosine_factor"]
+
+
+def warmup_cosine_factor(step: int, total_steps: int | None, warmup_steps: int) -> float:
+    """Return the factor on the base learning rate at one optimiser step.
+
+    Linear from ``1 / warmup_steps`` to 1 over the warm-up, then half a cosine to 0 at
+    ``total_steps`` (Loshchilov & Hutter, ICLR 2017, arXiv 1608.03983, one cycle).
+
+    Args:
+        step: Number of optimiser steps taken so far, from 0.
+        total_steps: Length of the run in optimiser steps; ``None`` when it is not known (then the
+            rate stays at 1 after the warm-up).
+        warmup_steps: Length of the warm-up in optimiser steps, 0 for none. A warm-up longer than
+            half of the run is cut to half, so that a short trial run still reaches its full rate.
+
+    Returns:
+        A factor in [0, 1].
+
+    Example:
+        >>> [round(warmup_cosine_factor(s, 10, 2), 3) for s in (0, 1, 2, 6, 10, 99)]
+        [0.5, 1.0, 1.0, 0.5, 0.0, 0.0]
+        >>> warmup_cosine_factor(1000, None, 50)
+        1.0
+    """
+    warmup = warmup_steps if total_steps is None else min(warmup_steps, total_steps // 2)
+    if step < warmup:
+        return (step + 1) / warmup
+    if total_steps is None:
+        return 1.0
+    progress = (step - warmup) / max(1, total_steps - warmup)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def warmup_cosine(optimizer: Optimizer, total_steps: int | None, warmup_steps: int) -> LambdaLR:
+    """Build the warm-up and cosine schedule; step it once an optimiser step.
+
+    Every parameter group keeps its own base rate, so layer-wise rates keep their ratios.
+
+    Args:
+        optimizer: The optimiser, with the base learning rate in each group.
+        total_steps: Optimiser steps of the whole run, or ``None`` (or a number below 1, as
+            Lightning says for an endless run) when it is not known.
+        warmup_steps: Optimiser steps of the warm-up, 0 for none.
+
+    Returns:
+        The scheduler. Its state holds plain numbers only, so a checkpoint stays readable with
+        ``torch.load(weights_only=True)``; on resume the shape follows the new run's arguments.
+
+    Raises:
+        ValueError: When ``warmup_steps`` is negative.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        >>> scheduler = warmup_cosine(optimizer, total_steps=10, warmup_steps=2)
+        >>> scheduler.get_last_lr()
+        [0.05]
+    """
+    if warmup_steps < 0:
+        raise ValueError(
+            f"warmup_steps is {warmup_steps}; wanted 0 or more optimiser steps (0: no warm-up)."
+        )
+    total = total_steps if total_steps is not None and total_steps > 0 else None
+    # A closure, not a callable object: LambdaLR pickles the state of objects into checkpoints.
+    return LambdaLR(optimizer, lambda step: warmup_cosine_factor(step, total, warmup_steps))
