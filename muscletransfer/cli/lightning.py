@@ -1,0 +1,146 @@
+"""``fit``, ``validate``, ``test`` and ``predict``: LightningCLI with this library's defaults."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+
+import muscletransfer.data as _data  # noqa: F401 - so that `--data LowDataModule` is found by its short name
+import muscletransfer.pretext as _pretext  # noqa: F401 - likewise `--model JigsawPretext`
+from muscletransfer.errors import WeightsError
+from muscletransfer.finetune import PredictionWriter, SegmentationFineTuner
+from muscletransfer.hardware import recommended_precision
+from muscletransfer.transfer import restoring
+
+__all__ = ["MuscleTransferCLI", "run_lightning"]
+
+
+class MuscleTransferCLI(LightningCLI):
+    """LightningCLI whose defaults suit the library.
+
+    It keeps the best checkpoint by the model's own rule, seeds with 0 unless told otherwise, picks
+    the fast precision of the machine, writes a row a case after ``test`` and masks after
+    ``predict``. Every Trainer flag stays available.
+    """
+
+    def before_instantiate_classes(self) -> None:
+        """Say early that a checkpoint is missing, before data is prepared."""
+        path = self._checkpoint()
+        if path is not None and path not in {"best", "last", "hpc", "registry"}:
+            file = Path(path)
+            if not file.is_file():
+                raise WeightsError(
+                    f"--ckpt_path {path}: there is no such file. Give the path of a checkpoint that "
+                    "`muscletransfer fit` wrote (it prints it at the end)."
+                )
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and trainer; weights that a checkpoint will replace are not loaded."""
+        guard = restoring() if self._checkpoint() else contextlib.nullcontext()
+        with guard:
+            super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add the model's own checkpoint rule unless the configuration names one."""
+        config = self._get(self.config_init, "trainer", default={})
+        given = config.get("callbacks") or []
+        callbacks = list(given) if isinstance(given, list) else [given]
+        wants_checkpoints = config.get("enable_checkpointing") is not False
+        no_rule = not any(isinstance(callback, Checkpoint) for callback in callbacks)
+        if self.subcommand == "fit" and wants_checkpoints and no_rule:
+            defaults = getattr(self.model, "default_callbacks", None)
+            callbacks += defaults() if defaults is not None else []
+        if self.subcommand == "predict" and isinstance(self.model, SegmentationFineTuner):
+            root = Path(config.get("default_root_dir") or ".")
+            callbacks.append(PredictionWriter(root / "predictions"))
+        return super().instantiate_trainer(callbacks=callbacks, **kwargs)
+
+    def after_fit(self) -> None:
+        """Say where the best checkpoint is."""
+        checkpoint = self.trainer.checkpoint_callback
+        best = getattr(checkpoint, "best_model_path", "")
+        if best:
+            _say(f"best checkpoint: {best}")
+
+    def after_test(self) -> None:
+        """Write one row a test case beside the log."""
+        if not isinstance(self.model, SegmentationFineTuner):
+            return
+        rows = self.model.case_table()
+        folder = Path(self.trainer.log_dir or self.trainer.default_root_dir)
+        _write_rows(folder / "cases.csv", rows)
+
+    def _checkpoint(self) -> str | None:
+        path = self.config.get(str(self.subcommand), {}).get("ckpt_path")
+        return str(path) if path else None
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the model's class and settings from the checkpoint when none are given.
+
+        A checkpoint written outside the command line has no class path among its
+        hyperparameters; it is in the block of ours instead.
+        """
+        command = self.config.get("subcommand")
+        path = self.config[command].get("ckpt_path") if command else None
+        if not path or not Path(path).is_file() or self.config[command].get("model"):
+            return
+        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        settings = dict(checkpoint.get("hyper_parameters", {}))
+        settings.pop("_instantiator", None)
+        block = checkpoint.get("muscletransfer", {})
+        class_path = settings.pop("_class_path", None) or block.get("class_path")
+        if class_path is None:
+            raise WeightsError(
+                f"{path} does not say which model it holds. Name it with --model, as in "
+                "--model SegmentationFineTuner."
+            )
+        model = {"class_path": class_path, "init_args": settings}
+        self.config = self.parser.parse_object({command: {"model": model}}, self.config)
+
+
+@rank_zero_only
+def _say(text: str) -> None:
+    print(text)
+
+
+@rank_zero_only
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"one row a case: {path}")
+
+
+def run_lightning(arguments: list[str]) -> MuscleTransferCLI:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``.
+
+    Args:
+        arguments: The command word and everything after it.
+
+    Returns:
+        The command-line object, with its trainer and model.
+    """
+    sys.argv = ["muscletransfer", *arguments]  # LightningCLI warns when the two differ
+    return MuscleTransferCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        seed_everything_default=0,
+        trainer_defaults={"precision": recommended_precision()},
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={"prog": "muscletransfer"},
+        auto_configure_optimizers=False,
+    )
