@@ -1,0 +1,118 @@
+"""Imports go one way; the package and its command line start light."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import muscletransfer
+
+ROOT = Path(muscletransfer.__file__).parent
+
+# Lower layers first. A module may import its own layer and those before it.
+LAYERS = [
+    {"_version", "errors"},
+    {"registry", "hardware", "schedule", "losses"},
+    {"data", "metrics", "measures", "agreement"},
+    {"observers"},
+    {"encoders"},
+    {"decoders"},
+    {"transfer"},
+    {"pretext", "finetune"},
+    {"testing", "report"},
+    {"demo", "study"},
+    {"cli"},
+]
+# These must stay usable without any model code.
+MODEL_FREE = {"data", "metrics", "measures", "agreement", "observers"}
+MODEL_CODE = {"encoders", "decoders", "transfer", "pretext", "finetune", "study", "demo", "cli"}
+
+
+def home_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "muscletransfer" and len(parts) > 1 else None
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            if node.module == "muscletransfer":
+                found |= {f"muscletransfer.{alias.name}" for alias in node.names}
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def edges() -> set[tuple[str, str, str]]:
+    found = set()
+    for path in ROOT.rglob("*.py"):
+        relative = path.relative_to(ROOT)
+        home = relative.parts[0].removesuffix(".py")
+        if home == "__init__":
+            continue
+        for module in imports_of(path):
+            other = home_of(module)
+            if (
+                other
+                and other != home
+                and (ROOT / other).exists() | (ROOT / f"{other}.py").exists()
+            ):
+                found.add((home, other, str(relative)))
+    return found
+
+
+def level(home: str) -> int:
+    for index, layer in enumerate(LAYERS):
+        if home in layer:
+            return index
+    pytest.fail(f"muscletransfer/{home} is in no layer: add it to LAYERS where it belongs")
+
+
+def test_every_module_has_a_layer() -> None:
+    homes = {p.stem for p in ROOT.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    for home in homes - {"__init__", "py"}:
+        level(home)
+
+
+def test_no_back_edge() -> None:
+    back = {edge for edge in edges() if level(edge[1]) > level(edge[0])}
+    assert not back, "imports that point upwards: " + "; ".join(
+        f"{file} imports {other}" for _, other, file in sorted(back)
+    )
+
+
+def test_pretext_and_finetune_do_not_know_each_other() -> None:
+    siblings = {("pretext", "finetune"), ("finetune", "pretext")}
+    assert not {edge for edge in edges() if edge[:2] in siblings}
+
+
+def test_data_and_metrics_never_see_a_model() -> None:
+    seen = {edge for edge in edges() if edge[0] in MODEL_FREE and edge[1] in MODEL_CODE}
+    assert not seen
+
+
+def test_no_relative_imports() -> None:
+    for path in ROOT.rglob("*.py"):
+        assert not re.search(r"^\s*from \.", path.read_text(), re.M), path
+
+
+def test_files_stay_small() -> None:
+    sizes = sorted((len(p.read_text().splitlines()), str(p)) for p in ROOT.rglob("*.py"))
+    too_long = [(count, name) for count, name in sizes if count > 400]
+    assert not too_long
+    assert sizes[len(sizes) // 2][0] <= 150
+
+
+@pytest.mark.parametrize("start", ["import muscletransfer", "import muscletransfer.cli"])
+def test_start_is_light(start: str) -> None:
+    heavy = ["torch", "lightning", "monai", "timm", "pandas", "scipy", "SimpleITK", "numpy"]
+    script = f"{start}; import sys; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
