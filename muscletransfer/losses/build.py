@@ -1,0 +1,199 @@
+"""Losses by name, class path or module."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from torch import nn
+
+from muscletransfer.errors import ContractError, UnknownNameError, close_matches
+from muscletransfer.losses.base import SegmentationLoss
+from muscletransfer.losses.native import CrossEntropyLoss, SoftDiceLoss, WeightedSumLoss
+from muscletransfer.losses.wrapped import OneHotLoss, OverlapLoss, PixelLoss
+
+__all__ = ["build_loss", "list_losses"]
+
+T = TypeVar("T")
+
+
+def _cross_entropy(num_classes: int, ignore_index: int) -> SegmentationLoss:
+    return CrossEntropyLoss(num_classes, ignore_index)
+
+
+def _dice(num_classes: int, ignore_index: int, smooth: float = 1e-5) -> SegmentationLoss:
+    return SoftDiceLoss(num_classes, ignore_index, smooth)
+
+
+def _cross_entropy_dice(
+    num_classes: int,
+    ignore_index: int,
+    dice_weight: float = 1.0,
+    smooth: float = 1e-5,
+) -> SegmentationLoss:
+    dice = SoftDiceLoss(num_classes, ignore_index, smooth)
+    return WeightedSumLoss([CrossEntropyLoss(num_classes, ignore_index), dice], [1.0, dice_weight])
+
+
+def _focal(
+    num_classes: int, ignore_index: int, gamma: float = 2.0, alpha: float | None = None
+) -> SegmentationLoss:
+    from monai.losses.focal_loss import FocalLoss
+
+    focal = FocalLoss(gamma=gamma, alpha=alpha, use_softmax=num_classes > 1, reduction="none")
+    return PixelLoss(focal, num_classes, ignore_index)
+
+
+def _tversky(
+    num_classes: int, ignore_index: int, alpha: float = 0.5, beta: float = 0.5
+) -> SegmentationLoss:
+    from monai.losses.tversky import TverskyLoss
+
+    return OverlapLoss(TverskyLoss(alpha=alpha, beta=beta), num_classes, ignore_index)
+
+
+def _generalized_dice(
+    num_classes: int, ignore_index: int, w_type: str = "square"
+) -> SegmentationLoss:
+    from monai.losses.dice import GeneralizedDiceLoss
+
+    # Class 0 stays: the weights of this loss exist to balance it against the rest.
+    loss = GeneralizedDiceLoss(w_type=w_type)
+    return OverlapLoss(loss, num_classes, ignore_index, include_background=True)
+
+
+_LOSSES: dict[str, Callable[..., SegmentationLoss]] = {
+    "bce": _cross_entropy,
+    "bce_dice": _cross_entropy_dice,
+    "ce": _cross_entropy,
+    "ce_dice": _cross_entropy_dice,
+    "dice": _dice,
+    "focal": _focal,
+    "generalized_dice": _generalized_dice,
+    "tversky": _tversky,
+}
+
+
+def list_losses() -> list[str]:
+    """Return the names that :func:`build_loss` knows.
+
+    Example:
+        >>> list_losses()
+        ['bce', 'bce_dice', 'ce', 'ce_dice', 'dice', 'focal', 'generalized_dice', 'tversky']
+    """
+    return sorted(_LOSSES)
+
+
+def build_loss(
+    loss: str | nn.Module,
+    num_classes: int = 1,
+    ignore_index: int = 255,
+    loss_kwargs: Mapping[str, Any] | None = None,
+) -> SegmentationLoss:
+    """Build a loss that takes logits (B, K, H, W) and a target (B, H, W) of class indices.
+
+    Args:
+        loss: One of
+
+            - a name: ``"bce_dice"`` (cross-entropy plus soft Dice; ``"ce_dice"`` is the same),
+              ``"bce"`` (or ``"ce"``), ``"dice"``, ``"focal"``, ``"tversky"``,
+              ``"generalized_dice"``. With one class the activation is a sigmoid, with several a
+              softmax; the name does not change that.
+            - the path of a class, such as ``"monai.losses.DiceCELoss"``; its ``sigmoid``,
+              ``softmax`` or ``use_softmax`` argument is set for the number of classes.
+            - a module. A :class:`SegmentationLoss` is used as it is; any other is called with
+              logits and a one-hot target (see :class:`~muscletransfer.losses.OneHotLoss`).
+        num_classes: Number of channels of the logits.
+        ignore_index: Target value of pixels that do not count.
+        loss_kwargs: Arguments of a named loss or class, for example
+            ``{"alpha": 0.3, "beta": 0.7}`` for ``"tversky"``.
+
+    Returns:
+        The loss, a module without parameters of its own (unless the given one has some).
+
+    Raises:
+        UnknownNameError: When no loss has the name, or the path leads nowhere.
+        ContractError: When the path is not a module class, ``loss_kwargs`` do not fit, or a given
+            loss is made for another number of classes.
+
+    Example:
+        >>> import torch
+        >>> loss = build_loss("tversky", loss_kwargs={"alpha": 0.3, "beta": 0.7})
+        >>> logits = torch.zeros(2, 1, 8, 8, requires_grad=True)
+        >>> loss(logits, torch.ones(2, 8, 8, dtype=torch.long)).backward()
+        >>> bool((logits.grad < 0).all())
+        True
+    """
+    kwargs = dict(loss_kwargs or {})
+    if isinstance(loss, str) and loss in _LOSSES:
+        return _call(_LOSSES[loss], f"loss {loss!r}", num_classes, ignore_index, **kwargs)
+    if isinstance(loss, str):
+        target = _import_class(loss)
+        if issubclass(target, SegmentationLoss):
+            return _call(target, f"loss {loss!r}", num_classes, ignore_index, **kwargs)
+        activation = {"sigmoid": num_classes == 1, "softmax": num_classes > 1}
+        activation["use_softmax"] = num_classes > 1
+        takes = inspect.signature(target).parameters
+        preset: dict[str, Any] = {key: on for key, on in activation.items() if key in takes}
+        module = _call(target, f"loss {loss!r}", **{**preset, **kwargs})
+        return OneHotLoss(module, num_classes, ignore_index)
+    if kwargs:
+        raise ContractError(
+            f"loss_kwargs={kwargs} were given with a ready module {type(loss).__name__}; "
+            "pass them to its constructor instead."
+        )
+    if not isinstance(loss, nn.Module):
+        raise ContractError(
+            f"loss is a {type(loss).__name__}; wanted a name ({', '.join(list_losses())}), the "
+            "path of a class, or an nn.Module."
+        )
+    if not isinstance(loss, SegmentationLoss):
+        return OneHotLoss(loss, num_classes, ignore_index)
+    if loss.num_classes != num_classes:
+        raise ContractError(
+            f"the loss {type(loss).__name__} is for num_classes={loss.num_classes} and the model "
+            f"has num_classes={num_classes}; build the loss with the model's number."
+        )
+    return loss
+
+
+def _call(make: Callable[..., T], what: str, *args: object, **kwargs: object) -> T:
+    """Call a constructor; name the arguments it takes when they do not fit."""
+    signature = inspect.signature(make)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        known = [
+            name for name in signature.parameters if name not in ("num_classes", "ignore_index")
+        ]
+        raise ContractError(
+            f"{what} does not take loss_kwargs={kwargs}: {error}. It takes: "
+            f"{', '.join(known) or 'none'}."
+        ) from error
+    return make(*args, **kwargs)
+
+
+def _import_class(path: str) -> type[nn.Module]:
+    """Import ``package.module.Class``."""
+    module, _, name = path.rpartition(".")
+    found: object = None
+    if module:
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except ModuleNotFoundError as error:
+            # A path that leads nowhere is a wrong name; a module that breaks is its own story.
+            if not (error.name and (module == error.name or module.startswith(f"{error.name}."))):
+                raise
+    if found is None:
+        near = close_matches(path, list_losses())
+        raise UnknownNameError(
+            f"unknown loss {path!r}."
+            + (f" Did you mean {' or '.join(map(repr, near))}?" if near else "")
+            + f" Known: {', '.join(list_losses())}; or the path of a class "
+            "('monai.losses.DiceCELoss'), or a module."
+        )
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ContractError(f"loss {path!r} is not the class of an nn.Module, but {found!r}.")
+    return found
