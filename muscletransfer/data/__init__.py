@@ -1,0 +1,77 @@
+"""From files to batches: reading, preprocessing, manifests, splits, caches and data modules.
+
+Names are loaded on first use, so that reading one CT does not import the training stack.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from muscletransfer.data.augmentation import Augmentation
+    from muscletransfer.data.cache import SliceCache, default_cache_dir
+    from muscletransfer.data.datamodules import LowDataModule, PretextDataModule
+    from muscletransfer.data.io import read_ct, read_image, read_mask, read_volume, write_mask
+    from muscletransfer.data.manifest import Manifest, ManifestRow
+    from muscletransfer.data.preprocessing import PreprocessingSpec
+    from muscletransfer.data.splits import (
+        Split,
+        make_folds,
+        make_split,
+        nested_subsets,
+        predefined_folds,
+    )
+    from muscletransfer.data.types import CTImage, MaskImage, Sample, SliceGeometry
+
+_HOMES = {
+    "augmentation": ["Augmentation"],
+    "cache": ["SliceCache", "default_cache_dir"],
+    "datamodules": ["LowDataModule", "PretextDataModule"],
+    "io": ["read_ct", "read_image", "read_mask", "read_volume", "write_mask"],
+    "manifest": ["Manifest", "ManifestRow"],
+    "preprocessing": ["PreprocessingSpec"],
+    "splits": ["Split", "make_folds", "make_split", "nested_subsets", "predefined_folds"],
+    "types": ["CTImage", "MaskImage", "Sample", "SliceGeometry"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Augmentation",
+    "CTImage",
+    "LowDataModule",
+    "Manifest",
+    "ManifestRow",
+    "MaskImage",
+    "PreprocessingSpec",
+    "PretextDataModule",
+    "Sample",
+    "SliceCache",
+    "SliceGeometry",
+    "Split",
+    "default_cache_dir",
+    "make_folds",
+    "make_split",
+    "nested_subsets",
+    "predefined_folds",
+    "read_ct",
+    "read_image",
+    "read_mask",
+    "read_volume",
+    "write_mask",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the home of a public name the first time it is asked for."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,421 @@
+"""From a native slice to the network's grid and back: one frozen, plain, hashable description.
+
+What is kept on disk is int16, so that a cache of thousands of slices is small and memory-mapped:
+
+- CT (``hu_window`` given): HU, rounded, never below -1024. The window is applied later, on the
+  device, so one cache serves every window.
+- Plain images (``hu_window=None``): intensities mapped to 0..32767 for each image, between two
+  percentiles of that image or over the range of its file type.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from muscletransfer.data.resampling import axis_weights
+from muscletransfer.data.types import Array, SliceGeometry
+from muscletransfer.errors import DataError, GeometryError, close_matches
+
+__all__ = ["AIR_HU", "PreprocessingSpec"]
+
+AIR_HU = -1024
+_FULL_SCALE = 32767  # int16 value of intensity 1.0 in plain images
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's "L"
+
+
+@dataclass(frozen=True)
+class PreprocessingSpec:
+    """How slices become network input; equal specs give equal arrays.
+
+    Args:
+        spacing: Pixel size of the network grid in mm. ``None`` scales the whole slice, keeping its
+            proportions, until it fits; a number resamples to that spacing, then crops or pads
+            around the centre (and needs to know the slice's own spacing).
+        size: Side of the network grid in pixels, or ``(rows, columns)``.
+        hu_window: ``(low, high)`` HU that become 0 and 1; ``None`` for images that are not CT.
+        percentiles: ``(low, high)`` percentiles of each plain image that become 0 and 1; only
+            without ``hu_window``. ``None`` takes the range of the file type (0..255, 0..65535).
+        channels: 1, or 3 (grey is repeated; colour is kept in plain images).
+        mean: Subtracted after the mapping to [0, 1]; one number, or one a channel.
+        std: Divides after that; one number, or one a channel.
+
+    Raises:
+        DataError: A field has a value that cannot work; the message says which would.
+
+    Example:
+        >>> import numpy as np, torch
+        >>> spec = PreprocessingSpec(size=128)
+        >>> image, geometry = spec.apply(np.full((512, 400), 40, np.int16), (0.8, 0.8))
+        >>> image.shape, image.dtype, geometry.scale
+        ((128, 128), dtype('int16'), (0.25, 0.25))
+        >>> spec.to_float(torch.from_numpy(image)[None]).shape
+        torch.Size([1, 1, 128, 128])
+        >>> spec.invert(torch.zeros(2, 128, 128), geometry).shape
+        torch.Size([2, 512, 400])
+        >>> PreprocessingSpec.from_dict(spec.to_dict()) == spec
+        True
+    """
+
+    spacing: float | None = None
+    size: int | tuple[int, int] = 256
+    hu_window: tuple[float, float] | None = (-150.0, 250.0)
+    percentiles: tuple[float, float] | None = None
+    channels: int = 1
+    mean: float | tuple[float, ...] = 0.0
+    std: float | tuple[float, ...] = 1.0
+
+    def __post_init__(self) -> None:
+        # Lists (from YAML and JSON) become tuples, so that equal specs compare and hash equal.
+        for name in ("size", "hu_window", "percentiles", "mean", "std"):
+            value = getattr(self, name)
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+        self._check()
+
+    def _check(self) -> None:
+        if self.spacing is not None and not (_is_number(self.spacing) and self.spacing > 0):
+            raise DataError(f"spacing is {self.spacing!r}; wanted mm above 0, or None to fit.")
+        rows_columns = (self.size,) if isinstance(self.size, int) else self.size
+        if (
+            not isinstance(rows_columns, tuple)
+            or len(rows_columns) not in (1, 2)
+            or not all(isinstance(s, int) and s >= 8 for s in rows_columns)
+        ):
+            raise DataError(
+                f"size is {self.size!r}; wanted pixels, at least 8: 256 or (rows, columns)."
+            )
+        if self.hu_window is not None:
+            _check_pair("hu_window", self.hu_window, -32768, 32767, "HU, such as (-150, 250)")
+            if self.percentiles is not None:
+                raise DataError(
+                    f"hu_window={self.hu_window} and percentiles={self.percentiles} exclude each "
+                    "other. For CT drop percentiles; for other images set hu_window=None."
+                )
+        if self.percentiles is not None:
+            _check_pair("percentiles", self.percentiles, 0, 100, "per cent, such as (1, 99)")
+        if self.channels not in (1, 3):
+            raise DataError(f"channels is {self.channels!r}; wanted 1 or 3.")
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            values = value if isinstance(value, tuple) else (value,)
+            if len(values) not in (1, self.channels) or not all(_is_number(v) for v in values):
+                raise DataError(
+                    f"{name} is {value!r}; wanted one number or {self.channels} (channels)."
+                )
+            if name == "std" and any(v <= 0 for v in values):
+                raise DataError(f"std is {value!r}; wanted above 0.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(h, w)`` of the network grid."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    @property
+    def stored_channels(self) -> int:
+        """Channels of the int16 arrays: 3 only for plain images with ``channels=3``."""
+        return 3 if self.hu_window is None and self.channels == 3 else 1
+
+    @property
+    def pad_value(self) -> int:
+        """What lies outside the slice on the network grid: air for CT, 0 otherwise."""
+        return 0 if self.hu_window is None else AIR_HU
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types for JSON, YAML and checkpoints."""
+        return {
+            f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v
+            for f in fields(self)
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PreprocessingSpec:
+        """Rebuild from `to_dict`.
+
+        Raises:
+            DataError: A key that is no field; close matches are offered.
+        """
+        known = [f.name for f in fields(cls)]
+        for key in data:
+            if key not in known:
+                near = close_matches(key, known)
+                hint = f" Did you mean {', '.join(near)}?" if near else ""
+                raise DataError(
+                    f"preprocessing has no field {key!r}.{hint} Fields: {', '.join(known)}."
+                )
+        return cls(**data)
+
+    def storage_dict(self) -> dict[str, Any]:
+        """Return what decides the stored arrays: not the window's numbers, mean or std."""
+        return {
+            "spacing": self.spacing,
+            "size": list(self.shape),
+            "ct": self.hu_window is not None,
+            "percentiles": None if self.percentiles is None else list(self.percentiles),
+            "stored_channels": self.stored_channels,
+        }
+
+    def geometry(
+        self,
+        shape: tuple[int, int],
+        spacing: tuple[float, float] | None = None,
+        flip: tuple[bool, bool] = (False, False),
+    ) -> SliceGeometry:
+        """Return how a slice of this shape lies on the network grid.
+
+        Args:
+            shape: Native ``(H, W)``.
+            spacing: Native ``(sy, sx)`` in mm. When both are known and differ, fitting keeps the
+                patient's proportions, not the array's.
+            flip: Axes to reverse; see `Volume.flips`.
+
+        Returns:
+            The geometry; its offset is a whole number of network pixels, so that a slice which is
+            already at the wanted spacing is copied and not interpolated.
+
+        Raises:
+            GeometryError: The spec asks for a spacing and the slice's own is unknown.
+        """
+        h, w = self.shape
+        if self.spacing is not None:
+            if spacing is None:
+                raise GeometryError(
+                    f"preprocessing wants {self.spacing} mm pixels, but the image's spacing is "
+                    "unknown. Give spacing_x_mm and spacing_y_mm in the manifest, or set "
+                    "preprocessing spacing=None to fit the whole image."
+                )
+            scale = (spacing[0] / self.spacing, spacing[1] / self.spacing)
+        else:
+            sy, sx = spacing if spacing is not None else (1.0, 1.0)
+            k = min(h / (shape[0] * sy), w / (shape[1] * sx))
+            scale = (k * sy, k * sx)
+        offset = (
+            float(math.floor((h - shape[0] * scale[0]) / 2 + 0.5)),
+            float(math.floor((w - shape[1] * scale[1]) / 2 + 0.5)),
+        )
+        return SliceGeometry(
+            (int(shape[0]), int(shape[1])),
+            None if spacing is None else (float(spacing[0]), float(spacing[1])),
+            (h, w),
+            scale,
+            offset,
+            (bool(flip[0]), bool(flip[1])),
+        )
+
+    def apply(
+        self,
+        array: Array,
+        spacing: tuple[float, float] | None = None,
+        flip: tuple[bool, bool] = (False, False),
+    ) -> tuple[Array, SliceGeometry]:
+        """Bring a slice to the network grid.
+
+        Args:
+            array: ``(H, W)`` HU or grey values, or ``(H, W, 3)`` colour.
+            spacing: ``(sy, sx)`` in mm, or ``None`` when unknown.
+            flip: Axes to reverse; see `Volume.flips`.
+
+        Returns:
+            int16 ``(h, w)``, or ``(h, w, 3)`` when ``stored_channels`` is 3, and the geometry.
+
+        Raises:
+            DataError: The array is of another rank, empty, or not finite.
+            GeometryError: See `geometry`.
+        """
+        array = np.asarray(array)
+        if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or not array.size:
+            raise DataError(
+                f"the slice has shape {array.shape}; wanted (H, W), or (H, W, 3) for colour."
+            )
+        geometry = self.geometry((array.shape[0], array.shape[1]), spacing, flip)
+        values = self._to_stored_scale(array)
+        (wy, inside_y), (wx, inside_x) = _weights(geometry)
+        planes = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+        out = np.rint(wy @ planes @ wx.T)
+        out[:, ~inside_y, :] = self.pad_value
+        out[:, :, ~inside_x] = self.pad_value
+        stored = out.astype(np.int16)
+        return (
+            stored[0] if values.ndim == 2 else np.ascontiguousarray(stored.transpose(1, 2, 0))
+        ), geometry
+
+    def apply_mask(self, mask: Array, geometry: SliceGeometry, pad_label: int = 0) -> Array:
+        """Bring class indices to the network grid: each class is resampled and the largest wins.
+
+        Args:
+            mask: ``(H, W)`` integers 0..255.
+            geometry: What `apply` returned for the image of this mask.
+            pad_label: Class outside the native slice: 0, or 255 to have it ignored.
+
+        Returns:
+            uint8 ``(h, w)``.
+
+        Raises:
+            GeometryError: The mask has another shape than the image had.
+        """
+        mask = np.asarray(mask)
+        if mask.shape != geometry.native_shape:
+            raise GeometryError(
+                f"the mask has shape {mask.shape}, its image {geometry.native_shape}; "
+                "wanted the same. Draw the mask on the image's own grid."
+            )
+        (wy, inside_y), (wx, inside_x) = _weights(geometry)
+        values = np.unique(mask)
+        best = np.full(geometry.size, -1.0, np.float32)
+        out = np.zeros(geometry.size, np.uint8)
+        for value in values:
+            # Ties go to the first class, so background never loses a pixel it half covers.
+            share = wy @ (mask == value).astype(np.float32) @ wx.T
+            wins = share > best + 1e-6
+            out[wins] = value
+            best[wins] = share[wins]
+        out[~inside_y, :] = pad_label
+        out[:, ~inside_x] = pad_label
+        return out
+
+    def to_float(self, batch: torch.Tensor) -> torch.Tensor:
+        """Turn stored int16 slices into network input, on the batch's own device.
+
+        Args:
+            batch: int16 (or float) ``(B, h, w)`` or ``(B, h, w, 3)``, as `apply` stores them.
+
+        Returns:
+            float32 ``(B, channels, h, w)``: mapped to [0, 1], then ``(x - mean) / std``.
+
+        Raises:
+            DataError: The batch has another rank.
+        """
+        if batch.ndim not in (3, 4) or (batch.ndim == 4 and batch.shape[-1] != 3):
+            raise DataError(
+                f"the batch has shape {tuple(batch.shape)}; wanted (B, h, w) or (B, h, w, 3)."
+            )
+        x = batch.unsqueeze(1) if batch.ndim == 3 else batch.movedim(-1, 1)
+        x = x.to(torch.float32)
+        if self.hu_window is None:
+            x = x * (1.0 / _FULL_SCALE)
+        else:
+            low, high = self.hu_window
+            x = ((x - low) * (1.0 / (high - low))).clamp_(0.0, 1.0)
+        if self.mean != 0.0 or self.std != 1.0:
+            x = (x - _per_channel(self.mean, x)) / _per_channel(self.std, x)
+        return x.expand(-1, self.channels, -1, -1).contiguous()
+
+    def invert(
+        self,
+        scores: torch.Tensor,
+        geometry: SliceGeometry,
+        outside: float = 0.0,
+    ) -> torch.Tensor:
+        """Bring scores from the network grid back to the slice's own grid.
+
+        Args:
+            scores: ``(K, h, w)`` probabilities (or logits), any device and float type.
+            geometry: What `apply` returned.
+            outside: Score of native pixels the network never saw (cropped away). With 0, a
+                threshold on ``> 0.5`` and an argmax over classes both call them background.
+
+        Returns:
+            ``(K, H, W)`` float32, linear between network pixels, in the file's own orientation.
+
+        Raises:
+            GeometryError: The scores are of another size than the geometry's network grid.
+        """
+        if scores.ndim != 3 or tuple(scores.shape[1:]) != tuple(geometry.size):
+            raise GeometryError(
+                f"scores have shape {tuple(scores.shape)}; wanted (K, {geometry.size[0]}, "
+                f"{geometry.size[1]}), the network grid of this slice."
+            )
+        x = scores.to(torch.float32)
+        weights: list[torch.Tensor] = []
+        insides: list[torch.Tensor] = []
+        for axis in (0, 1):
+            scale, offset = geometry.scale[axis], geometry.offset[axis]
+            back, inside = axis_weights(
+                geometry.size[axis], geometry.native_shape[axis], 1.0 / scale, -offset / scale
+            )
+            if geometry.flip[axis]:
+                back, inside = back[::-1], inside[::-1]
+            weights.append(torch.tensor(back.copy(), device=x.device))
+            insides.append(torch.tensor(inside.copy(), device=x.device))
+        out = weights[0] @ x @ weights[1].T
+        seen = insides[0][:, None] & insides[1][None, :]
+        return torch.where(seen, out, torch.full_like(out, outside))
+
+    def _to_stored_scale(self, array: Array) -> Array:
+        if array.dtype.kind not in "iufb":
+            raise DataError(f"the slice holds {array.dtype}; wanted numbers.")
+        values = array.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise DataError("the slice holds nan or infinite values; wanted finite numbers.")
+        if self.hu_window is not None:
+            if values.ndim == 3:
+                raise DataError(
+                    f"a colour image of shape {array.shape} cannot be CT; for plain images set "
+                    "preprocessing hu_window=None."
+                )
+            return np.clip(values, AIR_HU, _FULL_SCALE)
+        low, high = self._range(array, values)
+        if values.ndim == 3 and self.stored_channels == 1:
+            values = values @ _LUMINANCE
+        elif values.ndim == 2 and self.stored_channels == 3:
+            values = np.repeat(values[..., None], 3, axis=2)
+        # A flat image has no contrast to stretch; it becomes 0.
+        gain = _FULL_SCALE / (high - low) if high > low else 0.0
+        return np.clip((values - low) * gain, 0.0, _FULL_SCALE)
+
+    def _range(self, array: Array, values: Array) -> tuple[float, float]:
+        if self.percentiles is not None:
+            low, high = np.percentile(values, self.percentiles)
+            return float(low), float(high)
+        if array.dtype == np.bool_:
+            return 0.0, 1.0
+        if array.dtype.kind == "u":
+            return 0.0, float(np.iinfo(array.dtype).max)
+        raise DataError(
+            f"the image holds {array.dtype} values, which have no natural range to map to [0, 1]. "
+            "Set preprocessing percentiles, such as (1, 99), or an hu_window if it is CT."
+        )
+
+
+def _weights(geometry: SliceGeometry) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    y, x = (
+        axis_weights(
+            geometry.native_shape[axis],
+            geometry.size[axis],
+            geometry.scale[axis],
+            geometry.offset[axis],
+            geometry.flip[axis],
+        )
+        for axis in (0, 1)
+    )
+    return y, x
+
+
+def _per_channel(value: float | tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
+    values = value if isinstance(value, tuple) else (value,)
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+
+
+def _is_number(value: object) -> bool:
+    return (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    )
+
+
+def _check_pair(
+    name: str, pair: object, low: float, high: float, what: str
+) -> None:
+    if (
+        not isinstance(pair, tuple)
+        or len(pair) != 2
+        or not all(_is_number(v) for v in pair)
+        or not low <= pair[0] < pair[1] <= high
+    ):
+        raise DataError(
+            f"{name} is {pair!r}; wanted two rising numbers in {what}, from {low} to {high}."
+        )
