@@ -22,6 +22,7 @@ __all__ = [
     "MissingDependencyError",
     "MuscleTransferError",
     "PluginError",
+    "SettingError",
     "SplitError",
     "TransferError",
     "UnknownNameError",
@@ -52,6 +53,10 @@ class MissingDependencyError(MuscleTransferError, ImportError):
 
 class ContractError(MuscleTransferError, TypeError):
     """An encoder, decoder or task does not keep its contract; the message names the member."""
+
+
+class SettingError(MuscleTransferError, ValueError):
+    """An argument has a value that cannot work; the message says which values can."""
 
 
 class ImageSizeError(MuscleTransferError, ValueError):
