@@ -402,14 +402,10 @@ def _per_channel(value: float | tuple[float, ...], like: torch.Tensor) -> torch.
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    )
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _check_pair(
-    name: str, pair: object, low: float, high: float, what: str
-) -> None:
+def _check_pair(name: str, pair: object, low: float, high: float, what: str) -> None:
     if (
         not isinstance(pair, tuple)
         or len(pair) != 2

@@ -34,7 +34,7 @@ def axis_weights(
 
     Example:
         >>> weights, inside = axis_weights(4, 2, 0.5, 0.0)
-        >>> weights.round(3).tolist()
+        >>> weights.astype(float).round(3).tolist()
         [[0.429, 0.429, 0.143, 0.0], [0.0, 0.143, 0.429, 0.429]]
         >>> axis_weights(2, 4, 1.0, 1.0)[1].tolist()
         [False, True, True, False]

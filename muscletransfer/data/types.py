@@ -50,7 +50,8 @@ class Volume:
         if self.array.ndim != 3:
             raise DataError(
                 f"{self.path or 'the array'} has {self.array.ndim} dimensions, shape "
-                f"{self.array.shape}; wanted (slices, rows, columns). For one slice pass array[None]."
+                f"{self.array.shape}; wanted (slices, rows, columns). "
+                "For one slice pass array[None]."
             )
         for name, value, length in (
             ("spacing", self.spacing, 3),

@@ -1,0 +1,86 @@
+"""Files written whole or not at all, and fingerprints of their contents."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["atomic_path", "digest", "write_text_atomic"]
+
+_RACY_NS = 2_000_000_000  # a file this young may change again without its time stamp changing
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` and rename it there when the block succeeds.
+
+    The temporary name ends like ``path``, because writers choose the format by the ending. When
+    the block fails, the temporary file is removed and ``path`` stays as it was.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> with atomic_path(target) as temporary:
+        ...     _ = temporary.write_text("whole")
+        >>> target.read_text(), [p.name for p in target.parent.iterdir()]
+        ('whole', ['a.txt'])
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = "".join(path.suffixes[-2:])
+    temporary = path.parent / f".writing-{secrets.token_hex(8)}{suffix}"
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text_atomic(path: str | Path, text: str) -> Path:
+    """Write UTF-8 text whole or not at all, and return the path."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+    return Path(path)
+
+
+def digest(path: Path, memo_dir: Path | None = None) -> str:
+    """Return the SHA-256 of a file's bytes, or of all files of a folder whatever their names.
+
+    Args:
+        path: A file, or a folder such as a DICOM series (its files only, not its subfolders).
+        memo_dir: Where to remember digests by path, size and time of change, so that many volumes
+            are hashed once and not at each start. A folder that cannot be written is not used.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        OSError: The path cannot be read.
+    """
+    if path.is_dir():
+        parts = sorted(digest(p, memo_dir) for p in path.iterdir() if p.is_file())
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+    stat = path.stat()
+    memo: Path | None = None
+    if memo_dir is not None and time.time_ns() - stat.st_mtime_ns > _RACY_NS:
+        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
+        memo = memo_dir / hashlib.sha256(key.encode()).hexdigest()
+        known = memo.read_text() if memo.is_file() else ""
+        if len(known) == 64:
+            return known
+    with path.open("rb") as file:
+        value = hashlib.file_digest(file, "sha256").hexdigest()
+    if memo is not None and _can_write(memo.parent):
+        write_text_atomic(memo, value)
+    return value
+
+
+def _can_write(folder: Path) -> bool:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return os.access(folder, os.W_OK)

@@ -1,0 +1,275 @@
+"""The manifest: one CSV row a case, read once and checked before anything long starts.
+
+Columns ``patient_id,image[,mask,slice_index,label,height_m,sex,bmi]``, and ``spacing_x_mm`` with
+``spacing_y_mm`` for plain images that have a known pixel size. Paths are relative to the CSV or
+absolute. Any other column is kept as text in ``ManifestRow.extra``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from muscletransfer.data.files import digest, write_text_atomic
+from muscletransfer.data.manifest_rows import COLUMNS, ManifestRow, parse_row
+from muscletransfer.errors import ManifestError, close_matches
+
+__all__ = ["Manifest", "ManifestRow"]
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    r"""Cases in file order; ``rows[i]`` is case ``i``.
+
+    Args:
+        rows: The cases.
+        path: The CSV they came from, for messages; also where relative paths start.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "a.png").touch()
+        >>> _ = (folder / "m.csv").write_text("patient_id,image,role\nP1,a.png,primary\n")
+        >>> manifest = Manifest.read(folder / "m.csv")
+        >>> len(manifest), manifest.patients, manifest.rows[0].extra
+        (1, ['P1'], {'role': 'primary'})
+        >>> len(manifest.where(role="further"))
+        0
+    """
+
+    rows: tuple[ManifestRow, ...]
+    path: Path = Path("manifest")
+    _memo: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", tuple(self.rows))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[ManifestRow]:
+        return iter(self.rows)
+
+    @property
+    def patients(self) -> list[str]:
+        """Patient ids, sorted, each once."""
+        return sorted({row.patient_id for row in self.rows})
+
+    @classmethod
+    def read(
+        cls,
+        path: str | Path,
+        *,
+        need_masks: bool = False,
+        mask_column: str = "mask",
+        allow_repeats: bool = False,
+    ) -> Manifest:
+        """Read and check a manifest.
+
+        Args:
+            path: The CSV (UTF-8, comma-separated, one header line).
+            need_masks: Whether every row must have a mask.
+            mask_column: Column that holds the masks, where there are several kinds.
+            allow_repeats: Accept one slice in several rows, as in a file of several observers.
+
+        Returns:
+            The manifest; images and masks exist, but have not been opened.
+
+        Raises:
+            ManifestError: Anything wrong, with file, row, column, value, and what was wanted.
+        """
+        path = Path(path)
+        header, records = _read_csv(path)
+        required = ["patient_id", "image"] + ([mask_column] if need_masks else [])
+        if mask_column != "mask" and mask_column not in required:
+            required.append(mask_column)
+        _check_header(path, header, required)
+        rows = [
+            parse_row(path, line, dict(zip(header, record, strict=True)), mask_column, need_masks)
+            for line, record in records
+        ]
+        _check_between_rows(rows, allow_repeats)
+        return cls(tuple(rows), path)
+
+    def write(self, path: str | Path) -> Path:
+        """Write the CSV, whole or not at all; paths inside its folder become relative to it.
+
+        Args:
+            path: The file to write; its folder is made.
+
+        Returns:
+            The path written.
+        """
+        path = Path(path)
+        records = [row.to_record(path.parent) for row in self.rows]
+        used = {k for record in records for k, v in record.items() if v != ""}
+        extra = dict.fromkeys(k for record in records for k in record if k not in COLUMNS)
+        kept = [c for c in COLUMNS if c in used or c in ("patient_id", "image")]
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, [*kept, *extra], extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        return write_text_atomic(path, text.getvalue())
+
+    def select(self, patients: Iterable[str]) -> Manifest:
+        """Return the rows of these patients, in file order.
+
+        Raises:
+            ManifestError: A patient has no row.
+        """
+        wanted = set(patients)
+        known = set(self.patients)
+        for patient in sorted(wanted - known):
+            raise ManifestError(
+                f"{self.path}: no row for patient {patient!r}"
+                f"{_did_you_mean(patient, sorted(known))}; wanted one of its {len(known)} patients."
+            )
+        return Manifest(tuple(r for r in self.rows if r.patient_id in wanted), self.path)
+
+    def where(self, **values: str) -> Manifest:
+        """Return the rows whose columns hold these texts, such as ``where(role="primary")``.
+
+        Raises:
+            ManifestError: No row has such a column.
+        """
+        columns = {c for row in self.rows for c in row.extra} | set(COLUMNS)
+        for column in values:
+            if column not in columns:
+                raise ManifestError(
+                    f"{self.path}: no column {column!r}{_did_you_mean(column, sorted(columns))}; "
+                    f"wanted one of {', '.join(sorted(columns))}."
+                )
+        records = [(row, row.to_record()) for row in self.rows]
+        kept = tuple(
+            row for row, rec in records if all(rec.get(c, "") == str(v) for c, v in values.items())
+        )
+        return Manifest(kept, self.path)
+
+    def content_hash(self, memo_dir: Path | None = None) -> str:
+        """Return a SHA-256 of what the files hold, whatever their names, order and patient ids.
+
+        Two manifests with the same images, masks, slices, labels and spacings, grouped into
+        patients alike, have one hash, on every machine. It holds no id, so it may be published.
+
+        Args:
+            memo_dir: Where file digests are remembered; see `digest`.
+
+        Returns:
+            64 hexadecimal digits, worked out once an object.
+        """
+        if "hash" not in self._memo:
+            patients: dict[str, list[str]] = {}
+            for row in self.rows:
+                text = json.dumps(row_key(row, memo_dir), sort_keys=True)
+                patients.setdefault(row.patient_id, []).append(text)
+            groups = sorted(_sha256("\n".join(sorted(rows))) for rows in patients.values())
+            self._memo["hash"] = _sha256("\n".join(groups))
+        return self._memo["hash"]
+
+
+def row_key(row: ManifestRow, memo_dir: Path | None = None) -> dict[str, Any]:
+    """Return what a row holds by content: digests instead of paths, and no patient id."""
+    return {
+        "image": digest(row.image, memo_dir),
+        "mask": None if row.mask is None else digest(row.mask, memo_dir),
+        "slice_index": row.slice_index,
+        "label": row.label,
+        "spacing": None if row.spacing is None else list(row.spacing),
+    }
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    wanted = "wanted a UTF-8, comma-separated file that starts with patient_id,image"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror}); {wanted}.") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: is not UTF-8 text ({error}); {wanted}.") from error
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        lines = [(reader.line_num, [v.strip() for v in record]) for record in reader]
+    except csv.Error as error:
+        raise ManifestError(f"{path} row {reader.line_num}: {error}; {wanted}.") from error
+    lines = [(n, record) for n, record in lines if any(record)]
+    if not lines:
+        raise ManifestError(f"{path}: is empty; {wanted}.")
+    (_, header), *records = lines
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise ManifestError(
+            f"{path}: the header {header[0]!r} is not separated by commas; {wanted}. Save the "
+            "sheet as 'CSV UTF-8 (comma delimited)'."
+        )
+    if not records:
+        raise ManifestError(f"{path}: has a header and no rows; wanted one row a case.")
+    for line, record in records:
+        if len(record) != len(header):
+            raise ManifestError(
+                f"{path} row {line}: has {len(record)} values, the header {len(header)}; wanted "
+                "as many. Quote values that hold a comma."
+            )
+    return header, records
+
+
+def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
+    for column in header:
+        if header.count(column) > 1:
+            raise ManifestError(f"{path}: column {column!r} occurs twice; wanted it once.")
+    for column in required:
+        if column not in header:
+            raise ManifestError(
+                f"{path}: no column {column!r}{_did_you_mean(column, header)}; found "
+                f"{', '.join(header)}. Add it, or rename the column that holds it."
+            )
+    for column in header:
+        # A misspelt optional column would be kept as an extra and its values never used.
+        if column not in COLUMNS:
+            near = [c for c in close_matches(column, COLUMNS, 1) if c not in header]
+            if near and _same_letters(near[0], column):
+                raise ManifestError(
+                    f"{path}: column {column!r} looks like {near[0]!r}; rename it, or give it "
+                    "another name if it is something else."
+                )
+
+
+def _check_between_rows(rows: Sequence[ManifestRow], allow_repeats: bool) -> None:
+    seen: dict[tuple[Path, int | None], ManifestRow] = {}
+    owner: dict[Path, ManifestRow] = {}
+    for row in rows:
+        first = owner.setdefault(row.image, row)
+        if first.patient_id != row.patient_id:
+            raise ManifestError(
+                f"{row.where}: image {str(row.image)!r} belongs to patient {row.patient_id!r}, "
+                f"and to {first.patient_id!r} in row {first.line}; wanted one patient an image, "
+                "or a patient could be in two folds."
+            )
+        before = seen.setdefault((row.image, row.slice_index), row)
+        if before is not row and not allow_repeats:
+            at = "" if row.slice_index is None else f" slice {row.slice_index}"
+            raise ManifestError(
+                f"{row.where}: image {str(row.image)!r}{at} is already in row {before.line}; "
+                "wanted each slice once. Remove one row (for several observers of one slice "
+                "read with allow_repeats=True)."
+            )
+
+
+def _same_letters(a: str, b: str) -> bool:
+    def folded(text: str) -> str:
+        return "".join(c for c in text.lower() if c.isalnum())
+
+    return folded(a) == folded(b)
+
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    near = close_matches(name, known)
+    return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
