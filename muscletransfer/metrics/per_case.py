@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,9 @@ class PerCaseMetric(Metric):
     are dropped when the figures are computed.
 
     Args:
+        variant: What tells this metric from others of its kind. It becomes part of a state's name:
+            ``MetricCollection`` updates only one of two metrics whose states have the same names
+            and, on the first batch, the same values.
         num_classes: 1 for a mask of 0 and 1; K > 1 for class indices 0..K-1 with background 0.
         class_names: Names of the foreground classes for the result; default ``class_1``, ...
         ignore_index: Reference pixels of this value are outside in both masks; ``None``: none.
@@ -39,11 +43,11 @@ class PerCaseMetric(Metric):
     is_differentiable: bool | None = False
 
     case: list[Tensor]
-    value: list[Tensor]
     status: list[Tensor]
 
     def __init__(
         self,
+        variant: str,
         num_classes: int = 1,
         class_names: Sequence[str] | None = None,
         ignore_index: int | None = 255,
@@ -63,8 +67,9 @@ class PerCaseMetric(Metric):
                 f"one a foreground class of num_classes={num_classes}."
             )
         self.ignore_index = ignore_index
-        for name in ("case", "value", "status"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
+        self._value_name = f"value_{variant}_{num_classes}_{ignore_index}"
+        for state in ("case", self._value_name, "status"):
+            self.add_state(state, default=[], dist_reduce_fx="cat")
 
     def score(
         self, pred: BoolMask, target: BoolMask, spacing: Sequence[float] | ArrayLike | None
@@ -102,7 +107,13 @@ class PerCaseMetric(Metric):
             GeometryError: Shapes differ, or a spacing is missing or wrong.
             DataError: Counts differ, or a label map holds an unknown value.
         """
-        ids = [int(i) for i in to_array(case).ravel()] if isinstance(case, Tensor) else list(case)
+        try:
+            ids = [operator.index(i) for i in case]
+        except TypeError as error:
+            raise DataError(
+                f"case is {case!r}; wanted one integer a case, such as its row number in the "
+                "manifest."
+            ) from error
         counts = {"preds": len(preds), "targets": len(targets), "case": len(ids)}
         if spacing is not None:
             counts["spacing"] = len(spacing)
@@ -115,10 +126,7 @@ class PerCaseMetric(Metric):
         if not rows:
             return
         # Appended after all were scored, so that a bad case leaves the state as it was.
-        values, statuses = zip(*rows, strict=True)
-        self.case.append(torch.tensor(ids, dtype=torch.int64, device=self.device))
-        self.value.append(torch.tensor(values, dtype=self._float, device=self.device))
-        self.status.append(torch.tensor(statuses, dtype=torch.int64, device=self.device))
+        self._append(ids, *zip(*rows, strict=True))
 
     def compute(self) -> dict[str, Tensor]:
         """Look over the cases.
@@ -183,6 +191,23 @@ class PerCaseMetric(Metric):
             for row, case in enumerate(ids.tolist())
         }
 
+    def _append(self, case: Sequence[int], values: Sequence[Any], statuses: Sequence[Any]) -> None:
+        width = len(self.labels)
+        new = {
+            "case": torch.tensor(case, dtype=torch.int64),
+            self._value_name: torch.tensor(values, dtype=self._float).reshape(-1, width),
+            "status": torch.tensor(statuses, dtype=torch.int64).reshape(-1, width),
+        }
+        for name, rows in new.items():
+            getattr(self, name).append(rows.to(self.device))
+
+    def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
+        # A process without cases has to gather zero rows of the right shape and type; torchmetrics
+        # would put a 1-D float32 tensor there, which does not fit the others'.
+        if len(self.case) == 0:
+            self._append([], [], [])
+        super()._sync_dist(*args, **kwargs)
+
     @property
     def _float(self) -> torch.dtype:
         return torch.float32 if self.device.type == "mps" else torch.float64
@@ -245,17 +270,15 @@ class PerCaseMetric(Metric):
 
     def _unique(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
         """One row a case, sorted by case, so the sums do not depend on who scored what."""
-        if not self.case or not len(self.case):
+        ids: NDArray[Any] = to_array(dim_zero_cat(self.case)) if len(self.case) else np.zeros(0)
+        if ids.size == 0:
             raise DataError(
                 f"{type(self).__name__} has scored no case since its last reset; call update() "
                 "with at least one case first."
             )
-        ids, first = np.unique(
-            to_array(dim_zero_cat(self.case)).astype(np.int64), return_index=True
-        )
-        values = to_array(dim_zero_cat(self.value)).reshape(-1, len(self.labels))[first]
-        status = to_array(dim_zero_cat(self.status)).reshape(-1, len(self.labels))[first]
-        return ids, values.astype(np.float64), status.astype(np.int64)
+        unique, first = np.unique(ids, return_index=True)
+        values = to_array(dim_zero_cat(getattr(self, self._value_name)))[first]
+        return unique, values.astype(np.float64), to_array(dim_zero_cat(self.status))[first]
 
     def _over_classes(
         self, values: NDArray[np.float64], statuses: NDArray[np.int64]

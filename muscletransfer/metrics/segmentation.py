@@ -49,6 +49,15 @@ class DiceScore(PerCaseMetric):
 
     higher_is_better: bool | None = True
 
+    def __init__(
+        self,
+        num_classes: int = 1,
+        class_names: Sequence[str] | None = None,
+        ignore_index: int | None = 255,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__("dice", num_classes, class_names, ignore_index, **kwargs)
+
     def score(
         self, pred: BoolMask, target: BoolMask, spacing: Sequence[float] | ArrayLike | None
     ) -> float:
@@ -108,9 +117,10 @@ class DistanceToAgreement(PerCaseMetric):
         ignore_index: int | None = 255,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, class_names, ignore_index, **kwargs)
         check_option("statistic", statistic, get_args(Statistic))
         check_option("direction", direction, get_args(Direction))
+        variant = f"distance_{statistic}_{direction}"
+        super().__init__(variant, num_classes, class_names, ignore_index, **kwargs)
         self.statistic: Statistic = statistic
         self.direction: Direction = direction
 
