@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from shapes import blob
+from metric_shapes import blob
 
 from muscletransfer.errors import EmptyMaskError, GeometryError
 from muscletransfer.metrics import dice

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from shapes import blob, disc, slow_boundary, slow_distances
+from metric_shapes import blob, disc, slow_boundary, slow_distances
 
 from muscletransfer.errors import DataError, EmptyMaskError, GeometryError, UnknownNameError
 from muscletransfer.metrics import boundary, distance_to_agreement
