@@ -7,6 +7,8 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from muscletransfer.errors import SettingError
+
 __all__ = ["warmup_cosine", "warmup_cosine_factor"]
 
 
@@ -57,7 +59,7 @@ def warmup_cosine(optimizer: Optimizer, total_steps: int | None, warmup_steps: i
         ``torch.load(weights_only=True)``; on resume the shape follows the new run's arguments.
 
     Raises:
-        ValueError: When ``warmup_steps`` is negative.
+        SettingError: When ``warmup_steps`` is negative.
 
     Example:
         >>> import torch
@@ -67,7 +69,7 @@ def warmup_cosine(optimizer: Optimizer, total_steps: int | None, warmup_steps: i
         [0.05]
     """
     if warmup_steps < 0:
-        raise ValueError(
+        raise SettingError(
             f"warmup_steps is {warmup_steps}; wanted 0 or more optimiser steps (0: no warm-up)."
         )
     total = total_steps if total_steps is not None and total_steps > 0 else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from muscletransfer.errors import SettingError
+
 __all__ = ["SegmentationLoss", "activate"]
 
 
@@ -41,13 +43,13 @@ class SegmentationLoss(nn.Module):
         ignore_index: Target value of pixels that do not count.
 
     Raises:
-        ValueError: When ``num_classes`` is below 1.
+        SettingError: When ``num_classes`` is below 1.
     """
 
     def __init__(self, num_classes: int = 1, ignore_index: int = 255) -> None:
         super().__init__()
         if num_classes < 1:
-            raise ValueError(
+            raise SettingError(
                 f"num_classes is {num_classes}; wanted 1 (one structure, sigmoid) or more "
                 "(softmax, background is class 0)."
             )
@@ -65,11 +67,11 @@ class SegmentationLoss(nn.Module):
             A float32 scalar.
 
         Raises:
-            ValueError: When a shape does not fit ``num_classes`` or the other's.
+            SettingError: When a shape does not fit ``num_classes`` or the other's.
         """
         batch, channels, *size = logits.shape
         if channels != self.num_classes or tuple(target.shape) != (batch, *size):
-            raise ValueError(
+            raise SettingError(
                 f"logits are {tuple(logits.shape)} and the target {tuple(target.shape)}; wanted "
                 f"(B, {self.num_classes}, H, W) and (B, H, W) with num_classes={self.num_classes}."
             )

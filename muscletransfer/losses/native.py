@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from muscletransfer.errors import SettingError
 from muscletransfer.losses.base import SegmentationLoss, activate
 
 __all__ = ["CrossEntropyLoss", "SoftDiceLoss", "WeightedSumLoss"]
@@ -80,7 +81,7 @@ class WeightedSumLoss(SegmentationLoss):
         weights: One factor a term; all 1 by default.
 
     Raises:
-        ValueError: When there is no term, or another number of weights than of terms.
+        SettingError: When there is no term, or another number of weights than of terms.
 
     Example:
         >>> loss = WeightedSumLoss([CrossEntropyLoss(), SoftDiceLoss()])
@@ -94,7 +95,7 @@ class WeightedSumLoss(SegmentationLoss):
     ) -> None:
         weights = [1.0] * len(losses) if weights is None else list(weights)
         if not losses or len(weights) != len(losses):
-            raise ValueError(
+            raise SettingError(
                 f"got {len(losses)} losses and {len(weights)} weights; wanted at least one loss "
                 "and one weight for each."
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from muscletransfer.errors import SettingError
 from muscletransfer.losses.base import SegmentationLoss, activate
 
 __all__ = ["OneHotLoss", "OverlapLoss", "PixelLoss"]
@@ -94,7 +95,7 @@ class OneHotLoss(SegmentationLoss):
             background[:, 0] = _CONFIDENT
         value: Tensor = self.loss(torch.where(valid, logits, background), target)
         if value.ndim:
-            raise ValueError(
+            raise SettingError(
                 f"the loss {type(self.loss).__name__} returned a tensor of shape "
                 f"{tuple(value.shape)}; wanted a scalar. Set its reduction to 'mean'."
             )
