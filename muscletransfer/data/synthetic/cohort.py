@@ -1,0 +1,326 @@
+"""Write a synthetic cohort to a folder: images, outlines, observers and their manifests."""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muscletransfer._version import __version__
+from muscletransfer.data.synthetic.levels import OTHER_LEVELS
+from muscletransfer.data.synthetic.observers import OBSERVERS, simulate_observer
+from muscletransfer.data.synthetic.slices import PhantomSlice, phantom_slice
+from muscletransfer.data.synthetic.troubles import check_troubles
+from muscletransfer.data.synthetic.writing import (
+    ImageFormat,
+    check_format,
+    write_image,
+    write_label,
+)
+from muscletransfer.errors import DataError
+
+__all__ = ["Cohort", "make_cohort"]
+
+_RECORD = "cohort.json"
+_MANIFEST = (
+    "patient_id", "image", "mask", "slice_index", "height_m", "sex", "bmi", "mask_groups",
+    "troubles",
+)  # fmt: skip
+_OBSERVED = ("patient_id", "image", "mask", "slice_index", "observer")
+_PRETEXT = ("patient_id", "image", "mask", "slice_index", "label")
+# Below this many patients a second process costs more to start than it saves.
+_WORTH_A_POOL = 16
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Where a cohort lies.
+
+    Attributes:
+        root: Its folder.
+        manifest: One row a patient: the L3 slice and its outline.
+        observers_manifest: One row a patient and observer, or ``None``.
+        pretext_manifest: One row a slice of another level, or ``None``.
+        patients: Table of everything that was drawn for each patient (habitus, scanner, troubles).
+    """
+
+    root: Path
+    manifest: Path
+    observers_manifest: Path | None
+    pretext_manifest: Path | None
+    patients: Path
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs for one patient; plain values, so that it can be sent to a process."""
+
+    root: str
+    index: int
+    seed: int
+    image_format: ImageFormat
+    size: int
+    observers: int
+    other_levels: int
+    trouble: str | None
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Manifest rows of one patient."""
+
+    manifest: dict[str, Any]
+    observed: list[dict[str, Any]]
+    pretext: list[dict[str, Any]]
+    patient: dict[str, Any]
+
+
+def make_cohort(
+    out_dir: str | os.PathLike[str],
+    patients: int = 40,
+    seed: int = 0,
+    image_format: str = "nifti",
+    size: int = 512,
+    observers: int = 0,
+    other_levels: int = 0,
+    troubles: Sequence[str] = (),
+    workers: int | None = None,
+    progress: bool = False,
+) -> Cohort:
+    """Draw a cohort of synthetic patients and write it to a folder, whole or not at all.
+
+    Patient ``i`` of a seed is the same in a cohort of any size, with any number of workers, to the
+    bit (on one machine with one set of library versions). A folder that already holds the very same
+    cohort is used as it is. All images are synthetic.
+
+    Args:
+        out_dir: Folder to make. Must not exist, be empty, or hold the same cohort.
+        patients: How many, 1 to 9999.
+        seed: Everything follows from it.
+        image_format: ``"nifti"`` (``.nii.gz``) or ``"dicom"`` (one ``.dcm`` a slice); masks are
+            NIfTI in both cases.
+        size: Rows and columns of a slice; the field of view in mm stays.
+        observers: How many of the ten simulated observers outline every patient, 0 to 10.
+        other_levels: How many slices of other levels for pretext tasks a patient, 0 to 5; their
+            masks are organs and tissues without muscle, their label is the level.
+        troubles: Names of troubles; every third patient has one, the kinds in turn.
+        workers: Processes; by default one for a small cohort and one a core for a large one.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Paths of the folder and its manifests.
+
+    Raises:
+        DataError: A number is out of range, or the folder holds something else.
+        UnknownNameError: An image format or trouble is unknown.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp()) / "cohort"
+        >>> cohort = make_cohort(folder, patients=2, size=64, seed=7)
+        >>> cohort.manifest.read_text().splitlines()[1].split(",")[:3]
+        ['P0001', 'images/P0001.nii.gz', 'masks/P0001.nii.gz']
+    """
+    for name, value, low, high in (
+        ("patients", patients, 1, 9999),
+        ("seed", seed, 0, 2**63 - 1),
+        ("size", size, 32, 2048),
+        ("observers", observers, 0, len(OBSERVERS)),
+        ("other_levels", other_levels, 0, len(OTHER_LEVELS)),
+    ):
+        if not low <= value <= high:
+            raise DataError(f"make_cohort got {name}={value}; wanted {low} to {high}")
+    kinds = check_troubles(troubles)
+    known = check_format(image_format)
+    parameters: dict[str, Any] = {
+        "patients": patients,
+        "seed": seed,
+        "image_format": known,
+        "size": size,
+        "observers": observers,
+        "other_levels": other_levels,
+        "troubles": list(kinds),
+    }
+    root = Path(out_dir)
+    record = {
+        "synthetic": True,
+        "generator": "muscletransfer",
+        "version": __version__,
+        **parameters,
+    }
+    cohort = _cohort(root, observers > 0, other_levels > 0)
+    if _already_there(root, record):
+        return cohort
+    root.parent.mkdir(parents=True, exist_ok=True)
+    draft = root.parent / f".{root.name}.writing-{secrets.token_hex(6)}"
+    try:
+        for folder in ("images", "masks", "groups", "observers", "pretext"):
+            (draft / folder).mkdir(parents=True)
+        jobs = [
+            _Job(
+                root=str(draft),
+                index=index,
+                seed=seed,
+                image_format=known,
+                size=size,
+                observers=observers,
+                other_levels=other_levels,
+                trouble=kinds[index // 3 % len(kinds)] if kinds and index % 3 == 2 else None,
+            )
+            for index in range(patients)
+        ]
+        _write_tables(draft, list(_run(jobs, workers, progress)))
+        (draft / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        for folder in ("observers", "pretext"):
+            if not any((draft / folder).iterdir()):
+                (draft / folder).rmdir()
+        if root.is_dir():
+            root.rmdir()  # empty, as checked above
+        draft.rename(root)
+    finally:
+        if draft.exists():
+            shutil.rmtree(draft)
+    return cohort
+
+
+def _cohort(root: Path, observed: bool, pretext: bool) -> Cohort:
+    return Cohort(
+        root=root,
+        manifest=root / "manifest.csv",
+        observers_manifest=root / "observers.csv" if observed else None,
+        pretext_manifest=root / "pretext.csv" if pretext else None,
+        patients=root / "patients.csv",
+    )
+
+
+def _already_there(root: Path, record: dict[str, Any]) -> bool:
+    """Whether the folder holds this very cohort; raise when it holds anything else."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    way_out = "Choose another folder, or remove this one."
+    path = root / _RECORD
+    if not path.is_file():
+        raise DataError(
+            f"{root} exists and is not a phantom cohort (it has no {_RECORD}). {way_out}"
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is not readable JSON ({error}). {way_out}") from error
+    differing = sorted(k for k in {*found, *record} if found.get(k) != record.get(k))
+    if differing:
+        list_of = ", ".join(f"{k}={found.get(k)!r} (wanted {record.get(k)!r})" for k in differing)
+        raise DataError(f"{root} holds a cohort made with {list_of}. {way_out}")
+    return True
+
+
+def _run(jobs: list[_Job], workers: int | None, progress: bool) -> Iterator[_Rows]:
+    """Draw the patients, in order."""
+    if workers is None:
+        workers = 1 if len(jobs) < _WORTH_A_POOL else len(os.sched_getaffinity(0))
+    if workers < 1:
+        raise DataError(f"make_cohort got workers={workers}; wanted 1 or more, or None")
+    if workers == 1 or len(jobs) == 1:
+        yield from _shown((_draw(job) for job in jobs), len(jobs), progress)
+        return
+    # Spawned and not forked: a fork of a process that runs threads (torch, BLAS) may hang.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(min(workers, len(jobs))) as pool:
+        yield from _shown(pool.imap(_draw, jobs, chunksize=1), len(jobs), progress)
+
+
+def _shown(rows: Iterator[_Rows], total: int, progress: bool) -> Iterator[_Rows]:
+    from tqdm import tqdm
+
+    yield from tqdm(rows, total=total, desc="phantom patients", disable=not progress)
+
+
+def _draw(job: _Job) -> _Rows:
+    """Draw and write everything of one patient."""
+    root = Path(job.root)
+    patient_id = f"P{job.index + 1:04d}"
+    ending = ".dcm" if job.image_format == "dicom" else ".nii.gz"
+    sequence = np.random.SeedSequence(job.seed, spawn_key=(job.index,))
+    troubles = () if job.trouble is None else (job.trouble,)
+    phantom = phantom_slice(sequence, size=job.size, troubles=troubles)
+    image = f"images/{patient_id}{ending}"
+    mask, groups = f"masks/{patient_id}.nii.gz", f"groups/{patient_id}.nii.gz"
+    write_image(phantom, root / image, patient_id, str(job.seed))
+    write_label(phantom.mask, phantom, root / mask)
+    write_label(phantom.groups, phantom, root / groups)
+    base = {"patient_id": patient_id, "image": image, "slice_index": 0}
+    patient = phantom.patient
+    observed = []
+    for observer in OBSERVERS[: job.observers]:
+        drawn = simulate_observer(
+            phantom.mask, phantom.spacing, observer, sequence, groups=phantom.groups
+        )
+        path = f"observers/{patient_id}_{observer.name}.nii.gz"
+        write_label(drawn, phantom, root / path)
+        observed.append({**base, "mask": path, "observer": observer.name})
+    return _Rows(
+        manifest={
+            **base,
+            "mask": mask,
+            "height_m": f"{patient.height_m:.2f}",
+            "sex": "M" if patient.male else "F",
+            "bmi": f"{patient.bmi:.1f}",
+            "mask_groups": groups,
+            "troubles": " ".join(phantom.troubles),
+        },
+        observed=observed,
+        pretext=list(_draw_levels(job, root, patient_id, ending, sequence)),
+        patient=_patient_row(patient_id, phantom),
+    )
+
+
+def _draw_levels(
+    job: _Job, root: Path, patient_id: str, ending: str, sequence: np.random.SeedSequence
+) -> Iterator[dict[str, Any]]:
+    """Draw the slices of other levels; which ones rotates from patient to patient."""
+    for number in range(job.other_levels):
+        label = (job.index + number) % len(OTHER_LEVELS)
+        level = OTHER_LEVELS[label]
+        phantom = phantom_slice(sequence, size=job.size, level=level)
+        stem = f"pretext/{patient_id}_{level}"
+        write_image(phantom, root / f"{stem}{ending}", patient_id, str(job.seed))
+        write_label(phantom.tissues, phantom, root / f"{stem}_tissues.nii.gz")
+        yield {
+            "patient_id": patient_id,
+            "image": f"{stem}{ending}",
+            "mask": f"{stem}_tissues.nii.gz",
+            "slice_index": 0,
+            "label": label,
+        }
+
+
+def _patient_row(patient_id: str, phantom: PhantomSlice) -> dict[str, Any]:
+    """All parameters of a patient, flat."""
+    parts = {**asdict(phantom.patient), **asdict(phantom.scanner)}
+    plain = {k: round(v, 4) if isinstance(v, float) else v for k, v in parts.items()}
+    return {"patient_id": patient_id, **plain, "troubles": " ".join(phantom.troubles)}
+
+
+def _write_tables(root: Path, rows: list[_Rows]) -> None:
+    tables: list[tuple[str, Sequence[str], list[dict[str, Any]]]] = [
+        ("manifest.csv", _MANIFEST, [r.manifest for r in rows]),
+        ("observers.csv", _OBSERVED, [o for r in rows for o in r.observed]),
+        ("pretext.csv", _PRETEXT, [p for r in rows for p in r.pretext]),
+        ("patients.csv", list(rows[0].patient), [r.patient for r in rows]),
+    ]
+    for name, columns, content in tables:
+        if not content:
+            continue
+        with (root / name).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(content)

@@ -1,0 +1,28 @@
+"""Vertebral levels other than L3, for pretext tasks."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+from muscletransfer.errors import UnknownNameError, close_matches
+
+__all__ = ["OTHER_LEVELS", "Level", "check_level"]
+
+Level: TypeAlias = Literal["T12", "L1", "L2", "L3", "L4", "S1"]
+
+#: Levels for pretext tasks from the head to the feet; the label of a slice is its place here.
+OTHER_LEVELS: tuple[Level, ...] = ("T12", "L1", "L2", "L4", "S1")
+
+
+def check_level(level: str) -> Level:
+    """Return a known level, or raise.
+
+    Raises:
+        UnknownNameError: The name is not a level.
+    """
+    known = get_args(Level)
+    if level in known:
+        return level  # type: ignore[return-value]
+    near = close_matches(level, known)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    raise UnknownNameError(f"level {level!r} is unknown{hint} wanted one of {', '.join(known)}")

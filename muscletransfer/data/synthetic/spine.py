@@ -1,0 +1,130 @@
+"""The third lumbar vertebra with its canal, or a neighbour that looks like it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from muscletransfer.data.synthetic.frame import SIDES
+from muscletransfer.data.synthetic.scene import Scene, rigid
+from muscletransfer.data.synthetic.shapes import (
+    Array,
+    area,
+    blob,
+    closed_spline,
+    inset,
+    strip,
+    wobble,
+)
+from muscletransfer.data.synthetic.tissues import TISSUES
+
+__all__ = ["draw_vertebra"]
+
+_BODY_LEFT = [
+    (0.0, -17.5), (9.0, -17.0), (17.0, -13.5), (22.0, -6.0), (23.0, 3.0), (21.5, 10.0),
+    (15.0, 15.0), (7.0, 14.0),
+]  # fmt: skip
+
+
+def _shell(scene: Scene, outline: Array, thickness: float, cortical: float = 1.0) -> None:
+    """Bone with a cortical shell and trabecular marrow."""
+    bone = TISSUES["bone"]
+    hu, canvas = scene.hu, scene.canvas
+    canvas.paint(outline, scene.textured(hu.cortical * cortical, 30.0), tissue=bone)
+    marrow = inset(outline, thickness)
+    if abs(area(marrow)) > 12.0 and area(marrow) * area(outline) > 0:
+        canvas.paint(marrow, scene.textured(hu.trabecular, 26.0, 22.0), tissue=bone)
+
+
+def _canal(scene: Scene, centre_y: float) -> None:
+    """Vertebral canal: epidural fat, thecal sac and nerve roots."""
+    rng, s, canvas = scene.rng, scene.frame.scale, scene.canvas
+    width = 12.0 * s * rng.normal(1.0, 0.06)
+    depth = 8.6 * s * rng.normal(1.0, 0.07)
+    triangle = [
+        (0.0, -0.95 * depth), (0.62 * width, -0.92 * depth), (width, -0.2 * depth),
+        (0.62 * width, 0.6 * depth), (0.0, 1.12 * depth), (-0.62 * width, 0.6 * depth),
+        (-width, -0.2 * depth), (-0.62 * width, -0.92 * depth),
+    ]  # fmt: skip
+    canal = closed_spline(np.add(triangle, (0.0, centre_y)), 120)
+    canvas.paint(canal, -75.0)
+    sac = blob(0.0, centre_y - 0.8 * s, 0.76 * width, rng, other=0.78 * depth, rough=0.03)
+    canvas.paint(sac, scene.textured(scene.hu.thecal, 3.0))
+    for x, y in rng.uniform(-0.45, 0.45, size=(7, 2)):
+        root = blob(x * width, centre_y + (0.1 + 0.6 * abs(y)) * depth, 1.0, rng)
+        canvas.paint(root, scene.hu.thecal + 16.0, keep_labels=True)
+
+
+def draw_vertebra(scene: Scene) -> None:
+    """Draw the vertebra at the height of its pedicles or of its facet joints.
+
+    Both are called L3 by a radiographer: with pedicles and transverse processes, or a little lower
+    with the facet joints, the lamina and the root of the spinous process.
+    """
+    rng, s, canvas = scene.rng, scene.frame.scale, scene.canvas
+    bone = TISSUES["bone"]
+    shell = rng.uniform(1.0, 1.7) * s
+    pedicles = bool(rng.random() < 0.68)
+    centre_y = 22.5 * s
+    # Arch first, so that the canal and the body lie over its roots.
+    tip = rng.uniform(66.0, 73.0) * s
+    spinous = np.array([(0.0, 33.0 * s), (0.3, 46.0 * s), (-0.3, 57.0 * s), (0.0, tip)])
+    spinous[:, 0] += rng.normal(0.0, 0.7, size=4)
+    if pedicles and rng.random() < 0.45:
+        spinous = spinous[2:]  # between lamina and tip the process leaves the slice
+    blade = strip(spinous, np.array([8.0, 6.0, 6.5, 9.5])[-len(spinous) :] * s)
+    _shell(scene, wobble(closed_spline(blade, 90), rng, 0.35), shell * 0.8)
+    for side in SIDES:
+        if pedicles:
+            lateral = rng.uniform(41.0, 50.0)
+            tilt = rng.uniform(0.0, 7.0)
+            transverse = [
+                (15.0, 18.0), (24.0, 17.0), (34.0, 20.0), (lateral, 22.0 + tilt),
+                (lateral + 1.0, 26.0 + tilt), (34.0, 27.0), (24.0, 29.0), (15.0, 30.0),
+            ]  # fmt: skip
+            _shell(scene, closed_spline(rigid(transverse, side, s, rng, 0.5), 120), shell)
+            pedicle = [
+                (13.0, 9.0),
+                (20.5, 9.5),
+                (21.0, 18.0),
+                (19.5, 30.0),
+                (12.5, 30.5),
+                (13.0, 19.0),
+            ]
+            _shell(scene, closed_spline(rigid(pedicle, side, s, rng, 0.4), 120), shell)
+            lamina = [
+                (14.0, 27.0),
+                (20.0, 30.0),
+                (13.0, 38.0),
+                (2.0, 43.0),
+                (1.0, 35.0),
+                (8.0, 32.0),
+            ]
+            _shell(scene, closed_spline(rigid(lamina, side, s, rng, 0.5), 120), shell, 1.05)
+        else:
+            superior = [(16.0, 22.0), (23.0, 24.0), (25.0, 33.0), (20.0, 38.0), (16.5, 32.0)]
+            inferior = [
+                (9.0, 33.0),
+                (14.5, 31.0),
+                (18.0, 38.5),
+                (14.0, 45.0),
+                (4.0, 43.0),
+                (4.0, 37.5),
+            ]
+            for facet in (superior, inferior):
+                _shell(scene, closed_spline(rigid(facet, side, s, rng, 0.5), 120), shell * 1.15)
+    _canal(scene, centre_y)
+    half = np.array(_BODY_LEFT) * s * rng.normal(1.0, 0.025)
+    points = np.vstack([half, half[:0:-1] * (-1.0, 1.0)])
+    points = points + rng.normal(0.0, 0.45, size=points.shape)
+    if not pedicles:
+        points = points * (1.04, 1.02)
+    body = wobble(closed_spline(points, 240), rng, 0.35, (4, 12))
+    _shell(scene, body, shell)
+    if pedicles:
+        # Marrow runs through the pedicles: no cortex between them and the body.
+        for side in SIDES:
+            root = strip(rigid([(15.5, 6.0), (16.6, 13.0), (16.6, 22.0)], side, s, rng), 5.6 * s)
+            canvas.paint(root, scene.textured(scene.hu.trabecular, 26.0, 22.0), tissue=bone)
+    # The basivertebral vein is a dark notch at the back of the body.
+    vein = strip(np.array([(0.0, 3.0 * s), (0.0, 14.5 * s)]), np.array([1.0, 5.0]) * s)
+    canvas.paint(vein, scene.hu.trabecular * 0.62, tissue=bone, opacity=float(rng.uniform(0, 0.9)))
