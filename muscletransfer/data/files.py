@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "digest", "write_text_atomic"]
+__all__ = ["atomic_path", "digest", "fsync_folder", "write_text_atomic"]
 
 _RACY_NS = 2_000_000_000  # a file this young may change again without its time stamp changing
 
@@ -78,6 +78,13 @@ def digest(path: Path, memo_dir: Path | None = None) -> str:
     if memo is not None and _can_write(memo.parent):
         write_text_atomic(memo, value)
     return value
+
+
+def fsync_folder(folder: Path) -> None:
+    """Bring the files of a folder to the disk before it is renamed, so that a crash leaves none."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _can_write(folder: Path) -> bool:

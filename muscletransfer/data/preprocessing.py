@@ -18,15 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from muscletransfer.data.resampling import axis_weights
+from muscletransfer.data.intensities import FULL_SCALE, finite_float, scale_plain
+from muscletransfer.data.resampling import resample, resample_classes, weights_back
 from muscletransfer.data.types import Array, SliceGeometry
 from muscletransfer.errors import DataError, GeometryError, close_matches
 
 __all__ = ["AIR_HU", "PreprocessingSpec"]
 
 AIR_HU = -1024
-_FULL_SCALE = 32767  # int16 value of intensity 1.0 in plain images
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's "L"
 
 
 @dataclass(frozen=True)
@@ -233,16 +232,12 @@ class PreprocessingSpec:
                 f"the slice has shape {array.shape}; wanted (H, W), or (H, W, 3) for colour."
             )
         geometry = self.geometry((array.shape[0], array.shape[1]), spacing, flip)
-        values = self._to_stored_scale(array)
-        (wy, inside_y), (wx, inside_x) = _weights(geometry)
+        values = self._stored_scale(array)
         planes = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-        out = np.rint(wy @ planes @ wx.T)
-        out[:, ~inside_y, :] = self.pad_value
-        out[:, :, ~inside_x] = self.pad_value
-        stored = out.astype(np.int16)
-        return (
-            stored[0] if values.ndim == 2 else np.ascontiguousarray(stored.transpose(1, 2, 0))
-        ), geometry
+        stored = np.rint(resample(planes, geometry, self.pad_value)).astype(np.int16)
+        if values.ndim == 2:
+            return stored[0], geometry
+        return np.ascontiguousarray(stored.transpose(1, 2, 0)), geometry
 
     def apply_mask(self, mask: Array, geometry: SliceGeometry, pad_label: int = 0) -> Array:
         """Bring class indices to the network grid: each class is resampled and the largest wins.
@@ -264,19 +259,7 @@ class PreprocessingSpec:
                 f"the mask has shape {mask.shape}, its image {geometry.native_shape}; "
                 "wanted the same. Draw the mask on the image's own grid."
             )
-        (wy, inside_y), (wx, inside_x) = _weights(geometry)
-        values = np.unique(mask)
-        best = np.full(geometry.size, -1.0, np.float32)
-        out = np.zeros(geometry.size, np.uint8)
-        for value in values:
-            # Ties go to the first class, so background never loses a pixel it half covers.
-            share = wy @ (mask == value).astype(np.float32) @ wx.T
-            wins = share > best + 1e-6
-            out[wins] = value
-            best[wins] = share[wins]
-        out[~inside_y, :] = pad_label
-        out[:, ~inside_x] = pad_label
-        return out
+        return resample_classes(mask, geometry, pad_label)
 
     def to_float(self, batch: torch.Tensor) -> torch.Tensor:
         """Turn stored int16 slices into network input, on the batch's own device.
@@ -297,7 +280,7 @@ class PreprocessingSpec:
         x = batch.unsqueeze(1) if batch.ndim == 3 else batch.movedim(-1, 1)
         x = x.to(torch.float32)
         if self.hu_window is None:
-            x = x * (1.0 / _FULL_SCALE)
+            x = x * (1.0 / FULL_SCALE)
         else:
             low, high = self.hu_window
             x = ((x - low) * (1.0 / (high - low))).clamp_(0.0, 1.0)
@@ -331,69 +314,27 @@ class PreprocessingSpec:
                 f"{geometry.size[1]}), the network grid of this slice."
             )
         x = scores.to(torch.float32)
-        weights: list[torch.Tensor] = []
-        insides: list[torch.Tensor] = []
-        for axis in (0, 1):
-            scale, offset = geometry.scale[axis], geometry.offset[axis]
-            back, inside = axis_weights(
-                geometry.size[axis], geometry.native_shape[axis], 1.0 / scale, -offset / scale
+        (wy, inside_y), (wx, inside_x) = (
+            [torch.tensor(part, device=x.device) for part in weights_back(geometry, axis)]
+            for axis in (0, 1)
+        )
+        seen = inside_y[:, None] & inside_x[None, :]
+        return torch.where(seen, wy @ x @ wx.T, torch.full((), outside, device=x.device))
+
+    def seen(self, geometry: SliceGeometry) -> Array:
+        """Return which native pixels lie on the network grid, boolean ``(H, W)``."""
+        y, x = (weights_back(geometry, axis)[1] for axis in (0, 1))
+        return y[:, None] & x[None, :]
+
+    def _stored_scale(self, array: Array) -> Array:
+        if self.hu_window is None:
+            return scale_plain(array, self.percentiles, colour=self.stored_channels == 3)
+        if array.ndim == 3:
+            raise DataError(
+                f"a colour image of shape {array.shape} cannot be CT; for plain images set "
+                "preprocessing hu_window=None."
             )
-            if geometry.flip[axis]:
-                back, inside = back[::-1], inside[::-1]
-            weights.append(torch.tensor(back.copy(), device=x.device))
-            insides.append(torch.tensor(inside.copy(), device=x.device))
-        out = weights[0] @ x @ weights[1].T
-        seen = insides[0][:, None] & insides[1][None, :]
-        return torch.where(seen, out, torch.full_like(out, outside))
-
-    def _to_stored_scale(self, array: Array) -> Array:
-        if array.dtype.kind not in "iufb":
-            raise DataError(f"the slice holds {array.dtype}; wanted numbers.")
-        values = array.astype(np.float32)
-        if not np.isfinite(values).all():
-            raise DataError("the slice holds nan or infinite values; wanted finite numbers.")
-        if self.hu_window is not None:
-            if values.ndim == 3:
-                raise DataError(
-                    f"a colour image of shape {array.shape} cannot be CT; for plain images set "
-                    "preprocessing hu_window=None."
-                )
-            return np.clip(values, AIR_HU, _FULL_SCALE)
-        low, high = self._range(array, values)
-        if values.ndim == 3 and self.stored_channels == 1:
-            values = values @ _LUMINANCE
-        elif values.ndim == 2 and self.stored_channels == 3:
-            values = np.repeat(values[..., None], 3, axis=2)
-        # A flat image has no contrast to stretch; it becomes 0.
-        gain = _FULL_SCALE / (high - low) if high > low else 0.0
-        return np.clip((values - low) * gain, 0.0, _FULL_SCALE)
-
-    def _range(self, array: Array, values: Array) -> tuple[float, float]:
-        if self.percentiles is not None:
-            low, high = np.percentile(values, self.percentiles)
-            return float(low), float(high)
-        if array.dtype == np.bool_:
-            return 0.0, 1.0
-        if array.dtype.kind == "u":
-            return 0.0, float(np.iinfo(array.dtype).max)
-        raise DataError(
-            f"the image holds {array.dtype} values, which have no natural range to map to [0, 1]. "
-            "Set preprocessing percentiles, such as (1, 99), or an hu_window if it is CT."
-        )
-
-
-def _weights(geometry: SliceGeometry) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    y, x = (
-        axis_weights(
-            geometry.native_shape[axis],
-            geometry.size[axis],
-            geometry.scale[axis],
-            geometry.offset[axis],
-            geometry.flip[axis],
-        )
-        for axis in (0, 1)
-    )
-    return y, x
+        return finite_float(array).clip(AIR_HU, FULL_SCALE)
 
 
 def _per_channel(value: float | tuple[float, ...], like: torch.Tensor) -> torch.Tensor:

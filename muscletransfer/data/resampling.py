@@ -12,7 +12,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["axis_weights"]
+from muscletransfer.data.types import Array, SliceGeometry
+
+__all__ = ["axis_weights", "resample", "resample_classes", "weights_back"]
 
 
 @lru_cache(maxsize=256)
@@ -53,3 +55,71 @@ def axis_weights(
     result.setflags(write=False)
     inside.setflags(write=False)
     return result, inside
+
+
+def resample(planes: Array, geometry: SliceGeometry, pad_value: float) -> Array:
+    """Bring native planes to the network grid.
+
+    Args:
+        planes: float32 ``(C, H, W)``.
+        geometry: The way between the grids.
+        pad_value: What lies outside the planes.
+
+    Returns:
+        float32 ``(C, h, w)``.
+    """
+    (wy, inside_y), (wx, inside_x) = _weights_there(geometry, 0), _weights_there(geometry, 1)
+    out: Array = wy @ planes @ wx.T
+    out[:, ~inside_y, :] = pad_value
+    out[:, :, ~inside_x] = pad_value
+    return out
+
+
+def resample_classes(mask: Array, geometry: SliceGeometry, pad_label: int) -> Array:
+    """Bring class indices to the network grid: each is resampled and the largest share wins.
+
+    Args:
+        mask: ``(H, W)`` integers 0..255.
+        geometry: The way between the grids.
+        pad_label: Class outside the mask.
+
+    Returns:
+        uint8 ``(h, w)``. Half shares go to the lowest class.
+    """
+    best = np.full(geometry.size, -1.0, np.float32)
+    out = np.full(geometry.size, pad_label, np.uint8)
+    for value in np.unique(mask):
+        share = resample((mask == value).astype(np.float32)[None], geometry, -1.0)[0]
+        wins = share > best + 1e-6
+        out[wins] = value
+        best[wins] = share[wins]
+    return out
+
+
+def weights_back(geometry: SliceGeometry, axis: int) -> tuple[Array, Array]:
+    """Return the weights of one axis from the network grid to the native one.
+
+    Args:
+        geometry: The way between the grids.
+        axis: 0 for rows, 1 for columns.
+
+    Returns:
+        float32 ``(native, network)``, and boolean ``(native,)``: the network saw this pixel.
+    """
+    scale, offset = geometry.scale[axis], geometry.offset[axis]
+    weights, inside = axis_weights(
+        geometry.size[axis], geometry.native_shape[axis], 1.0 / scale, -offset / scale
+    )
+    # The first native pixel, once flipped, is the last on the network grid.
+    step = -1 if geometry.flip[axis] else 1
+    return weights[::step].copy(), inside[::step].copy()
+
+
+def _weights_there(geometry: SliceGeometry, axis: int) -> tuple[Array, Array]:
+    return axis_weights(
+        geometry.native_shape[axis],
+        geometry.size[axis],
+        geometry.scale[axis],
+        geometry.offset[axis],
+        geometry.flip[axis],
+    )

@@ -17,7 +17,7 @@ import torch
 
 from muscletransfer.errors import DataError
 
-__all__ = ["Array", "CTImage", "MaskImage", "Sample", "SliceGeometry", "Volume"]
+__all__ = ["Array", "CTImage", "MaskImage", "Sample", "SliceGeometry", "Volume", "narrowest"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -99,7 +99,12 @@ class Volume:
         """
         return self.direction[4] < 0, self.direction[0] < 0
 
-    def _one_slice(self, index: int) -> Self:
+    def one_slice(self, index: int) -> Self:
+        """Return one slice, shape ``(1, Y, X)``, at its own origin; a view, not a copy.
+
+        Raises:
+            DataError: There is no such slice.
+        """
         if not -self.num_slices <= index < self.num_slices:
             raise DataError(
                 f"{self.path or 'the image'} has slices 0 to {self.num_slices - 1}; "
@@ -151,7 +156,7 @@ class CTImage(Volume):
         Raises:
             DataError: There is no such slice.
         """
-        return self._one_slice(index)
+        return self.one_slice(index)
 
 
 class MaskImage(Volume):
@@ -175,7 +180,7 @@ class MaskImage(Volume):
 
     def slice(self, index: int) -> MaskImage:
         """Return one slice as a mask of shape ``(1, Y, X)``; see `CTImage.slice`."""
-        return self._one_slice(index)
+        return self.one_slice(index)
 
 
 @dataclass(frozen=True)
@@ -232,3 +237,21 @@ class Sample(TypedDict, total=False):
     native_hu: torch.Tensor
     native_mask: torch.Tensor
     geometry: SliceGeometry
+
+
+def narrowest(array: Array) -> Array:
+    """Return whole numbers as int16 (or int32 where they do not fit), fractions as float32."""
+    if array.dtype == np.int16:
+        return array
+    if array.dtype.kind == "f" and not _is_whole(array):
+        return array.astype(np.float32)
+    if not array.size:
+        return array.astype(np.int16)
+    low, high = float(array.min()), float(array.max())
+    return array.astype(np.int16 if low >= -32768 and high <= 32767 else np.int32)
+
+
+def _is_whole(array: Array) -> bool:
+    limit = 2.0**31
+    finite = bool(np.isfinite(array).all())
+    return finite and bool((np.abs(array) < limit).all() and (array == np.rint(array)).all())

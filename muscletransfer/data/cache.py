@@ -1,0 +1,230 @@
+"""Preprocessed slices on disk: read, checked and resampled once, then memory-mapped.
+
+A cache is a folder named by a hash of what the files hold and of the preprocessing, so a changed
+mask or size makes another cache and a renamed file does not. It is built under a temporary name
+and renamed when whole: many processes may build at once (the first to finish wins, the others drop
+theirs), and a killed one leaves no lock. No patient id, path or file name is stored.
+
+Folder: ``cache_dir``, else the environment variable ``MUSCLETRANSFER_CACHE``, else
+``$XDG_CACHE_HOME/muscletransfer``, else ``~/.cache/muscletransfer``. It may be deleted any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muscletransfer.data.cache_build import FORMAT, INDEX, build, cache_key
+from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.data.types import Array, SliceGeometry
+from muscletransfer.errors import DataError
+
+__all__ = ["SliceCache", "default_cache_dir"]
+
+
+def default_cache_dir() -> Path:
+    """Return where caches go unless told otherwise; see the module's text.
+
+    Example:
+        >>> default_cache_dir().is_absolute()
+        True
+    """
+    if named := os.environ.get("MUSCLETRANSFER_CACHE"):
+        return Path(named).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache").absolute() / "muscletransfer"
+
+
+class SliceCache:
+    """Slices of a manifest on the network grid and on their own, by row number.
+
+    Made by `open_or_build` or `open`. Arrays are read-only views of files; pickling sends only the
+    folder's name, so data-loader workers share the pages.
+
+    Args:
+        directory: A folder that `open_or_build` made.
+
+    Raises:
+        DataError: The folder holds no whole cache.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from muscletransfer.data import Manifest, PreprocessingSpec
+        >>> root = Path(tempfile.mkdtemp())
+        >>> Image.new("L", (40, 30), 200).save(root / "a.png")
+        >>> _ = (root / "m.csv").write_text("patient_id,image" + chr(10) + "P1,a.png")
+        >>> spec = PreprocessingSpec(size=16, hu_window=None)
+        >>> cache = SliceCache.open_or_build(
+        ...     Manifest.read(root / "m.csv"), spec, root / "cache", need_masks=False
+        ... )
+        >>> len(cache), cache.image(0).shape, cache.native_image(0).shape
+        (1, (16, 16), (30, 40))
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        problem = _problem(self.directory)
+        if problem:
+            raise DataError(
+                f"{self.directory}: {problem}; wanted a whole cache of format {FORMAT}. Delete the "
+                "folder and build it again with SliceCache.open_or_build."
+            )
+        self._index = _read_index(self.directory)
+        self.has_masks: bool = self._index["has_masks"]
+        #: ``(N, h, w)`` or ``(N, h, w, 3)`` int16, all network-grid slices.
+        self.images: Array = np.load(self.directory / "images.npy", mmap_mode="r")
+        self._masks: Array | None = None
+        self._native = np.memmap(self.directory / "native.bin", np.uint8, "r")
+        self._native_masks: Array | None = None
+        if self.has_masks:
+            self._masks = np.load(self.directory / "masks.npy", mmap_mode="r")
+            self._native_masks = np.memmap(self.directory / "native_masks.bin", np.uint8, "r")
+
+    def __reduce__(self) -> tuple[Callable[..., SliceCache], tuple[Path]]:
+        return type(self), (self.directory,)
+
+    @classmethod
+    def open_or_build(
+        cls,
+        manifest: Manifest,
+        preprocessing: PreprocessingSpec,
+        cache_dir: str | Path | None = None,
+        *,
+        need_masks: bool = True,
+        allow_empty_masks: bool = False,
+        pad_label: int = 0,
+        workers: int = 0,
+        progress: bool = False,
+    ) -> SliceCache:
+        """Open the cache of these slices, building it first where there is none.
+
+        Args:
+            manifest: The cases.
+            preprocessing: The network grid. Its window, mean and std do not matter here: they are
+                applied later, so changing them rebuilds nothing.
+            cache_dir: Where caches live; ``None`` for `default_cache_dir`.
+            need_masks: Read masks too; every row must then have one.
+            allow_empty_masks: Accept masks without foreground (pretext data, not references).
+            pad_label: Class outside the slice on the network grid: 0, or 255 to ignore it there.
+            workers: Processes that build; 0 builds in this one. With workers, a script needs the
+                usual ``if __name__ == "__main__":``.
+            progress: Show a progress bar while building.
+
+        Returns:
+            The cache; case ``i`` is ``manifest.rows[i]``.
+
+        Raises:
+            EmptyMaskError, GeometryError, ImageReadError, ManifestError: When all rows that fail
+                do so for that one reason; names up to ten rows.
+            DataError: When they fail for several reasons, or the folder cannot be written.
+        """
+        root = default_cache_dir() if cache_dir is None else Path(cache_dir)
+        options = (need_masks, allow_empty_masks, pad_label)
+        key = cache_key(manifest, preprocessing, *options, memo_dir=root / "digests")
+        directory = root / "slices" / key
+        if _problem(directory):
+            build(
+                manifest,
+                preprocessing,
+                directory,
+                *options,
+                is_whole=lambda: _problem(directory) is None,
+                memo_dir=root / "digests",
+                workers=workers,
+                progress=progress,
+            )
+        return cls(directory)
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    def __repr__(self) -> str:
+        return f"SliceCache({len(self)} slices, {self.images.shape[1:]}, {self.directory})"
+
+    @property
+    def manifest_hash(self) -> str:
+        """`Manifest.content_hash` of the manifest it was built from."""
+        return str(self._index["manifest_hash"])
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Mask values that occur on the native grid, ascending; empty without masks."""
+        return tuple(self._index["classes"])
+
+    @property
+    def masks(self) -> Array:
+        """``(N, h, w)`` uint8, all network-grid masks.
+
+        Raises:
+            DataError: Built without masks.
+        """
+        return self._need(self._masks)
+
+    def image(self, index: int) -> Array:
+        """Return int16 ``(h, w)`` or ``(h, w, 3)`` on the network grid."""
+        return self.images[index]  # type: ignore[no-any-return]
+
+    def mask(self, index: int) -> Array:
+        """Return uint8 ``(h, w)`` class indices on the network grid."""
+        return self.masks[index]  # type: ignore[no-any-return]
+
+    def native_image(self, index: int) -> Array:
+        """Return ``(H, W)`` HU or grey values as in the file, int16 where they fit."""
+        case = self._index["cases"][index]
+        return _view(self._native, case["offset"], case["dtype"], self.geometry(index).native_shape)
+
+    def native_mask(self, index: int) -> Array:
+        """Return uint8 ``(H, W)`` class indices as in the file."""
+        case = self._index["cases"][index]
+        flat = self._need(self._native_masks)
+        return _view(flat, case["mask_offset"], "uint8", self.geometry(index).native_shape)
+
+    def geometry(self, index: int) -> SliceGeometry:
+        """Return the way between the two grids."""
+        return SliceGeometry.from_dict(self._index["cases"][index]["geometry"])
+
+    def _need(self, array: Array | None) -> Array:
+        if array is None:
+            raise DataError(
+                f"{self.directory}: was built without masks; build it with need_masks=True."
+            )
+        return array
+
+
+def _view(flat: Array, offset: int, dtype: str, shape: tuple[int, int]) -> Array:
+    kind = np.dtype(dtype)
+    end = offset + shape[0] * shape[1] * kind.itemsize
+    return np.asarray(flat[offset:end]).view(kind).reshape(shape)
+
+
+def _read_index(directory: Path) -> dict[str, Any]:
+    index: dict[str, Any] = json.loads((directory / INDEX).read_text(encoding="utf-8"))
+    return index
+
+
+def _problem(directory: Path) -> str | None:
+    """Say what keeps a folder from being a whole cache, or return ``None``."""
+    if not directory.is_dir():
+        return "does not exist"
+    try:
+        index = _read_index(directory)
+    except FileNotFoundError:
+        return f"has no {INDEX}"
+    except ValueError:
+        return f"has a damaged {INDEX}"
+    if not isinstance(index, dict) or index.get("format") != FORMAT:
+        return "is of another format"
+    for name, size in index["files"].items():
+        file = directory / name
+        if not file.is_file():
+            return f"lacks {name}"
+        if file.stat().st_size != size:
+            return f"{name} has {file.stat().st_size} bytes and should have {size}"
+    return None

@@ -1,0 +1,316 @@
+"""Building a `SliceCache`: read every row, collect every error, write all or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import secrets
+import shutil
+import socket
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from muscletransfer.data.cases import Case, Failure, read_group
+from muscletransfer.data.files import fsync_folder
+from muscletransfer.data.manifest import Manifest, row_key
+from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.errors import DataError
+
+__all__ = ["FORMAT", "INDEX", "build", "cache_key"]
+
+FORMAT = 1
+INDEX = "index.json"  # written last: a folder without it is no cache
+_STALE_SECONDS = 3600
+_SHOWN = 10
+
+
+def cache_key(
+    manifest: Manifest,
+    preprocessing: PreprocessingSpec,
+    need_masks: bool,
+    allow_empty: bool,
+    pad_label: int,
+    memo_dir: Path | None,
+) -> str:
+    """Return the cache folder's name: a hash of contents, preprocessing and format."""
+    _check_rows(manifest, need_masks)
+    rows = []
+    for row in manifest.rows:
+        try:
+            key = row_key(row, memo_dir)
+        except OSError as error:
+            raise DataError(
+                f"{row.where}: {error.filename} cannot be read ({error.strerror})."
+            ) from error
+        if not need_masks:
+            del key["mask"]
+        del key["label"]  # does not change an array
+        rows.append(key)
+    plain = {
+        "format": FORMAT,
+        "rows": rows,
+        "preprocessing": preprocessing.storage_dict(),
+        "masks": [need_masks, allow_empty, pad_label] if need_masks else None,
+    }
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def build(
+    manifest: Manifest,
+    preprocessing: PreprocessingSpec,
+    directory: Path,
+    need_masks: bool,
+    allow_empty: bool,
+    pad_label: int,
+    *,
+    is_whole: Callable[[], bool],
+    memo_dir: Path | None,
+    workers: int,
+    progress: bool,
+) -> None:
+    """Write the cache folder, whole or not at all.
+
+    Raises:
+        DataError: Rows failed (see `SliceCache.open_or_build`), or the folder cannot be written.
+    """
+    with _building(directory, is_whole) as temporary:
+        writer = _Writer(temporary, len(manifest), preprocessing, need_masks)
+        failures: list[Failure] = []
+        task = partial(
+            read_group,
+            preprocessing=preprocessing,
+            need_masks=need_masks,
+            allow_empty=allow_empty,
+            pad_label=pad_label,
+        )
+        bar = tqdm(total=len(manifest), desc="preprocessing", unit="slice", disable=not progress)
+        with bar:
+            for outcomes in _run(task, _groups(manifest), workers):
+                for outcome in outcomes:
+                    if isinstance(outcome, Failure):
+                        failures.append(outcome)
+                    elif not failures:  # nothing will be kept once one failed
+                        writer.add(outcome)
+                    bar.update()
+        if failures:
+            raise _combined(manifest, failures)
+        writer.finish(manifest.content_hash(memo_dir))
+    _warn_about_crops(manifest, preprocessing, writer.cropped)
+    _warn_about_twins(manifest, memo_dir)
+
+
+class _Writer:
+    def __init__(
+        self, folder: Path, count: int, preprocessing: PreprocessingSpec, need_masks: bool
+    ) -> None:
+        self.folder = folder
+        self.need_masks = need_masks
+        self.cases: list[dict[str, Any]] = [{} for _ in range(count)]
+        self.classes: set[int] = set()
+        self.cropped: dict[int, float] = {}
+        grid = (count, *preprocessing.shape)
+        channels = (3,) if preprocessing.stored_channels == 3 else ()
+        create = partial(np.lib.format.open_memmap, mode="w+")
+        self.images = create(folder / "images.npy", dtype=np.int16, shape=grid + channels)
+        self.native = (folder / "native.bin").open("wb")
+        if need_masks:
+            self.masks = create(folder / "masks.npy", dtype=np.uint8, shape=grid)
+            self.native_masks = (folder / "native_masks.bin").open("wb")
+
+    def add(self, case: Case) -> None:
+        self.images[case.index] = case.image
+        entry: dict[str, Any] = {
+            "geometry": case.geometry.to_dict(),
+            "dtype": case.native.dtype.name,
+            "offset": _append(self.native, case.native),
+        }
+        if case.mask is not None and case.native_mask is not None:
+            self.masks[case.index] = case.mask
+            entry["mask_offset"] = _append(self.native_masks, case.native_mask)
+            self.classes.update(np.unique(case.native_mask).tolist())
+            if case.cropped > 0:
+                self.cropped[case.index] = case.cropped
+        self.cases[case.index] = entry
+
+    def finish(self, manifest_hash: str) -> None:
+        self.images.flush()
+        self.native.close()
+        if self.need_masks:
+            self.masks.flush()
+            self.native_masks.close()
+        index = {
+            "format": FORMAT,
+            "manifest_hash": manifest_hash,
+            "has_masks": self.need_masks,
+            "classes": sorted(self.classes),
+            "files": {p.name: p.stat().st_size for p in sorted(self.folder.iterdir())},
+            "cases": self.cases,
+        }
+        (self.folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
+        fsync_folder(self.folder)
+
+
+def _append(file: Any, array: np.ndarray[Any, Any]) -> int:
+    # Every array starts at a multiple of 8, so that any type can be viewed in place.
+    file.write(b"\0" * (-file.tell() % 8))
+    offset = int(file.tell())
+    file.write(np.ascontiguousarray(array).tobytes())
+    return offset
+
+
+@contextmanager
+def _building(directory: Path, is_whole: Callable[[], bool]) -> Iterator[Path]:
+    """Give a temporary folder beside ``directory`` and rename it there when the block succeeds."""
+    name = f".building-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = directory.parent / name
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(
+            f"{directory.parent}: cannot be written ({error.strerror}); wanted a folder for the "
+            "cache. Pass cache_dir, or set MUSCLETRANSFER_CACHE."
+        ) from error
+    try:
+        _sweep(directory.parent)
+        yield temporary
+        _install(temporary, directory, is_whole)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _install(temporary: Path, directory: Path, is_whole: Callable[[], bool]) -> None:
+    try:
+        temporary.rename(directory)
+        return
+    except OSError:
+        if is_whole():
+            return  # another process was first; its cache is the same
+    # What stands there is damaged: move it aside, for it may still be mapped by someone.
+    aside = temporary.with_name(temporary.name + "-old")
+    try:
+        directory.rename(aside)
+    except FileNotFoundError:
+        pass  # another process has just moved it
+    else:
+        shutil.rmtree(aside, ignore_errors=True)
+    try:
+        temporary.rename(directory)
+    except OSError:
+        if not is_whole():
+            raise
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what builds on this machine left behind when they were killed."""
+    mine = f".building-{socket.gethostname()}-"
+    for path in folder.glob(f"{mine}*"):
+        pid = path.name.removeprefix(mine).split("-")[0]
+        try:
+            old = time.time() - path.stat().st_mtime > _STALE_SECONDS
+        except FileNotFoundError:
+            continue
+        if old and pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _groups(manifest: Manifest) -> list[list[tuple[int, ManifestRow]]]:
+    """Return rows by image file, so that a volume is read once for all of its slices."""
+    groups: dict[Path, list[tuple[int, ManifestRow]]] = {}
+    for index, row in enumerate(manifest.rows):
+        groups.setdefault(row.image, []).append((index, row))
+    return list(groups.values())
+
+
+def _run(
+    task: Callable[[list[tuple[int, ManifestRow]]], list[Case | Failure]],
+    groups: Sequence[list[tuple[int, ManifestRow]]],
+    workers: int,
+) -> Iterator[list[Case | Failure]]:
+    workers = min(workers, len(groups))
+    if workers <= 0:
+        yield from map(task, groups)
+        return
+    # Spawned, not forked: torch and ITK threads of this process would not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(task, groups, chunksize=1)
+
+
+def _check_rows(manifest: Manifest, need_masks: bool) -> None:
+    if not len(manifest):
+        raise DataError(f"{manifest.path}: no rows to cache; wanted at least one.")
+    without = [row for row in manifest.rows if row.mask is None]
+    if need_masks and without:
+        lines = ", ".join(str(row.line) for row in without[:_SHOWN])
+        more = f" and {len(without) - _SHOWN} more" if len(without) > _SHOWN else ""
+        raise DataError(
+            f"{manifest.path}: {len(without)} of {len(manifest)} rows have no mask (rows "
+            f"{lines}{more}); wanted one in each. Fill in the mask column or remove the rows."
+        )
+
+
+def _combined(manifest: Manifest, failures: list[Failure]) -> DataError:
+    failures = sorted(failures, key=lambda f: f.index)
+    kinds = {f.kind for f in failures}
+    kind = kinds.pop() if len(kinds) == 1 else DataError
+    if len(failures) == 1:
+        return kind(failures[0].message)
+    lines = "\n".join(f"  {f.message}" for f in failures[:_SHOWN])
+    more = f"\n  and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
+    return kind(
+        f"{manifest.path}: {len(failures)} of {len(manifest)} rows cannot be used, so nothing was "
+        f"cached. Mend or remove them:\n{lines}{more}"
+    )
+
+
+def _warn_about_crops(
+    manifest: Manifest, preprocessing: PreprocessingSpec, cropped: dict[int, float]
+) -> None:
+    if cropped:
+        worst = max(cropped, key=lambda i: cropped[i])
+        h, w = preprocessing.shape
+        warnings.warn(
+            f"{manifest.path}: {len(cropped)} of {len(manifest)} masks reach outside the {h} x {w} "
+            f"network grid (most in row {manifest.rows[worst].line}: {cropped[worst]:.1%} of its "
+            "foreground), and no model can find what it is not shown. Raise preprocessing size or "
+            "spacing.",
+            stacklevel=4,
+        )
+
+
+def _warn_about_twins(manifest: Manifest, memo_dir: Path | None) -> None:
+    """Warn when one image's very bytes stand under two patients: a copy leaks across folds."""
+    first: dict[str, ManifestRow] = {}
+    for row in manifest.rows:
+        key = row_key(row, memo_dir)["image"]
+        before = first.setdefault(key, row)
+        if before.patient_id != row.patient_id:
+            warnings.warn(
+                f"{row.where}: its image is the same, byte for byte, as that of row {before.line}, "
+                "which belongs to another patient; if both are one patient, give them one id, or "
+                "test images can be trained on.",
+                stacklevel=4,
+            )
+            return
