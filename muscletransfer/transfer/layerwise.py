@@ -1,0 +1,146 @@
+"""Layer-wise learning rates: the deeper a stage of the encoder, the faster it may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from muscletransfer.errors import ContractError
+
+__all__ = ["encoder_stages", "layerwise_groups"]
+
+
+def layerwise_groups(
+    encoder: nn.Module,
+    decoder_modules: Iterable[nn.Module],
+    lr: float,
+    decay: float = 1.0,
+) -> list[dict[str, Any]]:
+    """Split the parameters of a segmentation model into optimiser groups.
+
+    Decoder and head learn at ``lr``, the deepest stage of the encoder at ``lr * decay``, the next
+    at ``lr * decay**2`` and so on to the stem (discriminative fine-tuning, Howard and Ruder 2018,
+    arXiv 1801.06146). Norm parameters and biases get no weight decay. Frozen parameters are in the
+    groups too, so that they learn from the moment they are unfrozen.
+
+    Args:
+        encoder: An encoder (it has ``spec`` and ``output_stride``).
+        decoder_modules: The decoder, the head, and whatever else is trained.
+        lr: Learning rate of the decoder.
+        decay: Factor from one stage to the next, in (0, 1].
+
+    Returns:
+        Groups with ``params``, ``lr``, ``name``, and ``weight_decay=0.0`` on the groups that must
+        not decay (the others take the optimiser's). Each parameter is in exactly one group.
+
+    Raises:
+        ContractError: If ``decay`` is not in (0, 1] or ``lr`` not positive.
+
+    Example:
+        >>> from muscletransfer.encoders import create_encoder
+        >>> encoder = create_encoder("timm/resnet18")
+        >>> groups = layerwise_groups(encoder, [nn.Conv2d(512, 1, 1)], lr=1.0, decay=0.5)
+        >>> {group["name"]: group["lr"] for group in groups if "no decay" not in group["name"]}
+        {'decoder': 1.0, 'encoder stage 5': 0.5, 'encoder stage 4': 0.25, ...}
+        >>> optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+    """
+    if not 0 < decay <= 1 or lr <= 0:
+        raise ContractError(
+            f"layerwise_groups needs lr > 0 and decay in (0, 1], found lr={lr}, decay={decay}. "
+            "decay=1.0 gives every layer the same rate."
+        )
+    in_encoder = {id(p) for p in encoder.parameters()}
+    seen: set[int] = set()
+    decoder: list[tuple[str, nn.Parameter]] = []
+    for module in decoder_modules:
+        for name, parameter in module.named_parameters():
+            if id(parameter) not in in_encoder | seen:
+                seen.add(id(parameter))
+                decoder.append((name, parameter))
+    groups = _with_and_without_decay("decoder", decoder, lr)
+    for k, (stage, members) in enumerate(reversed(encoder_stages(encoder).items()), start=1):
+        groups += _with_and_without_decay(f"encoder stage {stage}", members, lr * decay**k)
+    return groups
+
+
+def encoder_stages(encoder: nn.Module) -> dict[int, list[tuple[str, nn.Parameter]]]:
+    """Sort an encoder's parameters by the first feature of its pyramid that they act on.
+
+    Found by differentiating each feature of a small random image, so it holds for any encoder and
+    needs no list of layer names. The encoder's own state, gradients and random state are untouched.
+    Parameters that act on no feature count as the deepest stage.
+
+    Args:
+        encoder: An encoder, on any device.
+
+    Returns:
+        Names and parameters by stage; stage ``i`` first acts on ``features[i]``. Shallow to deep.
+
+    Raises:
+        ContractError: If the encoder takes no square image of the sizes that were tried.
+    """
+    # detached copies: gradients flow although the parameters may be frozen, and batch norm counts
+    # its statistics in the copies
+    named = dict(encoder.named_parameters())
+    copies = {name: p.detach().requires_grad_(p.is_floating_point()) for name, p in named.items()}
+    buffers = {name: b.clone() for name, b in encoder.named_buffers()}
+    features = _probe(encoder, copies | buffers)
+    stage_of: dict[str, int] = {}
+    for stage, feature in enumerate(features):
+        rest = [n for n in named if n not in stage_of and copies[n].requires_grad]
+        if not feature.requires_grad or not rest:
+            continue
+        inputs = [copies[name] for name in rest]
+        grads = torch.autograd.grad(feature.sum(), inputs, retain_graph=True, allow_unused=True)
+        stage_of |= {n: stage for n, grad in zip(rest, grads, strict=True) if grad is not None}
+    deepest = max(stage_of.values(), default=len(features) - 1)
+    stages: dict[int, list[tuple[str, nn.Parameter]]] = {}
+    for name, parameter in named.items():
+        stages.setdefault(stage_of.get(name, deepest), []).append((name, parameter))
+    return dict(sorted(stages.items()))
+
+
+def _probe(encoder: nn.Module, state: dict[str, Tensor]) -> list[Tensor]:
+    """Run the encoder on the smallest image that it takes, with a state of copies."""
+    first = next(encoder.parameters())
+    channels: int = encoder.spec.in_channels  # type: ignore[union-attr, assignment]
+    stride = int(encoder.output_stride)  # type: ignore[arg-type]
+    sizes = sorted({2 * stride, 224, 256, 384})
+    devices = [first.device] if first.device.type == "cuda" else []
+    problems: list[str] = []
+    for size in sizes:
+        with torch.random.fork_rng(devices=devices), torch.enable_grad():
+            image = torch.zeros(2, channels, size, size, device=first.device, dtype=first.dtype)
+            try:
+                features: list[Tensor] = functional_call(encoder, state, (image,))
+            except (ValueError, RuntimeError, AssertionError) as error:
+                # some transformers take one image size only
+                problems.append(f"{size}: {type(error).__name__}: {error}")
+                continue
+            return features
+    raise ContractError(
+        f"{type(encoder).__name__} could not run on square images of {sizes} pixels, so its "
+        f"stages are unknown; use one learning rate (decay=1.0). Found: {'; '.join(problems)}"
+    )
+
+
+def _with_and_without_decay(
+    name: str, members: list[tuple[str, nn.Parameter]], lr: float
+) -> list[dict[str, Any]]:
+    """Make up to two groups: matrices and kernels, and norm parameters and biases."""
+
+    def spared(key: str, parameter: nn.Parameter) -> bool:
+        return parameter.ndim <= 1 or "bias" in key.rpartition(".")[2]
+
+    decayed = [p for key, p in members if not spared(key, p)]
+    rest = [p for key, p in members if spared(key, p)]
+    groups: list[dict[str, Any]] = []
+    if decayed:
+        groups.append({"params": decayed, "lr": lr, "name": name})
+    if rest:
+        groups.append({"params": rest, "lr": lr, "weight_decay": 0.0, "name": f"{name}, no decay"})
+    return groups
