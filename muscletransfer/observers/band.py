@@ -1,0 +1,72 @@
+"""The human band: how far the observers' figures reach, and where the model's lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["Band"]
+
+
+@dataclass(frozen=True)
+class Band:
+    """The range of one figure over the observers of a study.
+
+    Each observer's figure is its mean over the cases; failures (an infinite distance) are not in
+    a mean and are counted in ``n_failed``.
+
+    Args:
+        metric: The column it is about.
+        against: What the observers were compared with.
+        low: Smallest mean of an observer.
+        high: Largest mean of an observer.
+        mean: Mean of the observers' means.
+        percentile_low: Lower percentile over all observers and cases, failures included.
+        percentile_high: Upper percentile over all observers and cases, failures included.
+        percentiles: Which percentiles these are.
+        per_observer: Mean of each observer that counts.
+        left_out: Observers with too few cases to have a mean of their own.
+        n_cases: Number of cases.
+        n_failed: Failures of the observers.
+        model: Mean of the model over the same cases, or ``None`` without a model.
+        model_n_failed: Failures of the model.
+    """
+
+    metric: str
+    against: str
+    low: float
+    high: float
+    mean: float
+    percentile_low: float
+    percentile_high: float
+    percentiles: tuple[float, float]
+    per_observer: Mapping[str, float]
+    left_out: tuple[str, ...]
+    n_cases: int
+    n_failed: int
+    model: float | None = None
+    model_n_failed: int = 0
+
+    @property
+    def model_inside(self) -> bool | None:
+        """Whether the model's mean lies between ``low`` and ``high``; ``None`` without a model.
+
+        This is a description of the sample. It has no error bars: a model can lie inside by
+        chance, and one that is better than every observer lies outside.
+        """
+        return None if self.model is None else self.low <= self.model <= self.high
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.metric} against {self.against}: {len(self.per_observer)} observers "
+            f"{self.low:.4g} to {self.high:.4g} (mean {self.mean:.4g}) on {self.n_cases} case(s)"
+        )
+        if self.n_failed:
+            text += f", {self.n_failed} failed"
+        if self.left_out:
+            text += f", left out: {', '.join(self.left_out)}"
+        if self.model is not None and not math.isnan(self.model):
+            text += f"; model {self.model:.4g}"
+            text += f", {self.model_n_failed} failed" if self.model_n_failed else ""
+        return text

@@ -1,0 +1,148 @@
+"""The cases of an observer study, checked before anything is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muscletransfer.errors import (
+    DataError,
+    EmptyMaskError,
+    GeometryError,
+    MuscleTransferError,
+    close_matches,
+)
+from muscletransfer.metrics.checks import BoolMask, check_spacing, to_array, to_mask
+
+__all__ = ["MODEL", "EmptyRule", "StudyCase", "check_cases"]
+
+MODEL = "model"
+_RESERVED = (MODEL, "reference", "consensus")
+
+EmptyRule = Literal["error", "failure", "missing"]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyCase:
+    """One case of an observer study.
+
+    Args:
+        name: Its name.
+        spacing: Millimetres in array order.
+        masks: Observer to mask.
+        reference: The reference mask, if there is one.
+        model: The model's mask, if there is one.
+        hu: The image in Hounsfield units, if it is known.
+    """
+
+    name: str
+    spacing: tuple[float, ...]
+    masks: dict[str, BoolMask]
+    reference: BoolMask | None = None
+    model: BoolMask | None = None
+    hu: NDArray[Any] | None = None
+
+
+def check_cases(
+    masks: Mapping[str, Mapping[str, Any]],
+    spacing: Mapping[str, Sequence[float]],
+    reference: Mapping[str, Any] | None,
+    model: Mapping[str, Any] | None,
+    hu: Mapping[str, Any] | None,
+    empty: EmptyRule,
+) -> tuple[list[StudyCase], list[str]]:
+    """Check an observer study's input and gather it by case.
+
+    Args:
+        masks: Case to observer to mask.
+        spacing: Case to spacing in mm.
+        reference: Case to reference mask.
+        model: Case to the model's mask.
+        hu: Case to image.
+        empty: What an observer's empty mask means.
+
+    Returns:
+        The cases, and a note for each mask that was left out.
+
+    Raises:
+        DataError: No masks, a reserved observer name, a case nobody outlined, values that are no
+            mask.
+        EmptyMaskError: An empty reference, or an observer's with ``empty="error"``.
+        GeometryError: Shapes of a case differ, or its spacing is missing or wrong.
+    """
+    if not masks:
+        raise DataError("No cases were given; wanted a mapping of case to observer to mask.")
+    for what, given in (("reference", reference), (MODEL, model), ("hu", hu)):
+        for name in given or ():
+            if name not in masks:
+                near = close_matches(str(name), masks)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise DataError(f"{what} has the case {name!r}, which no observer outlined.{hint}")
+    cases, notes = [], []
+    for name, by_observer in masks.items():
+        own: dict[str, BoolMask] = {}
+        for observer, values in by_observer.items():
+            if observer in _RESERVED:
+                raise DataError(
+                    f"Case {name!r}: an observer is called {observer!r}, a word the tables use; "
+                    "give the observer another name."
+                )
+            mask = to_mask(values, f"Case {name!r}: the mask of observer {observer!r}")
+            if not mask.any() and empty != "failure":
+                if empty == "error":
+                    raise EmptyMaskError(
+                        f"Case {name!r}: the mask of observer {observer!r} is empty. If nothing "
+                        "was outlined pass empty='missing'; if the observer saw no muscle pass "
+                        "empty='failure', which scores Dice 0 and an infinite distance."
+                    )
+                notes.append(f"case {name!r}: the empty mask of observer {observer!r} left out")
+                continue
+            own[observer] = mask
+        if not own:
+            raise DataError(f"Case {name!r}: no observer outlined it; leave it out.")
+        case = StudyCase(
+            name,
+            _spacing_of(name, spacing, next(iter(own.values())).ndim),
+            own,
+            _optional(reference, name, "reference"),
+            _optional(model, name, "mask of the model"),
+            None if hu is None or name not in hu else to_array(hu[name]),
+        )
+        _check_grid(case)
+        if case.reference is not None and not case.reference.any():
+            raise EmptyMaskError(f"Case {name!r}: the reference is empty; leave the case out.")
+        cases.append(case)
+    return cases, notes
+
+
+def _optional(given: Mapping[str, Any] | None, name: str, what: str) -> BoolMask | None:
+    if given is None or name not in given:
+        return None
+    return to_mask(given[name], f"Case {name!r}: the {what}")
+
+
+def _spacing_of(name: str, spacing: Mapping[str, Sequence[float]], ndim: int) -> tuple[float, ...]:
+    if not isinstance(spacing, Mapping):
+        raise GeometryError(
+            f"spacing is {spacing!r}; wanted a mapping of case to (y, x) in mm, as scanners differ."
+        )
+    try:
+        return check_spacing(spacing.get(name), ndim)
+    except MuscleTransferError as error:
+        raise GeometryError(f"Case {name!r}: {error}") from error
+
+
+def _check_grid(case: StudyCase) -> None:
+    found = {observer: mask.shape for observer, mask in case.masks.items()}
+    for what, array in (("reference", case.reference), (MODEL, case.model), ("hu", case.hu)):
+        if array is not None:
+            found[what] = np.shape(array)
+    if len(set(found.values())) != 1:
+        raise GeometryError(
+            f"Case {case.name!r}: the shapes differ: "
+            f"{', '.join(f'{who} {shape}' for who, shape in found.items())}; wanted one grid."
+        )
