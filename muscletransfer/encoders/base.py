@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from muscletransfer.errors import ContractError
+from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.plain import PlainValue, freeze_mapping, hashable, thaw
 
 __all__ = ["Encoder", "EncoderSpec"]
@@ -28,7 +28,8 @@ class EncoderSpec:
             ``img_size``, ...). Lists are kept as tuples; the mapping is read-only.
 
     Raises:
-        ContractError: When a field has another type, is out of range, or a kwarg is not plain.
+        ContractError: When ``name`` is no text or a kwarg is not plain.
+        SettingError: When ``in_channels`` or ``depth`` is out of range.
 
     Example:
         >>> spec = EncoderSpec("timm/resnet18", in_channels=1, kwargs={"output_stride": 16})
@@ -143,17 +144,17 @@ def check_count(name: str, value: object, lowest: int, highest: int | None) -> i
         The value.
 
     Raises:
-        ContractError: When it is not a whole number or out of range.
+        SettingError: When it is not a whole number or out of range.
 
     Example:
         >>> check_count("depth", 9, 1, 5)
         Traceback (most recent call last):
-        muscletransfer.errors.ContractError: depth is 9; wanted a whole number from 1 to 5.
+        muscletransfer.errors.SettingError: depth is 9; wanted a whole number from 1 to 5.
     """
     wanted = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < lowest or (highest is not None and value > highest):  # type: ignore[operator]
-        raise ContractError(f"{name} is {value!r}; wanted a whole number {wanted}.")
+        raise SettingError(f"{name} is {value!r}; wanted a whole number {wanted}.")
     return value  # type: ignore[return-value]
 
 

@@ -130,6 +130,7 @@ def create_encoder(name: str, in_channels: int = 1, depth: int = 5, **kwargs: An
         UnknownNameError: When nothing has the name.
         PluginError: When the plug-in that has the name fails to import.
         ContractError: When an argument is unknown or not plain, or what was built is no encoder.
+        SettingError: When an argument is out of range.
         ImageSizeError: When a fixed-size model has a size that gives no pyramid.
 
     Example:
@@ -150,7 +151,8 @@ def build_encoder(spec: EncoderSpec) -> Encoder:
         The encoder, with ``spec`` as its ``spec``.
 
     Raises:
-        UnknownNameError, PluginError, ContractError, ImageSizeError: As :func:`create_encoder`.
+        UnknownNameError, PluginError, ContractError, SettingError, ImageSizeError: As
+            :func:`create_encoder`.
 
     Example:
         >>> spec = EncoderSpec("timm/resnet18")

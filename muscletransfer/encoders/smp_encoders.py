@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from segmentation_models_pytorch.encoders import get_encoder, get_encoder_names
 from torch import Tensor, nn
 
 from muscletransfer.encoders.checks import check_image
-from muscletransfer.errors import ContractError
+from muscletransfer.errors import ContractError, SettingError
 
 __all__ = ["SmpEncoder", "build", "is_known", "names"]
 
@@ -61,6 +60,7 @@ class SmpEncoder(nn.Module):
 
     Raises:
         ContractError: When the encoder cannot be dilated or has no such depth.
+        SettingError: When ``output_stride`` is none of 8, 16, 32.
 
     Example:
         >>> encoder = SmpEncoder("mit_b0", in_channels=1, depth=5)
@@ -72,7 +72,7 @@ class SmpEncoder(nn.Module):
         super().__init__()
         self.name = f"smp/{model}"
         if output_stride not in (8, 16, 32):
-            raise ContractError(
+            raise SettingError(
                 f"{self.name!r}: output_stride is {output_stride!r}; wanted 8, 16 or 32."
             )
         self.output_stride = min(output_stride, 2**depth)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from muscletransfer.encoders import timm_build
 from muscletransfer.encoders.checks import check_image
 from muscletransfer.encoders.pyramid import assemble, plan_pyramid
-from muscletransfer.errors import ContractError, ImageSizeError
+from muscletransfer.errors import ContractError, ImageSizeError, SettingError
 
 __all__ = ["TimmEncoder", "build", "is_known", "names"]
 
@@ -70,6 +70,7 @@ class TimmEncoder(nn.Module):
     Raises:
         UnknownNameError: When the model has no such pretrained tag.
         ContractError: When the model takes no such argument, or cannot be dilated.
+        SettingError: When ``output_stride`` is none of 8, 16, 32.
         ImageSizeError: When a fixed-size model has a size that gives no pyramid.
 
     Example:
@@ -93,7 +94,7 @@ class TimmEncoder(nn.Module):
         given = {key: value for key, value in kwargs.items() if value is not None}
         stride = given.pop("output_stride", 32)
         if stride not in (8, 16, 32):
-            raise ContractError(f"{self.name!r}: output_stride is {stride!r}; wanted 8, 16 or 32.")
+            raise SettingError(f"{self.name!r}: output_stride is {stride!r}; wanted 8, 16 or 32.")
         # The plan is made from the undilated model: dilation keeps the stages, not their strides.
         info = timm_build.outline(model, given).feature_info.info
         reductions = [float(stage["reduction"]) for stage in info]
