@@ -35,7 +35,7 @@ def supports_bf16_cpu() -> bool:
     if capabilities is not None:
         found = capabilities()
         return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "sve_bf16"))
-    # Before torch 2.10 the same facts had a function each.
+    # Older torch has a function for each of these facts.
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)
 
@@ -100,5 +100,5 @@ def use_channels_last(module: M) -> M:
         >>> conv.weight.is_contiguous(memory_format=torch.channels_last)
         True
     """
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.to(memory_format=torch.channels_last)
     return module
