@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from muscletransfer.errors import DataError
+from muscletransfer.errors import SettingError
 
 __all__ = ["Augmentation", "affine_matrices", "warp"]
 
@@ -52,7 +52,7 @@ class Augmentation:
         mask_fill: Mask value outside the image: 0 is background, 255 is ignored by losses.
 
     Raises:
-        DataError: A strength is out of its range; the message names it.
+        SettingError: A strength is out of its range; the message names it.
 
     Example:
         >>> import torch
@@ -97,7 +97,7 @@ class Augmentation:
             value = getattr(self, field.name)
             low, high = ranges.get(field.name, (0, math.inf))
             if not (isinstance(value, int | float) and low <= value <= high):
-                raise DataError(
+                raise SettingError(
                     f"Augmentation({field.name}={value!r}) is out of range: wanted a number from "
                     f"{low} to {high}"
                 )

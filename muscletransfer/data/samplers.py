@@ -65,6 +65,8 @@ class StepSampler(DistributedSampler[int]):
         seed: Seed of all passes.
         world: Number of processes.
         rank: This process.
+        numbered: Give numbered draws, ``position * n + item``, from which a data set can seed
+            what it draws a sample; ``item`` is ``draw % n``.
 
     Raises:
         DataError: There is no item, or a size is not positive.
@@ -83,6 +85,7 @@ class StepSampler(DistributedSampler[int]):
         seed: int = 0,
         world: int = 1,
         rank: int = 0,
+        numbered: bool = False,
     ) -> None:
         if length < 1:
             raise DataError("There is no image to train on: found 0, wanted at least 1")
@@ -94,6 +97,7 @@ class StepSampler(DistributedSampler[int]):
         self.length = length
         self.batch_size = batch_size
         self.steps = steps_per_epoch or math.ceil(length / (batch_size * world))
+        self.numbered = numbered
         self.first_step = 0
         """Steps of the epoch to leave out at its start; set when a run resumes within an epoch."""
 
@@ -111,7 +115,8 @@ class StepSampler(DistributedSampler[int]):
             number, place = divmod(position, self.length)
             if number != current:
                 current, order = number, self._pass(number)
-            yield int(order[place])
+            item = int(order[place])
+            yield position * self.length + item if self.numbered else item
 
     def _pass(self, number: int) -> npt.NDArray[np.int64]:
         """Return the order of pass ``number``."""

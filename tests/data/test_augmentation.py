@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from muscletransfer.data.augmentation import Augmentation, affine_matrices, warp
-from muscletransfer.errors import DataError
+from muscletransfer.errors import SettingError
 
 OFF = Augmentation.none().to_dict()
 
@@ -261,7 +261,7 @@ def test_same_result_on_gpu() -> None:
     [("rotation", -1), ("flip", 1.5), ("crop", 0.0), ("distortion", 0.4), ("noise", math.nan)],
 )
 def test_bad_strength_is_named(field: str, value: float) -> None:
-    with pytest.raises(DataError, match=rf"{field}={value}.*wanted a number from"):
+    with pytest.raises(SettingError, match=rf"{field}={value}.*wanted a number from"):
         Augmentation(**{field: value})
 
 

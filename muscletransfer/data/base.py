@@ -1,0 +1,162 @@
+"""What both data modules share: loaders, devices, and the way from a stored batch to a task's."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import lightning.pytorch as pl
+from torch.utils.data import DataLoader
+
+from muscletransfer.data.augmentation import Augmentation
+from muscletransfer.data.collate import as_is
+from muscletransfer.data.datasets import MixedSlices, SliceDataset
+from muscletransfer.data.on_device import finish_batch
+from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.data.samplers import EvaluationSampler, ResumableLoader, StepSampler
+from muscletransfer.data.transforms import SampleTransform
+from muscletransfer.errors import SettingError, UnknownNameError, close_matches
+
+__all__ = ["SliceDataModule"]
+
+_Slices: TypeAlias = SliceDataset | MixedSlices
+_PRESETS = {"default": Augmentation, "natural": Augmentation.natural, "none": Augmentation.none}
+
+
+class SliceDataModule(pl.LightningDataModule):
+    """Base of the data modules; not used by itself.
+
+    A subclass fills ``train_set`` and, where it has them, ``val_set``, ``test_set`` and
+    ``predict_set`` in ``setup``. Loaders hand out stored integers; ``on_after_batch_transfer``
+    turns them into what tasks get, on the device, a batch at a time.
+
+    Args:
+        preprocessing: The network grid, window and normalisation.
+        batch_size: Images a step and process (device).
+        steps_per_epoch: Training steps an epoch; None for one pass over the images.
+        num_workers: Loader processes. 0 is the fast choice: a batch is one copy from memory.
+            Raise it only for a slow ``transform``.
+        seed: Seed of splits, order and augmentation.
+        augmentation: ``"default"``, ``"natural"``, None (or ``"none"``), or an `Augmentation`.
+        transform: A transform of single training samples; see
+            :func:`~muscletransfer.data.transforms.run_transform`. It takes the place of the
+            default augmentation; pass an `Augmentation` as well to have both, transform first.
+
+    Raises:
+        SettingError: A number that cannot work.
+        UnknownNameError: An unknown name of an augmentation.
+    """
+
+    def __init__(
+        self,
+        preprocessing: PreprocessingSpec,
+        *,
+        batch_size: int,
+        steps_per_epoch: int | None,
+        num_workers: int,
+        seed: int,
+        augmentation: Augmentation | str | None,
+        transform: SampleTransform | None,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("steps_per_epoch", steps_per_epoch, 1),
+            ("num_workers", num_workers, 0),
+            ("seed", seed, 0),
+        ):
+            if value is not None and value < least:
+                raise SettingError(f"{name} is {value}; wanted {least} or more.")
+        self.preprocessing = preprocessing
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.num_workers = num_workers
+        self.seed = seed
+        self.transform = transform
+        replaced = transform is not None and augmentation == "default"
+        self.augmentation = None if replaced else _augmentation(augmentation)
+        self.train_set: _Slices | None = None
+        self.val_set: _Slices | None = None
+        self.test_set: _Slices | None = None
+        self.predict_set: _Slices | None = None
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return the training loader: equal steps an epoch, resumable, shared out over ranks."""
+        dataset = self._ready("train_set")
+        assert dataset is not None
+        world, rank = self._processes()
+        sampler = StepSampler(
+            len(dataset),
+            self.batch_size,
+            self.steps_per_epoch,
+            self.seed,
+            world,
+            rank,
+            numbered=self.transform is not None,
+        )
+        return ResumableLoader(dataset, sampler=sampler, **self._loader_options())
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Return the validation loader, or an empty list where there is nothing to validate on."""
+        return self._evaluation_loader("val_set")
+
+    def test_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Return the test loader, or an empty list where there is nothing to test on."""
+        return self._evaluation_loader("test_set")
+
+    def predict_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Return the loader of the cases to predict; each case goes to one process only."""
+        dataset = self._ready("predict_set")
+        if dataset is None or len(dataset) >= self._processes()[0]:
+            # a plain loader: Lightning shares it out without repeats for prediction
+            return [] if dataset is None else DataLoader(dataset, **self._loader_options())
+        return self._evaluation_loader("predict_set")
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Window, augment (training batches only) and normalise a batch on its device."""
+        _, rank = self._processes()
+        done = finish_batch(batch, self.preprocessing, self.augmentation, self.seed, rank)
+        if self.trainer is not None:  # the precision may want another float type
+            done["image"] = self.trainer.precision_plugin.convert_input(done["image"])
+        return done
+
+    def _evaluation_loader(self, name: str) -> DataLoader[Any] | list[Any]:
+        dataset = self._ready(name)
+        if dataset is None or not len(dataset):
+            return []
+        sampler = EvaluationSampler(len(dataset), *self._processes())
+        return DataLoader(dataset, sampler=sampler, **self._loader_options())
+
+    def _ready(self, name: str) -> _Slices | None:
+        if self.train_set is None:
+            self.prepare_data()
+            self.setup("fit")
+        dataset: _Slices | None = getattr(self, name)
+        return dataset
+
+    def _loader_options(self) -> dict[str, Any]:
+        strategy = getattr(self.trainer, "strategy", None)
+        return {
+            "batch_size": self.batch_size,
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "collate_fn": as_is,
+            "pin_memory": strategy is not None and strategy.root_device.type == "cuda",
+        }
+
+    def _processes(self) -> tuple[int, int]:
+        """Return how many processes share the data, and which this is."""
+        shares = None if self.trainer is None else self.trainer.distributed_sampler_kwargs
+        return (1, 0) if not shares else (shares["num_replicas"], shares["rank"])
+
+
+def _augmentation(given: Augmentation | str | None) -> Augmentation | None:
+    if given is None or isinstance(given, Augmentation):
+        return given
+    if given not in _PRESETS:
+        near = close_matches(str(given), _PRESETS)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise UnknownNameError(
+            f"augmentation={given!r} is not known.{hint} Wanted {', '.join(_PRESETS)}, None, or "
+            "an Augmentation(rotation=..., ...)."
+        )
+    return _PRESETS[given]()
