@@ -39,8 +39,8 @@ class MuscleTransferCLI(LightningCLI):
             file = Path(path)
             if not file.is_file():
                 raise WeightsError(
-                    f"--ckpt_path {path}: there is no such file. Give the path of a checkpoint that "
-                    "`muscletransfer fit` wrote (it prints it at the end)."
+                    f"--ckpt_path {path}: there is no such file. Give the path of a checkpoint "
+                    "that `muscletransfer fit` wrote (it prints it at the end)."
                 )
 
     def instantiate_classes(self) -> None:

@@ -38,6 +38,19 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=int, default=0, help="seed of every random choice")
     demo.add_argument("--quick", action="store_true", help="a smaller run that only shows it works")
 
+    phantom = commands.add_parser(
+        "phantom",
+        help="write a synthetic L3 cohort to try things on",
+        description="Draw a synthetic cohort: manifest.csv, observers.csv, pretext.csv, images.",
+    )
+    phantom.add_argument("output", help="folder to make")
+    phantom.add_argument("--patients", type=int, default=40)
+    phantom.add_argument("--seed", type=int, default=0)
+    phantom.add_argument("--size", type=int, default=512, help="rows and columns of a slice")
+    phantom.add_argument("--format", choices=["nifti", "dicom"], default="nifti")
+    phantom.add_argument("--observers", type=int, default=0, help="simulated observers, 0 to 10")
+    phantom.add_argument("--other-levels", type=int, default=3, help="slices for pretext tasks")
+
     for name, text in _LIGHTNING.items():
         commands.add_parser(
             name, help=text, add_help=False, description="All arguments go to LightningCLI."
@@ -99,6 +112,10 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
         from muscletransfer.demo import run_demo
 
         run_demo(options.output, seed=options.seed, quick=options.quick)
+    elif options.command == "phantom":
+        from muscletransfer.cli.phantom import write_phantom
+
+        write_phantom(options)
     elif options.command == "list":
         from muscletransfer.cli.listing import print_names
 
