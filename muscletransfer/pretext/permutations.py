@@ -101,7 +101,7 @@ def permutation_set(grid: int, count: int | Literal["auto"] = "auto", seed: int 
     possible = math.factorial(tiles)
     if count == "auto":
         count = {2: 24, 3: 72}.get(grid, _AUTO)
-    elif isinstance(count, str):
+    if not isinstance(count, int):
         raise SettingError(f'permutations is {count!r}; wanted a number or "auto".')
     if not 2 <= count <= min(possible, _SAMPLES):
         raise SettingError(
@@ -157,7 +157,7 @@ def arrange(permutations: Tensor, pinned: Tensor) -> Tensor:
         >>> arrange(torch.tensor([1, 3, 2, 0]), torch.tensor([False, True, False, False])).tolist()
         [3, 1, 2, 0]
     """
-    permutations, pinned = torch.broadcast_tensors(permutations, pinned)
+    permutations, pinned = torch.broadcast_tensors(permutations, pinned)  # type: ignore[no-untyped-call]
     struck = pinned.gather(-1, permutations)
     # Movable tiles first, each group in the order of p.
     order = struck.to(torch.uint8).argsort(dim=-1, stable=True)

@@ -1,0 +1,102 @@
+"""Keep the arguments that a task was built with, so that a checkpoint can build it again."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Self
+
+from torch import nn
+
+from muscletransfer.encoders import EncoderSpec
+from muscletransfer.transfer.to_plain import to_plain
+
+__all__ = ["RecordsArguments", "is_plain", "recorded"]
+
+
+class RecordsArguments:
+    """Mixin that notes the constructor call of the outermost class before ``__init__`` runs.
+
+    Lightning's ``save_hyperparameters()`` reads local variables off the stack instead, which
+    stores modules that cannot be loaded safely, misses what a subclass fixed for its parent, and
+    sees arguments only after a constructor has changed them.
+
+    Example:
+        >>> class Task(RecordsArguments):
+        ...     def __init__(self, grid, lr=0.1, **kwargs): ...
+        >>> Task(3, seed=1).given_arguments
+        {'grid': 3, 'lr': 0.1, 'seed': 1}
+    """
+
+    given_arguments: dict[str, Any]
+    """Argument values by name, defaults filled in; what ``**kwargs`` took stands beside them."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make the object and note the call; a call that does not fit fails in ``__init__``."""
+        self = super().__new__(cls)
+        # copy and pickle come here without arguments and restore the attribute themselves
+        object.__setattr__(self, "given_arguments", _bound(cls, self, args, kwargs))
+        return self
+
+
+def _bound(
+    cls: type, self: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    try:
+        bound = signature.bind(self, *args, **kwargs)
+    except TypeError:
+        return {}
+    bound.apply_defaults()
+    arguments = dict(list(bound.arguments.items())[1:])
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            arguments |= arguments.pop(name)
+    return arguments
+
+
+def recorded(arguments: Mapping[str, Any], encoder: nn.Module) -> tuple[dict[str, Any], list[str]]:
+    """Turn constructor arguments into what a checkpoint may hold.
+
+    Args:
+        arguments: Values by name. An ``encoder`` given as a module or spec is stored as its spec.
+        encoder: The encoder that the task built or was given.
+
+    Returns:
+        ``(stored, left_out)``: plain values by name, and the names of arguments that are objects
+        (a loss module, a function) and must be passed again when the checkpoint is loaded.
+
+    Example:
+        >>> recorded({"grid": 3, "lr": 0.1, "loss": nn.L1Loss()}, nn.Identity())
+        ({'grid': 3, 'lr': 0.1}, ['loss'])
+    """
+    stored, left_out = {}, []
+    for name, value in arguments.items():
+        if name == "encoder" and not isinstance(value, str):
+            spec = getattr(encoder, "spec", None)
+            if isinstance(spec, EncoderSpec):
+                stored[name] = to_plain(spec.to_dict())
+                continue
+        if is_plain(value):
+            stored[name] = to_plain(value)
+        else:
+            left_out.append(name)
+    return stored, left_out
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether a value survives a checkpoint as plain types.
+
+    Example:
+        >>> is_plain({"size": (256, 256), "file": None}), is_plain(nn.L1Loss()), is_plain([len])
+        (True, False, False)
+    """
+    if value is None or isinstance(value, str | int | float):
+        return True
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(is_plain(item) for item in value)
+    if isinstance(value, nn.Module | type) or (callable(value) and not hasattr(value, "tolist")):
+        return False
+    return not str(to_plain(value)).startswith("<")

@@ -1,0 +1,144 @@
+"""Corruptions that a reconstruction task undoes: a whole batch at once, on its device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from muscletransfer.errors import ImageSizeError
+
+__all__ = ["add_noise", "mask_blocks", "swap_patches"]
+
+
+def add_noise(images: Tensor, std: float, generator: torch.Generator) -> Tensor:
+    """Add Gaussian noise (denoising autoencoder, Vincent et al., ICML 2008).
+
+    Args:
+        images: (B, C, H, W) float.
+        std: Standard deviation in the images' own units.
+        generator: Source of the draws, on the images' device.
+
+    Returns:
+        (B, C, H, W).
+
+    Example:
+        >>> noisy = add_noise(torch.zeros(1, 1, 64, 64), 0.1, torch.Generator().manual_seed(0))
+        >>> round(noisy.std().item(), 2)
+        0.1
+    """
+    noise = torch.randn(
+        images.shape, generator=generator, device=images.device, dtype=torch.float32
+    )
+    return images + (std * noise).to(images.dtype)
+
+
+def mask_blocks(
+    images: Tensor, block: int, ratio: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Hide blocks of a regular grid (He et al., CVPR 2022, arXiv 2111.06377).
+
+    Each image loses ``round(ratio * N)`` of its N blocks, at least one and never all. Hidden pixels
+    take the mean of the image's visible ones, channel by channel, so that norm layers see no
+    shift. Where the side is not a multiple of the block, the last row and column of blocks are cut
+    by the border.
+
+    Args:
+        images: (B, C, H, W) float.
+        block: Side of a block in pixels.
+        ratio: Part of the blocks that is hidden, in (0, 1).
+        generator: Source of the draws, on the images' device.
+
+    Returns:
+        ``(corrupted, hidden)``: (B, C, H, W) and (B, 1, H, W) bool, true where pixels were hidden.
+
+    Raises:
+        ImageSizeError: If the image is no larger than one block.
+
+    Example:
+        >>> corrupted, hidden = mask_blocks(torch.rand(2, 1, 64, 64), 16, 0.5, torch.Generator())
+        >>> hidden.float().mean().item()
+        0.5
+    """
+    batch, _, height, width = images.shape
+    rows, columns = -(-height // block), -(-width // block)
+    count = rows * columns
+    if count < 2:
+        raise ImageSizeError(
+            f"An image of {height} x {width} pixels holds no more than one block of {block} "
+            "pixels; wanted at least two. Use a smaller patch_size or larger images."
+        )
+    hidden_count = min(count - 1, max(1, round(ratio * count)))
+    draws = torch.rand(batch, count, generator=generator, device=images.device)
+    rank = draws.argsort(dim=1).argsort(dim=1)
+    blocks = (rank < hidden_count).view(batch, 1, rows, columns)
+    hidden = blocks.repeat_interleave(block, dim=2)[:, :, :height]
+    hidden = hidden.repeat_interleave(block, dim=3)[:, :, :, :width]
+    visible = ~hidden
+    total = torch.where(visible, images, 0.0).sum(dim=(2, 3), keepdim=True)
+    mean = total / visible.sum(dim=(2, 3), keepdim=True)
+    return torch.where(hidden, mean.to(images.dtype), images), hidden
+
+
+def swap_patches(
+    images: Tensor, patch: int, pairs: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Swap pairs of patches: context restoration (Chen et al., Med Image Anal 2019;58:101539).
+
+    Patches lie on a grid that is shifted at random for each image; all ``2 * pairs`` patches of an
+    image are different cells of it, so no two overlap and intensities are only moved.
+
+    Args:
+        images: (B, C, H, W).
+        patch: Side of a patch in pixels.
+        pairs: Swaps an image; at most half of the patches that fit are paired.
+        generator: Source of the draws, on the images' device.
+
+    Returns:
+        ``(corrupted, moved)``: (B, C, H, W) and (B, 1, H, W) bool, true where pixels were moved.
+
+    Raises:
+        ImageSizeError: If fewer than two patches fit into the image at every shift.
+
+    Example:
+        >>> image = torch.arange(256.0).view(1, 1, 16, 16)
+        >>> swapped, moved = swap_patches(image, 4, 2, torch.Generator().manual_seed(0))
+        >>> int(moved.sum()), torch.equal(swapped.flatten().sort().values, image.flatten())
+        (64, True)
+    """
+    batch, channels, height, width = images.shape
+    device = images.device
+    # One cell less than would fit unshifted, unless that leaves none: it makes room for the shift.
+    rows, columns = (max(1, side // patch - (side % patch == 0)) for side in (height, width))
+    if rows * columns < 2 or min(height, width) < patch:
+        raise ImageSizeError(
+            f"An image of {height} x {width} pixels holds no two patches of {patch} pixels that "
+            "can be shifted and swapped; use a smaller patch_size (a quarter of the side or "
+            "less) or larger images."
+        )
+    count = rows * columns
+    pairs = min(pairs, count // 2)
+    draws = torch.rand(batch, 2, generator=generator, device=device)
+    free_y, free_x = height - rows * patch, width - columns * patch
+    # floor(u * (free + 1)) can round up to free + 1 in float32
+    shift_y = (draws[:, 0] * (free_y + 1)).long().clamp(max=free_y).view(-1, 1, 1)
+    shift_x = (draws[:, 1] * (free_x + 1)).long().clamp(max=free_x).view(-1, 1, 1)
+    order = torch.rand(batch, count, generator=generator, device=device).argsort(dim=1)
+    first, second = order[:, :pairs], order[:, pairs : 2 * pairs]
+    source = torch.arange(count, device=device).repeat(batch, 1)
+    source = source.scatter(1, first, second).scatter(1, second, first)
+
+    y = torch.arange(height, device=device).view(1, -1, 1) - shift_y
+    x = torch.arange(width, device=device).view(1, 1, -1) - shift_x
+    inside = (y >= 0) & (y < rows * patch) & (x >= 0) & (x < columns * patch)
+    cell_y = (y // patch).clamp(0, rows - 1)
+    cell_x = (x // patch).clamp(0, columns - 1)
+    cell = (cell_y * columns + cell_x).flatten(1)
+    other = source.gather(1, cell).view(batch, height, width)
+    # where a pixel's value comes from, as an index into the flat image
+    from_y = other // columns * patch + y - cell_y * patch + shift_y
+    from_x = other % columns * patch + x - cell_x * patch + shift_x
+    here = torch.arange(height * width, device=device).view(1, height, width)
+    origin = torch.where(inside, from_y * width + from_x, here)
+    flat = origin.view(batch, 1, -1).expand(-1, channels, -1)
+    swapped = images.flatten(2).gather(2, flat).view_as(images)
+    return swapped, (origin != here).unsqueeze(1)

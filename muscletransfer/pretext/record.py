@@ -1,0 +1,142 @@
+"""What a pretext task writes into its checkpoints, and how it comes back from them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from lightning.pytorch import LightningModule
+
+from muscletransfer.errors import ContractError
+from muscletransfer.pretext.arguments import RecordsArguments
+from muscletransfer.transfer import (
+    CHECKPOINT_KEY,
+    Provenance,
+    TransferReport,
+    checkpoint_block,
+    checkpoint_provenance,
+    describe_run,
+    rehearse,
+    restoring,
+    warn_preprocessing_mismatch,
+)
+
+__all__ = ["PretextRecord"]
+
+
+class PretextRecord(RecordsArguments, LightningModule):
+    """Hyperparameters, provenance, saving and loading; the other half of :class:`PretextTask`."""
+
+    task_name: ClassVar[str]
+    encoder: Any
+    seed: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transfer_report: TransferReport | None = None
+        self._effective: dict[str, Any] = {}
+        self._left_out: list[str] = []
+        self._data: dict[str, Any] | None = None
+        self._preprocessing: dict[str, Any] | None = None
+        self._restored: Provenance | None = None
+
+    def setup(self, stage: str) -> None:
+        """Ask the data module, once, how it prepares images."""
+        super().setup(stage)
+        described = self._describe_data()
+        self._preprocessing = None if described is None else described.get("preprocessing")
+
+    def on_fit_start(self) -> None:
+        """Check the parts and rehearse the transfer, before any time is spent on training."""
+        self._check_head()
+        self._data = self._describe_data()
+        rehearse(self.encoder, getattr(self, "decoder", None))
+        if self.global_rank == 0 and self.preprocessing():
+            warn_preprocessing_mismatch(self.provenance().parent, self.preprocessing())
+
+    def preprocessing(self) -> dict[str, Any]:
+        """Return how the images were prepared, as a dict; empty when no data module says so."""
+        if self._preprocessing is None and self._restored is not None:
+            return dict(self._restored.preprocessing)
+        return dict(self._preprocessing or {})
+
+    def _check_head(self) -> None:
+        """See :class:`PretextTask`."""
+        raise NotImplementedError
+
+    def provenance(self) -> Provenance:
+        """Return the record of this run: task, data, preprocessing, seed, versions and parent."""
+        report = self.transfer_report
+        return describe_run(
+            task=self.task_name,
+            hyperparameters=self._effective,
+            data=self._data,
+            seed=self.seed,
+            parent=report.provenance if report else None,
+            stem=report.stem if report else None,
+            restored=self._restored,
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write what a later transfer needs: specs, prefixes, provenance."""
+        decoder = "decoder" if getattr(self, "decoder", None) is not None else None
+        block = checkpoint_block(self, self.provenance(), encoder="encoder", decoder=decoder)
+        block["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
+        block["left_out"] = list(self._left_out)
+        checkpoint[CHECKPOINT_KEY] = block
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the history of the checkpoint; refuse one of another task."""
+        self._restored = checkpoint_provenance(checkpoint)
+        block = checkpoint.get(CHECKPOINT_KEY, {})
+        again = [name for name in block.get("left_out", []) if name not in self._left_out]
+        if again:
+            raise ContractError(
+                f"The checkpoint's {type(self).__name__} was built with objects for "
+                f"{', '.join(again)}, which a file cannot hold. Pass them again: "
+                f"load_from_checkpoint(path, {', '.join(f'{name}=...' for name in again)})."
+            )
+        written = str(block.get("class_path", "")).rpartition(".")[2]
+        if set(checkpoint["state_dict"]) != set(self.state_dict()) and written not in {
+            "",
+            type(self).__qualname__,
+        }:
+            raise ContractError(
+                f"The checkpoint holds a {written}, not a {type(self).__name__}. Load it with "
+                f"{written}.load_from_checkpoint(path); to start from its encoder only, pass "
+                f"{type(self).__name__}(weights=path)."
+            )
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **kwargs: Any,
+    ) -> Self:
+        """Rebuild a task from a checkpoint, without the weights it once started from.
+
+        Args:
+            checkpoint_path: A ``.ckpt`` file.
+            map_location: Device, see ``torch.load``.
+            hparams_file: See Lightning.
+            strict: See Lightning.
+            weights_only: Never runs code from the file; ``False`` only for files of other origin.
+            kwargs: Arguments that replace stored ones, and objects, which could not be stored.
+
+        Raises:
+            ContractError: If an argument was an object and is not passed again, or the checkpoint
+                is another task's.
+        """
+        with restoring():
+            return super().load_from_checkpoint(
+                checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
+            )
+
+    def _describe_data(self) -> dict[str, Any] | None:
+        """Return what the attached data module says of itself, if there is one that does."""
+        datamodule = getattr(self._trainer, "datamodule", None) if self._trainer else None
+        describe = getattr(datamodule, "describe", None)
+        return dict(describe()) if callable(describe) else None

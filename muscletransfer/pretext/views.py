@@ -1,0 +1,97 @@
+"""Another view of an image before it is cut up: rotated, flipped, cropped to the body."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["body_window", "random_view"]
+
+_SPECK = 0.02  # a row with less than this part above air holds noise or the table's edge, no body
+
+
+def body_window(brightness: Tensor, air: float) -> tuple[Tensor, Tensor]:
+    """Find the smallest window of the image's own proportions around what is not air.
+
+    A row or column belongs to the body when more than 2 % of its pixels are above the air level.
+    The window lies inside the image; an image that is all air keeps the whole.
+
+    Args:
+        brightness: (B, H, W).
+        air: The level, in the same units.
+
+    Returns:
+        ``(centre, zoom)``: (B, 2) centres (x, y) in -1 to 1, and (B,) window side over image side.
+
+    Example:
+        >>> image = torch.zeros(1, 8, 8)
+        >>> image[:, 2:4, 2:6] = 1
+        >>> body_window(image, 0.5)
+        (tensor([[ 0.0000, -0.2500]]), tensor([0.5000]))
+    """
+    body = (brightness > air).float()
+    centres, sides = [], []
+    for axis in (1, 2):  # the share over the rows gives the extent in x, then the other way for y
+        filled = (body.mean(dim=axis) > _SPECK).to(torch.uint8)
+        length = filled.shape[1]
+        first = filled.argmax(dim=1)
+        last = length - filled.flip(1).argmax(dim=1)
+        centres.append((first + last) / length - 1.0)
+        sides.append((last - first) / length)
+    zoom = torch.stack(sides).amax(dim=0)
+    room = (1.0 - zoom).unsqueeze(1)
+    centre = torch.stack(centres, dim=1)
+    return torch.minimum(torch.maximum(centre, -room), room), zoom
+
+
+def random_view(
+    images: Tensor,
+    *,
+    rotation: float,
+    flip: bool,
+    window: tuple[Tensor, Tensor] | None,
+    generator: torch.Generator,
+) -> Tensor:
+    """Rotate, flip and crop each image on its own, with one interpolation for all three.
+
+    Args:
+        images: (B, C, H, W).
+        rotation: Largest angle in degrees, uniform in both directions; 0 for none.
+        flip: Whether to mirror left and right half of the time.
+        window: What to crop to and enlarge to the full size, keeping proportions, as
+            :func:`body_window` gives it; ``None`` does not crop.
+        generator: Source of the draws, on the images' device.
+
+    Returns:
+        (B, C, H, W); outside the image it is mirrored at the border.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> images = torch.rand(4, 1, 16, 16)
+        >>> view = random_view(images, rotation=20, flip=True, window=None, generator=generator)
+        >>> view.shape
+        torch.Size([4, 1, 16, 16])
+    """
+    batch, _, height, width = images.shape
+    device = images.device
+    # Always drawn, so that switching one part off does not change the others.
+    draws = torch.rand(batch, 2, generator=generator, device=device)
+    mirrored = (draws[:, 1] < 0.5) if flip else torch.zeros_like(draws[:, 1], dtype=torch.bool)
+    if rotation == 0 and window is None:
+        return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+    angle = (2.0 * draws[:, 0] - 1.0) * math.radians(rotation)
+    if window is None:
+        window = draws.new_zeros(batch, 2), draws.new_ones(batch)
+    centre, zoom = window
+    cosine, sine = zoom * angle.cos(), zoom * angle.sin()
+    sign = 1.0 - 2.0 * mirrored.float()
+    row_x = torch.stack((cosine * sign, -sine * (height / width), centre[:, 0]), dim=1)
+    row_y = torch.stack((sine * sign * (width / height), cosine, centre[:, 1]), dim=1)
+    theta = torch.stack((row_x, row_y), dim=1)
+    grid = F.affine_grid(theta, [batch, 1, height, width], align_corners=False)
+    return F.grid_sample(
+        images, grid.to(images.dtype), padding_mode="reflection", align_corners=False
+    )
