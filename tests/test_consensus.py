@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813 - the habit of its users
 
 from muscletransfer.errors import DataError, GeometryError
 from muscletransfer.metrics import dice
@@ -62,6 +63,30 @@ def test_an_inverted_result_is_turned_upright():
     assert np.array_equal(_upright(probability, [0.9, 0.95], [0.97, 0.9]), truth())
     # STAPLE's likelihood is the same with labels exchanged: 1 - W, and 1 - each rate swapped.
     assert np.array_equal(_upright(1 - probability, [0.03, 0.1], [0.1, 0.05]), truth())
+
+
+@pytest.mark.parametrize("seed", [4, 10])
+def test_staple_that_really_inverts_is_turned_upright(seed):
+    """Observers so poor that SimpleITK's STAPLE settles on the background as the foreground."""
+    rng = np.random.default_rng(seed)
+    target = np.zeros((40, 40), bool)
+    target[6:34, 4:36] = True
+    masks = [target ^ (rng.random(target.shape) < rate) for rate in rng.uniform(0.2, 0.6, 3)]
+    raw = sitk.STAPLE([sitk.GetImageFromArray(m.astype(np.uint8)) for m in masks], 1.0, 100)
+    inverted = sitk.GetArrayFromImage(raw) > 0.5
+    found = consensus_mask(masks, "staple")
+    assert dice(inverted, target) < 0.45
+    assert dice(found, target) > 0.6
+
+
+def test_staple_that_found_something_else_is_refused():
+    rng = np.random.default_rng(5)
+    target = np.zeros((30, 30), bool)
+    target[6:24, 4:26] = True
+    rates = rng.uniform(0.2, 0.8, rng.integers(2, 5))  # some are worse than guessing
+    masks = [target ^ (rng.random(target.shape) < rate) for rate in rates]
+    with pytest.raises(DataError, match="Use the majority"):
+        consensus_mask(masks, "staple")
 
 
 def test_masks_without_any_foreground():

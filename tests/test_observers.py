@@ -310,3 +310,21 @@ def test_copies_are_only_called_copies_when_they_are():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         observer_study(masks, spacing, reference)
+
+
+def test_staple_is_an_option_and_says_where_it_failed():
+    masks, spacing, reference = cohort(2)
+    rng = np.random.default_rng(5)
+    target = np.zeros((30, 30), bool)
+    target[6:24, 4:26] = True
+    rates = rng.uniform(0.2, 0.8, rng.integers(2, 5))  # some are worse than guessing
+    wild = [target ^ (rng.random(target.shape) < rate) for rate in rates]
+    masks["wild"] = dict(zip("ABCDE", [*wild, target], strict=True))
+    study = observer_study(masks, spacing | {"wild": SPACING}, reference, consensus="staple")
+    assert study.consensus == "staple"
+    for row in study.leave_one_out.itertuples():
+        others = [mask for name, mask in masks[row.case].items() if name != row.left_out]
+        assert row.dice == dice(masks[row.case][row.observer], consensus_mask(others, "staple"))
+    skipped = {"E"} | set("ABCD") - set(study.leave_one_out.query("case == 'wild'").left_out)
+    assert len(study.leave_one_out) == 3 * 5 - len(skipped)
+    assert len([note for note in study.notes if "STAPLE settled" in note]) == len(skipped)

@@ -21,6 +21,8 @@ Consensus = Literal["majority", "staple"]
 # STAPLE's prior is the foreground's share of the picture, so empty surroundings would change it.
 _MARGIN = 3
 _PLAUSIBLE_DICE = 0.5
+# SimpleITK sets no limit; observers who hardly agree can keep it going for many seconds.
+_MOST_ITERATIONS = 100
 
 
 def consensus_mask(
@@ -69,6 +71,7 @@ def _staple(stack: Sequence[BoolMask], union: BoolMask, majority: BoolMask) -> B
     )
     staple = sitk.STAPLEImageFilter()
     staple.SetForegroundValue(1.0)
+    staple.SetMaximumIterations(_MOST_ITERATIONS)
     images = [sitk.GetImageFromArray(mask[box].astype(np.uint8)) for mask in stack]
     probability = sitk.GetArrayFromImage(staple.Execute(images))
     inner = _upright(probability, staple.GetSensitivity(), staple.GetSpecificity())

@@ -44,8 +44,8 @@ def observer_study(
     reference, so that it is held to what the observers were held to.
 
     Rules: a case with fewer than three observers has no leave-one-out rows. A consensus without
-    any pixel is not compared with. Both are written into ``notes``. A model's empty mask is a
-    failure (Dice 0, distance inf), never an error.
+    any pixel, or that STAPLE did not find, is not compared with. Each is written into ``notes``. A
+    model's empty mask is a failure (Dice 0, distance inf), never an error.
 
     Args:
         masks: Case to observer to mask, ``(H, W)`` or ``(Z, H, W)``, bool or 0/1.
@@ -174,7 +174,11 @@ def _leave_one_out(
     notes = []
     for left_out in sorted(case.masks):
         others = [mask for name, mask in case.masks.items() if name != left_out]
-        agreed = consensus_mask(others, method)
+        try:
+            agreed = consensus_mask(others, method)
+        except DataError as error:  # STAPLE went astray: said so, and the other cases go on
+            notes.append(f"case {case.name!r} without {left_out!r}: no comparison. {error}")
+            continue
         if not agreed.any():
             notes.append(
                 f"case {case.name!r}: the observers other than {left_out!r} agree on no pixel, so "
