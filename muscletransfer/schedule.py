@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from muscletransfer.errors import SettingError
 
-__all__ = ["warmup_cosine", "warmup_cosine_factor"]
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+__all__ = ["planned_steps", "warmup_cosine", "warmup_cosine_factor"]
 
 
 def warmup_cosine_factor(step: int, total_steps: int | None, warmup_steps: int) -> float:
@@ -75,3 +79,25 @@ def warmup_cosine(optimizer: Optimizer, total_steps: int | None, warmup_steps: i
     total = total_steps if total_steps is not None and total_steps > 0 else None
     # A closure, not a callable object: LambdaLR pickles the state of objects into checkpoints.
     return LambdaLR(optimizer, lambda step: warmup_cosine_factor(step, total, warmup_steps))
+
+
+def planned_steps(trainer: Trainer) -> int | None:
+    """Return how many optimiser steps a run will take, for use in ``configure_optimizers``.
+
+    Like ``trainer.estimated_stepping_batches``, but a run that is resumed within an epoch still
+    goes on with the right batch: the estimate sets the training loader up before the checkpoint is
+    read, and Lightning (2.5 and 2.6) hands a loader its saved position only while setting it up.
+    So a loader that was set up for the estimate is dropped again, and set up anew when the run
+    starts.
+
+    Args:
+        trainer: The trainer that is about to fit.
+
+    Returns:
+        Optimiser steps of the whole run; ``None`` for an endless one.
+    """
+    had_loader = trainer.train_dataloader is not None
+    steps = trainer.estimated_stepping_batches
+    if not had_loader:
+        trainer.fit_loop._combined_loader = None
+    return int(steps) if math.isfinite(steps) and steps > 0 else None

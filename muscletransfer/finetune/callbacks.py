@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -12,30 +15,68 @@ from torch.optim import Optimizer
 from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.transfer import freeze, is_frozen, unfreeze
 
-__all__ = ["FreezeNormStats", "UnfreezeEncoder", "default_callbacks"]
+__all__ = ["BestAndLast", "FreezeNormStats", "UnfreezeEncoder", "default_callbacks"]
+
+
+class BestAndLast(ModelCheckpoint):
+    """Keeps the checkpoint with the best validation Dice, and ``last.ckpt`` to resume from.
+
+    ``ModelCheckpoint(save_last=True)`` writes the last one only when the best one changes too, and
+    two ``ModelCheckpoint`` make Lightning warn about ``ckpt_path="best"``; so this is one callback
+    that writes both. Without validation only the last one is kept.
+
+    Args:
+        dirpath: Folder; by default where the Trainer puts checkpoints.
+
+    Example:
+        >>> BestAndLast().monitor
+        'val_dice'
+    """
+
+    def __init__(self, dirpath: str | Path | None = None) -> None:
+        super().__init__(
+            dirpath,
+            filename="best-{epoch}-{val_dice:.4f}",
+            monitor="val_dice",
+            mode="max",
+            save_top_k=1,
+        )
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the best; and the last, when validation does not follow the epochs."""
+        super().on_validation_end(trainer, pl_module)
+        if trainer.check_val_every_n_epoch is None and not trainer.sanity_checking:
+            self._keep_last(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the best, and the last after each validation, or each epoch where there is none."""
+        counts = trainer.num_val_batches
+        total = sum(map(float, counts)) if isinstance(counts, list) else counts
+        validates = trainer.enable_validation and total > 0
+        if validates:
+            super().on_train_epoch_end(trainer, pl_module)
+        every = trainer.check_val_every_n_epoch
+        due = not validates if every is None else (trainer.current_epoch + 1) % every == 0
+        if due or not trainer.enable_validation:
+            self._keep_last(trainer)
+
+    def _keep_last(self, trainer: Trainer) -> None:
+        if trainer.state.fn == TrainerFn.FITTING and not getattr(trainer, "fast_dev_run", False):
+            self.last_model_path = str(Path(str(self.dirpath)) / "last.ckpt")
+            trainer.save_checkpoint(self.last_model_path)
 
 
 def default_callbacks() -> list[Callback]:
     """Return the callbacks that a fine-tuning run should have.
 
-    The checkpoint with the best validation Dice is kept, and the last one to resume from.
-
     Returns:
-        A new list with one ``ModelCheckpoint``.
+        A new `BestAndLast`: the checkpoint with the best validation Dice, and ``last.ckpt``.
 
     Example:
-        >>> default_callbacks()[0].monitor
-        'val_dice'
+        >>> [type(callback).__name__ for callback in default_callbacks()]
+        ['BestAndLast']
     """
-    return [
-        ModelCheckpoint(
-            monitor="val_dice",
-            mode="max",
-            save_top_k=1,
-            save_last=True,
-            filename="best-{epoch}-{val_dice:.4f}",
-        )
-    ]
+    return [BestAndLast()]
 
 
 def encoder_of(module: LightningModule) -> nn.Module:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -28,7 +27,7 @@ from muscletransfer.finetune.evaluation import predict_batch, score_batch
 from muscletransfer.finetune.randomness import seeded
 from muscletransfer.finetune.scoring import NativeScores, summarise
 from muscletransfer.metrics.functional import check_option
-from muscletransfer.schedule import warmup_cosine
+from muscletransfer.schedule import planned_steps, warmup_cosine
 from muscletransfer.transfer import (
     CHECKPOINT_KEY,
     Provenance,
@@ -284,9 +283,8 @@ class SegmentationFineTuner(LightningModule):
         trained = [self.model.decoder, self.model.head, self.loss]
         groups = layerwise_groups(self.model.encoder, trained, rate, decay)
         optimizer = torch.optim.AdamW(groups, rate, weight_decay=self.hparams["weight_decay"])
-        steps = self.trainer.estimated_stepping_batches
-        total = int(steps) if math.isfinite(steps) else None
-        scheduler = warmup_cosine(optimizer, total, self.hparams["warmup_steps"])
+        steps = planned_steps(self.trainer)
+        scheduler = warmup_cosine(optimizer, steps, self.hparams["warmup_steps"])
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
