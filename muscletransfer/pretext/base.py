@@ -12,11 +12,11 @@ from torchmetrics import Metric
 
 from muscletransfer.encoders import EncoderSpec, resolve_encoder
 from muscletransfer.errors import ContractError, SettingError, close_matches
-from muscletransfer.pretext.arguments import recorded
 from muscletransfer.pretext.checks import DeferredChecks
 from muscletransfer.pretext.loop import PretextLoop
 from muscletransfer.pretext.record import PretextRecord
 from muscletransfer.transfer import is_restoring, load_encoder
+from muscletransfer.transfer.arguments import recorded
 
 __all__ = ["PretextTask"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +15,7 @@ from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.pretext.checks import DeferredChecks, PretextBatch, check_images
 from muscletransfer.pretext.optim import adamw
 from muscletransfer.pretext.seeding import step_seed
-from muscletransfer.schedule import warmup_cosine
+from muscletransfer.schedule import planned_steps, warmup_cosine
 
 __all__ = ["PretextLoop", "Stage"]
 
@@ -181,9 +180,7 @@ class PretextLoop(LightningModule):
         after the warm-up. Override this method for another optimiser.
         """
         optimizer = adamw(self, self.lr, self.weight_decay)
-        total = self.trainer.estimated_stepping_batches
-        steps = int(total) if math.isfinite(total) else None
-        schedule = warmup_cosine(optimizer, steps, self.warmup_steps)
+        schedule = warmup_cosine(optimizer, planned_steps(self.trainer), self.warmup_steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"},

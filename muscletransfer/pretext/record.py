@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 from lightning.pytorch import LightningModule
 
 from muscletransfer.errors import ContractError
-from muscletransfer.pretext.arguments import RecordsArguments
 from muscletransfer.transfer import (
     CHECKPOINT_KEY,
     Provenance,
@@ -19,6 +18,7 @@ from muscletransfer.transfer import (
     restoring,
     warn_preprocessing_mismatch,
 )
+from muscletransfer.transfer.arguments import RecordsArguments
 
 __all__ = ["PretextRecord"]
 
