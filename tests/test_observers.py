@@ -89,6 +89,8 @@ def test_the_band_is_the_range_of_the_observers_means():
         assert band.percentile_high == pytest.approx(np.percentile(values, 97.5))
         assert band.model is None
         assert band.model_inside is None
+    medians = study.against_reference.groupby("observer").dice.median()
+    assert study.band("dice", statistic="median").per_observer == pytest.approx(medians.to_dict())
     absolute = study.band("sma_outline_difference_cm2", absolute=True)
     sizes = study.against_reference.assign(
         value=study.against_reference.sma_outline_difference_cm2.abs()
@@ -201,6 +203,7 @@ def test_an_empty_mask_has_a_rule_for_each_choice():
     band = failure.band("dta_rms_mm")
     assert band.n_failed == 1
     assert math.isfinite(band.high)
+    assert math.isfinite(failure.band("dta_rms_mm", statistic="median").high)
     assert band.percentile_high == math.inf
     pair = failure.pairwise.query("case == 'case2' and observer == 'A' and other == 'B'").iloc[0]
     assert (pair.dice, pair.dta_rms_mm) == (0, math.inf)

@@ -13,23 +13,24 @@ __all__ = ["Band"]
 class Band:
     """The range of one figure over the observers of a study.
 
-    Each observer's figure is its mean over the cases; failures (an infinite distance) are not in
-    a mean and are counted in ``n_failed``.
+    Each observer's figure is its mean (or median) over the cases. A failure (an infinite distance)
+    is not in a mean; it is in a median. ``n_failed`` counts them.
 
     Args:
         metric: The column it is about.
         against: What the observers were compared with.
-        low: Smallest mean of an observer.
-        high: Largest mean of an observer.
-        mean: Mean of the observers' means.
+        low: Smallest figure of an observer.
+        high: Largest figure of an observer.
+        mean: Mean of the observers' figures.
         percentile_low: Lower percentile over all observers and cases, failures included.
         percentile_high: Upper percentile over all observers and cases, failures included.
         percentiles: Which percentiles these are.
-        per_observer: Mean of each observer that counts.
-        left_out: Observers with too few cases to have a mean of their own.
+        statistic: ``"mean"`` or ``"median"``.
+        per_observer: Figure of each observer that counts.
+        left_out: Observers with too few cases to have a figure of their own.
         n_cases: Number of cases.
         n_failed: Failures of the observers.
-        model: Mean of the model over the same cases, or ``None`` without a model.
+        model: Figure of the model over the same cases, or ``None`` without a model.
         model_n_failed: Failures of the model.
     """
 
@@ -41,6 +42,7 @@ class Band:
     percentile_low: float
     percentile_high: float
     percentiles: tuple[float, float]
+    statistic: str
     per_observer: Mapping[str, float]
     left_out: tuple[str, ...]
     n_cases: int
@@ -50,7 +52,7 @@ class Band:
 
     @property
     def model_inside(self) -> bool | None:
-        """Whether the model's mean lies between ``low`` and ``high``; ``None`` without a model.
+        """Whether the model's figure lies between ``low`` and ``high``; ``None`` without a model.
 
         This is a description of the sample. It has no error bars: a model can lie inside by
         chance, and one that is better than every observer lies outside.
@@ -59,8 +61,9 @@ class Band:
 
     def __str__(self) -> str:
         text = (
-            f"{self.metric} against {self.against}: {len(self.per_observer)} observers "
-            f"{self.low:.4g} to {self.high:.4g} (mean {self.mean:.4g}) on {self.n_cases} case(s)"
+            f"{self.metric} against {self.against}: {self.statistic}s of {len(self.per_observer)} "
+            f"observers {self.low:.4g} to {self.high:.4g} (on average {self.mean:.4g}) "
+            f"on {self.n_cases} case(s)"
         )
         if self.n_failed:
             text += f", {self.n_failed} failed"

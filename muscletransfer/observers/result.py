@@ -57,6 +57,7 @@ class ObserverStudy:
         absolute: bool = False,
         min_cases: int = 2,
         cases: Sequence[str] | None = None,
+        statistic: Literal["mean", "median"] = "mean",
     ) -> Band:
         """The human band of one figure.
 
@@ -70,13 +71,15 @@ class ObserverStudy:
                 in all lower it to their number.
             cases: Which cases; default those the model has, or all without a model, so that the
                 model and the observers are judged on the same ones.
+            statistic: What an observer's figure is over the cases: ``"mean"``, of what did not
+                fail, or ``"median"``, of all.
 
         Returns:
             The :class:`Band`.
 
         Raises:
             DataError: No rows to make it of, or unknown cases.
-            UnknownNameError: No such column or comparison.
+            UnknownNameError: No such column, comparison or statistic.
 
         Example:
             >>> from muscletransfer.observers import observer_study
@@ -84,15 +87,19 @@ class ObserverStudy:
             >>> masks = {"c": {"A": mask, "B": np.roll(mask, 1, 0)}}
             >>> study = observer_study(masks, {"c": (1.0, 1.0)}, reference={"c": mask})
             >>> print(study.band("dice"))
-            dice against reference: 2 observers 0.8 to 1 (mean 0.9) on 1 case(s)
+            dice against reference: means of 2 observers 0.8 to 1 (on average 0.9) on 1 case(s)
         """
+        check_option("statistic", statistic, ("mean", "median"))
+        over_cases = _mean if statistic == "mean" else _median
         rows = self._rows(metric, against, absolute, cases)
         is_model = rows["observer"] == MODEL
         human, machine = rows[~is_model], rows[is_model]
         needed = min(min_cases, rows["case"].nunique())
         counts = human.groupby("observer")["case"].nunique()
         enough = sorted(counts[counts >= needed].index)
-        per_observer = {name: _mean(human[human["observer"] == name]["value"]) for name in enough}
+        per_observer = {
+            name: over_cases(human[human["observer"] == name]["value"]) for name in enough
+        }
         if not per_observer:
             raise DataError(
                 f"No observer has {needed} case(s) compared with {against!r}; lower min_cases."
@@ -107,11 +114,12 @@ class ObserverStudy:
             percentile_low=low,
             percentile_high=high,
             percentiles=percentiles,
+            statistic=statistic,
             per_observer=per_observer,
             left_out=tuple(sorted(set(counts.index) - set(enough))),
             n_cases=int(rows["case"].nunique()),
             n_failed=int(np.isinf(human["dta_rms_mm"]).sum()),
-            model=None if machine.empty else _mean(machine["value"]),
+            model=None if machine.empty else over_cases(machine["value"]),
             model_n_failed=int(np.isinf(machine["dta_rms_mm"]).sum()),
         )
 
@@ -194,6 +202,10 @@ def _mean(values: pd.Series) -> float:
     if finite.size:
         return float(finite.mean())
     return float("inf") if known.size else float("nan")
+
+
+def _median(values: pd.Series) -> float:
+    return _percentile(values, 50)
 
 
 def _percentile(values: pd.Series, percent: float) -> float:

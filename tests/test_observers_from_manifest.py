@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813 - the habit of its users
+
+from muscletransfer.errors import DataError, GeometryError, ManifestError
+from muscletransfer.observers import observer_study, observer_study_from_manifest
+
+SPACING = (0.9, 0.8)
+
+
+def disc(radius, size=40):
+    y, x = np.mgrid[:size, :size]
+    return ((y - 20) ** 2 + (x - 20) ** 2 <= radius**2).astype(np.uint8)
+
+
+def save(array, path, spacing=SPACING):
+    image = sitk.GetImageFromArray(array if array.ndim == 3 else array[None])
+    image.SetSpacing((spacing[1], spacing[0], 5.0))
+    sitk.WriteImage(image, str(path))
+
+
+RADII = {"A": 9, "B": 10, "C": 12, "model": 11, "reference": 10}
+
+
+def hounsfield():
+    noise = np.random.default_rng(0).normal(40, 30, (40, 40))
+    return np.where(disc(17), noise, -1000).round().astype(np.int16)
+
+
+def write_cohort(folder, slices=1):
+    """Two patients; with several slices, two of each patient's are outlined."""
+    tables = {"observers": [], "reference": [], "model": []}
+    for patient in ("P1", "P2"):
+        save(np.stack([hounsfield()] * slices), folder / f"{patient}.nii.gz")
+        chosen = [""] if slices == 1 else [0, 2]
+        for who, radius in RADII.items():
+            stack = np.stack([disc(radius - k) for k in range(slices)])
+            save(stack, folder / f"{patient}_{who}.nii.gz")
+            for index in chosen:
+                row = f"{patient},{patient}.nii.gz,{patient}_{who}.nii.gz,{index}"
+                if who in tables:
+                    tables[who].append(row)
+                else:
+                    tables["observers"].append(f"{row},{who}")
+    paths = {}
+    for name, rows in tables.items():
+        head = "patient_id,image,mask,slice_index" + ",observer" * (name == "observers")
+        paths[name] = folder / f"{name}.csv"
+        paths[name].write_text("\n".join([head, *rows]) + "\n")
+    return paths
+
+
+def edit(path, old, new):
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_files_give_what_arrays_give(tmp_path):
+    paths = write_cohort(tmp_path)
+    found = observer_study_from_manifest(paths["observers"], paths["reference"], paths["model"])
+    cases = ("P1", "P2")
+    expected = observer_study(
+        {case: {who: disc(RADII[who]) for who in "ABC"} for case in cases},
+        dict.fromkeys(cases, SPACING),
+        dict.fromkeys(cases, disc(RADII["reference"])),
+        dict.fromkeys(cases, disc(RADII["model"])),
+        dict.fromkeys(cases, hounsfield()),
+    )
+    for table in ("pairwise", "leave_one_out", "against_reference", "measures"):
+        mine, wanted = getattr(found, table), getattr(expected, table)
+        assert list(mine.columns) == list(wanted.columns)
+        assert len(mine) == len(wanted) > 0
+        for column in mine:
+            if mine[column].dtype.kind == "f":
+                assert mine[column].to_numpy() == pytest.approx(wanted[column].to_numpy(), rel=1e-6)
+            else:
+                assert mine[column].tolist() == wanted[column].tolist()
+    assert found.cases == cases
+    assert found.model_cases == cases
+
+
+def test_slices_of_a_volume_are_cases_of_their_own(tmp_path):
+    paths = write_cohort(tmp_path, slices=3)
+    study = observer_study_from_manifest(paths["observers"], paths["reference"])
+    assert study.cases == ("P1_slice000", "P1_slice002", "P2_slice000", "P2_slice002")
+    areas = study.measures.query("observer == 'A'").set_index("case").sma_outline_cm2
+    for case, radius in (("P1_slice000", 9), ("P1_slice002", 7)):
+        assert areas[case] == pytest.approx(disc(radius).sum() * 0.72 / 100, rel=1e-6)
+    edit(paths["observers"], ",0,", ",,")
+    with pytest.raises(ManifestError, match="3 slices"):
+        observer_study_from_manifest(paths["observers"])
+
+
+def test_one_class_of_several(tmp_path):
+    paths = write_cohort(tmp_path)
+    save(disc(9) * 2 + disc(5), tmp_path / "P1_A.nii.gz")  # 3 inside, 2 around
+    with pytest.raises(DataError, match=r"row 2.*\[0, 2, 3\].*label="):
+        observer_study_from_manifest(paths["observers"])
+    for who in "ABC":
+        for patient in ("P1", "P2"):
+            save(disc(RADII[who]) * 2 + disc(5), tmp_path / f"{patient}_{who}.nii.gz")
+    study = observer_study_from_manifest(paths["observers"], label=2)
+    area = study.measures.query("observer == 'A' and case == 'P1'").sma_outline_cm2.item()
+    assert area == pytest.approx((disc(9) & ~disc(5) & 1).sum() * 0.72 / 100, rel=1e-6)
+
+
+def test_other_modalities_go_without_hounsfield_units(tmp_path):
+    paths = write_cohort(tmp_path)
+    for patient in ("P1", "P2"):
+        save(hounsfield() + 2000, tmp_path / f"{patient}.nii.gz")
+    with pytest.raises(DataError, match="HU"):
+        observer_study_from_manifest(paths["observers"])
+    study = observer_study_from_manifest(paths["observers"], with_hu=False)
+    assert "sma_cm2" not in study.measures
+
+
+def test_bad_files_are_named(tmp_path):
+    paths = write_cohort(tmp_path)
+    text = paths["observers"].read_text()
+    for old, new, error, message in (
+        (",A\n", ",\n", ManifestError, "row 2: no observer"),
+        (",observer", ",reader", ManifestError, "column 'observer'"),
+        (",B\n", ",A\n", ManifestError, "row 3: observer 'A' already.*row 2"),
+    ):
+        paths["observers"].write_text(text.replace(old, new, 1))
+        with pytest.raises(error, match=message):
+            observer_study_from_manifest(paths["observers"])
+    paths["observers"].write_text(text)
+    save(disc(9), tmp_path / "P1_A.nii.gz", spacing=(1.0, 1.0))
+    with pytest.raises(GeometryError, match="P1_A"):
+        observer_study_from_manifest(paths["observers"])
+    save(hounsfield(), tmp_path / "other.nii.gz")
+    (tmp_path / "other.csv").write_text("patient_id,image,mask\nP9,other.nii.gz,P1_A.nii.gz\n")
+    with pytest.raises(ManifestError, match="shares no image"):
+        observer_study_from_manifest(paths["observers"], reference=tmp_path / "other.csv")
