@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import lightning.pytorch as pl
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 
 from muscletransfer.data.augmentation import Augmentation
@@ -14,7 +15,7 @@ from muscletransfer.data.on_device import finish_batch
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.samplers import EvaluationSampler, ResumableLoader, StepSampler
 from muscletransfer.data.transforms import SampleTransform
-from muscletransfer.errors import SettingError, UnknownNameError, close_matches
+from muscletransfer.errors import DataError, SettingError, UnknownNameError, close_matches
 
 __all__ = ["SliceDataModule"]
 
@@ -96,20 +97,30 @@ class SliceDataModule(pl.LightningDataModule):
         return ResumableLoader(dataset, sampler=sampler, **self._loader_options())
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Return the validation loader, or an empty list where there is nothing to validate on."""
-        return self._evaluation_loader("val_set")
+        """Return the validation loader; an empty list in a fit without validation images."""
+        dataset = self._ready("val_set")
+        fitting = self.trainer is None or self.trainer.state.fn == TrainerFn.FITTING
+        return [] if dataset is None and fitting else self._evaluation_loader(dataset, "validate")
 
-    def test_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Return the test loader, or an empty list where there is nothing to test on."""
-        return self._evaluation_loader("test_set")
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return the test loader.
 
-    def predict_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Return the loader of the cases to predict; each case goes to one process only."""
+        Raises:
+            DataError: There is nothing to test on.
+        """
+        return self._evaluation_loader(self._ready("test_set"), "test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Return the loader of the cases to predict; each case goes to one process only.
+
+        Raises:
+            DataError: There is nothing to predict.
+        """
         dataset = self._ready("predict_set")
-        if dataset is None or len(dataset) >= self._processes()[0]:
+        if dataset is not None and len(dataset) >= self._processes()[0]:
             # a plain loader: Lightning shares it out without repeats for prediction
-            return [] if dataset is None else DataLoader(dataset, **self._loader_options())
-        return self._evaluation_loader("predict_set")
+            return DataLoader(dataset, **self._loader_options())
+        return self._evaluation_loader(dataset, "predict")
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Window, augment (training batches only) and normalise a batch on its device."""
@@ -119,10 +130,12 @@ class SliceDataModule(pl.LightningDataModule):
             done["image"] = self.trainer.precision_plugin.convert_input(done["image"])
         return done
 
-    def _evaluation_loader(self, name: str) -> DataLoader[Any] | list[Any]:
-        dataset = self._ready(name)
-        if dataset is None or not len(dataset):
-            return []
+    def _evaluation_loader(self, dataset: _Slices | None, purpose: str) -> DataLoader[Any]:
+        if dataset is None:
+            raise DataError(
+                f"{type(self).__name__} has no images to {purpose}: its split leaves none for it. "
+                "Change the split, or do not ask for it."
+            )
         sampler = EvaluationSampler(len(dataset), *self._processes())
         return DataLoader(dataset, sampler=sampler, **self._loader_options())
 

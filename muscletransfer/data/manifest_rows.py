@@ -61,8 +61,8 @@ class ManifestRow:
 
     @property
     def where(self) -> str:
-        """File and row, to begin an error message."""
-        return f"{self.manifest} row {self.line}"
+        """File and row, to begin an error message; the file alone for a row of no CSV (-1)."""
+        return f"{self.manifest} row {self.line}" if self.line >= 0 else str(self.manifest)
 
     def to_record(self, root: Path | None = None) -> dict[str, str]:
         """Return the row as CSV texts; paths under ``root`` become relative to it."""

@@ -298,7 +298,7 @@ def _row(image: Path, root: Path, label: str | None, mask: Path | None = None) -
     # a photograph is its own group: nothing says which belong together
     name = image.relative_to(root).as_posix()
     resolved = None if mask is None else mask.resolve()
-    return ManifestRow(name, image.resolve(), resolved, label=label, manifest=image)
+    return ManifestRow(name, image.resolve(), resolved, label=label, manifest=image, line=-1)
 
 
 def _role_folders(path: Path) -> Iterator[tuple[str | None, Path]]:

@@ -1,0 +1,396 @@
+"""PretextDataModule and the layouts it reads, on files drawn here (and on real ones by choice)."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_cohort import draw, make_small_cohort
+
+from muscletransfer.data import Augmentation, PreprocessingSpec, PretextDataModule, Split
+from muscletransfer.data.slices import CoverSpec, count_slices
+from muscletransfer.data.sources import detect_kind, open_source
+from muscletransfer.errors import (
+    DataError,
+    GeometryError,
+    ImageReadError,
+    ManifestError,
+    SettingError,
+    SplitError,
+    UnknownNameError,
+)
+
+REAL = os.environ.get("MUSCLETRANSFER_REAL_DATA")
+
+
+def paint(path: Path, value: int, size: tuple[int, int] = (40, 30), mode: str = "RGB") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    width, height = size
+    x = np.linspace(0, 60, width)[None, :] + np.zeros((height, 1))
+    planes = [np.clip(value + x, 0, 255), 255 - np.clip(value + x, 0, 255), x * 4]
+    array = np.stack(planes, -1).astype(np.uint8)
+    Image.fromarray(array if mode == "RGB" else array[..., 0]).save(path)
+
+
+def paint_mask(path: Path, values: list[int], size: tuple[int, int] = (40, 30)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    width, height = size
+    bands = np.array_split(np.arange(width), len(values))
+    mask = np.zeros((height, width), np.uint8)
+    for value, columns in zip(values, bands, strict=True):
+        mask[:, columns] = value
+    Image.fromarray(mask).save(path)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pretext")
+    make_small_cohort(folder / "ct")
+    make_small_cohort(folder / "volumes", patients=4, slices=6)
+    for kind, step in (("cat", 10), ("dog", 90), ("eel", 160)):
+        for k in range(4):
+            paint(folder / "classes" / kind / f"{k}.jpg", step + k)
+            paint(folder / "roles" / "train" / kind / f"{k}.png", step + k)
+        paint(folder / "roles" / "val" / kind / "v.png", step + 9)
+    for role, count, value in (("train", 5, 0), ("val", 2, 7), ("test", 3, 13)):
+        for k in range(count):
+            paint(folder / "pairs" / role / "images" / f"{k}.jpg", 20 * k + value)
+            paint_mask(folder / "pairs" / role / "masks" / f"{k}.png", [0, 1, 2, 11])
+    lines = ["file,name,coarse"]
+    for k in range(12):
+        paint(folder / "listed" / "images" / f"{k}.jpg", 10 * k, (60 - 3 * k, 40))
+        lines.append(f"{k}.jpg,thing{k},{'fish' if k % 3 else 'bird'}")
+    (folder / "listed" / "classes.csv").write_text("\n".join(lines))
+    return folder
+
+
+def ready(root: Path, source: Any, **kwargs: Any) -> PretextDataModule:
+    if isinstance(source, str):
+        source = root / source
+    options: dict[str, Any] = {"size": 32, "batch_size": 4, "cache_dir": root / "cache"}
+    data = PretextDataModule(source, **(options | kwargs))
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def batches(data: PretextDataModule, loader: Any) -> list[dict[str, Any]]:
+    return [data.on_after_batch_transfer(copy.copy(b), 0) for b in loader]
+
+
+def cases(loader: Any) -> list[int]:
+    return [c for b in loader for c in b["case"].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("ct/manifest.csv", "manifest"),
+        ("classes", "class_folder"),
+        ("roles", "class_folder"),
+        ("pairs", "mask_folders"),
+        ("pairs/train", "mask_folders"),
+        ("listed/classes.csv", "class_csv"),
+        ("listed", "image_folder"),
+        ("listed/images", "image_folder"),
+    ],
+)
+def test_layouts_are_told_apart(root: Path, path: str, kind: str) -> None:
+    assert detect_kind(root / path) == kind
+
+
+def test_ct_manifest_with_masks(root: Path) -> None:
+    data = ready(root, "ct/manifest.csv")
+    (first, *_), (val,) = (
+        batches(data, data.train_dataloader()),
+        batches(data, data.val_dataloader()),
+    )
+    assert sorted(first) == ["case", "image", "mask"]
+    assert first["image"].shape == (4, 1, 32, 32)
+    assert first["mask"].dtype == torch.int64
+    assert len(val["case"]) == 1  # a tenth of 12 patients
+    assert data.num_classes == 2
+    assert data.augmentation == Augmentation()
+    assert data.preprocessing == PreprocessingSpec(size=32)
+
+
+def test_validation_is_by_patient_and_seeded(root: Path) -> None:
+    def split(**kwargs: Any) -> tuple[set[str], set[str], list[int]]:
+        data = ready(root, "volumes/manifest.csv", val_fraction=0.25, augmentation=None, **kwargs)
+        rows = data.sources[0].manifest.rows
+        train, val = cases(data.train_dataloader()), cases(data.val_dataloader())
+        return {rows[c].patient_id for c in train}, {rows[c].patient_id for c in val}, val
+
+    train, val, order = split()
+    assert len(val) == 1
+    assert not train & val
+    assert len(order) == 6
+    assert split() == (train, val, order)
+    assert any(split(seed=s)[1] != val for s in range(1, 6))
+
+
+def test_every_slice_of_a_volume(root: Path) -> None:
+    path = root / "volumes"
+    (path / "few.csv").write_text(
+        "patient_id,image\n" + "\n".join(f"P{i:02d},p{i:02d}.nii.gz" for i in range(4))
+    )
+    whole = ready(root, "volumes/few.csv", slices="all", val_fraction=0)
+    assert len(whole.train_set) == 24
+    third = open_source(path / "few.csv", slices=3)
+    assert [r.slice_index for r in third.manifest.rows] == [1, 4] * 4
+    # masks that run along are kept, those of one slice are not
+    assert open_source(path / "manifest.csv", slices="all").has_masks
+    (path / "one.csv").write_text(
+        "patient_id,image,mask,slice_index\nP00,p00.nii.gz,../ct/p00_mask.nii.gz,2\n"
+    )
+    expanded = open_source(path / "one.csv", slices="all")
+    assert len(expanded.manifest) == 6
+    assert not expanded.has_masks
+    assert count_slices(path / "p00.nii.gz") == 6
+    image = whole.train_set.cache.native_image(8)
+    assert np.array_equal(image, draw(102)[0])
+    with pytest.raises(SettingError, match="slices is 0"):
+        ready(root, "volumes/few.csv", slices=0)
+    (path / "bad.nii.gz").write_bytes(b"no image")
+    with pytest.raises(ImageReadError, match=r"bad\.nii\.gz"):
+        count_slices(path / "bad.nii.gz")
+
+
+def test_excluded_patients_are_never_drawn(root: Path, tmp_path: Path) -> None:
+    split = Split(train=("P00", "P01"), val=("P02",), test=("P03", "P04", "P05"))
+    path = split.save(tmp_path / "split.json")
+    data = ready(root, "ct/manifest.csv", exclude=path, steps_per_epoch=20)
+    rows = data.sources[0].manifest.rows
+    seen = {
+        rows[c].patient_id
+        for loader in (data.train_dataloader(), data.val_dataloader())
+        for c in cases(loader)
+    }
+    assert seen == {f"P{i:02d}" for i in (0, 1, 2, *range(6, 12))}
+    told = data.describe()
+    assert (told["excluded_patients"], told["excluded_images"]) == (3, 3)
+    stricter = ready(root, "ct/manifest.csv", exclude=split, exclude_val=True)
+    assert stricter.describe()["excluded_patients"] == 4
+
+
+def test_exclusion_that_goes_wrong(root: Path) -> None:
+    everyone = Split(train=(), val=(), test=tuple(f"P{i:02d}" for i in range(12)))
+    with pytest.raises(SplitError, match="bars all of its 12 patients"):
+        ready(root, "ct/manifest.csv", exclude=everyone)
+    with pytest.warns(UserWarning, match="names 1 patients and none of them"):
+        ready(root, "ct/manifest.csv", exclude=Split((), (), ("Q1",)))
+    with pytest.raises(SplitError, match=r"missing\.json"):
+        ready(root, "ct/manifest.csv", exclude=root / "missing.json")
+
+
+def test_class_folder(root: Path) -> None:
+    data = ready(root, "classes", channels=3, val_fraction=0.25, steps_per_epoch=8)
+    assert data.classes == ("cat", "dog", "eel")
+    assert data.num_classes == 3
+    for batch in batches(data, data.train_dataloader()):
+        assert sorted(batch) == ["case", "image", "label"]
+        assert batch["image"].shape == (4, 3, 32, 32)
+        names = [data.sources[0].manifest.rows[c].image.parent.name for c in batch["case"].tolist()]
+        assert [data.classes[i] for i in batch["label"].tolist()] == names
+    assert data.augmentation == Augmentation.natural()
+    assert data.preprocessing.hu_window is None
+
+
+def test_class_folder_with_roles(root: Path) -> None:
+    data = ready(root, "roles", val_fraction=0.5)
+    assert len(data.train_set) == 12
+    assert len(data.val_set) == 3
+    with pytest.raises(DataError, match="no images to test"):
+        data.test_dataloader()
+
+
+def test_class_csv(root: Path) -> None:
+    data = ready(root, "listed/classes.csv", label_column="coarse", val_fraction=0)
+    assert data.classes == ("bird", "fish")
+    batch = batches(data, data.train_dataloader())[0]
+    assert batch["label"].tolist() == [int(c % 3 > 0) for c in batch["case"].tolist()]
+    assert batch["image"].shape == (4, 1, 32, 32)
+    assert data.val_dataloader() == []
+
+
+def test_mask_folders(root: Path) -> None:
+    data = ready(root, "pairs", ignore_value=11, channels=3)
+    assert [len(s) for s in (data.train_set, data.val_set, data.test_set)] == [5, 2, 3]
+    assert data.num_classes == 3
+    (batch,) = batches(data, data.val_dataloader())
+    assert set(batch["mask"].unique().tolist()) == {0, 1, 2, 255}
+    # bands of 10 columns end at 10, 20 and 30, on the grid at 5.7, 16.3 and 27: 32 / 30 of each, 5
+    # columns cut off on the left
+    widths = [(batch["mask"][0, 0] == v).sum().item() for v in (0, 1, 2, 255)]
+    assert widths == [6, 10, 11, 5]
+    train = batches(data, data.train_dataloader())
+    assert all(set(b["mask"].unique().tolist()) <= {0, 1, 2, 255} for b in train)
+
+
+def test_photographs_keep_colours_and_fill_the_grid(root: Path) -> None:
+    data = ready(root, "listed", channels=3, val_fraction=0, augmentation=None, batch_size=12)
+    (batch,) = batches(data, data.train_dataloader())
+    assert sorted(batch) == ["case", "image"]
+    place = batch["case"].tolist().index(0)
+    with Image.open(root / "listed" / "images" / "0.jpg") as file:
+        middle = np.asarray(file, dtype=np.float32)[:, 10:50].mean((0, 1)) / 255
+    np.testing.assert_allclose(batch["image"][place].mean((1, 2)).numpy(), middle, atol=0.01)
+    assert batch["image"][:, 1].amin() > 0.1  # no black bars
+
+
+def test_cover_spec_leaves_no_gap() -> None:
+    spec = CoverSpec(size=(24, 40), hu_window=None)
+    for shape in [(10, 300), (301, 17), (24, 40), (25, 41), (37, 61), (23, 39)]:
+        image, _ = spec.apply(np.full(shape, 255, np.uint8))
+        assert image.min() == 32767
+
+
+def test_mixed_sources(root: Path) -> None:
+    sources = [root / "ct" / "manifest.csv", root / "classes", root / "listed" / "images"]
+    split = Split((), (), ("P00", "P01"))
+    data = ready(root, sources, channels=3, exclude=split, augmentation=None, batch_size=8)
+    assert len(data.train_set) == 9 + 11 + 11
+    seen = {}
+    for batch in batches(data, data.train_dataloader()):
+        assert sorted(batch) == ["case", "image"]
+        assert batch["image"].shape[1:] == (3, 32, 32)
+        seen |= dict(zip(batch["case"].tolist(), batch["image"], strict=True))
+    assert len(seen) == 31
+    for part, start in (
+        (ready(root, "ct/manifest.csv", channels=3, augmentation=None), 0),
+        (ready(root, "classes", channels=3, augmentation=None), 12),
+    ):
+        for loader in (part.train_dataloader(), part.val_dataloader()):
+            for batch in batches(part, loader):
+                for case, image in zip(batch["case"].tolist(), batch["image"], strict=True):
+                    if case + start in seen:
+                        torch.testing.assert_close(seen[case + start], image)
+    told = data.describe()
+    assert told["kinds"] == ["manifest", "class_folder", "image_folder"]
+    assert told["patients"] == 31
+    assert json.dumps(told)
+    with pytest.raises(DataError, match="neither classes nor masks"):
+        _ = data.num_classes
+
+
+@pytest.mark.parametrize("source", ["ct/manifest.csv", "pairs", "mixed"])
+def test_same_batches_from_worker_processes(root: Path, source: str) -> None:
+    sources: Any = [root / "ct" / "manifest.csv", root / "classes"] if source == "mixed" else source
+
+    def run(workers: int) -> list[dict[str, Any]]:
+        data = ready(root, sources, num_workers=workers, steps_per_epoch=3)
+        return batches(data, data.train_dataloader())
+
+    for one, two in zip(run(0), run(2), strict=True):
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_transform_on_mixed_sources(root: Path) -> None:
+    def darken(sample: dict[str, Any]) -> dict[str, Any]:
+        return {"image": sample["image"] * torch.rand(())}
+
+    def run() -> list[dict[str, Any]]:
+        data = ready(root, [root / "ct" / "manifest.csv", root / "classes"], transform=darken)
+        return batches(data, data.train_dataloader())
+
+    first, second = run(), run()
+    assert len({round(b["image"].max().item(), 5) for b in first}) > 1
+    assert all(torch.equal(a["image"], b["image"]) for a, b in zip(first, second, strict=True))
+
+
+def test_describe_names_nobody(root: Path) -> None:
+    data = ready(root, "ct/manifest.csv", licence="CC0")
+    text = json.dumps(data.describe())
+    assert not any(f"P{i:02d}" in text for i in range(12))
+    assert data.describe()["licence"] == "CC0"
+    assert data.describe()["manifest_hash"] == data.sources[0].manifest.content_hash()
+
+
+def test_one_patient_cannot_validate(root: Path) -> None:
+    (root / "volumes" / "single.csv").write_text("patient_id,image\nP00,p00.nii.gz\n")
+    with pytest.raises(SplitError, match="Set val_fraction=0"):
+        ready(root, "volumes/single.csv", slices="all")
+    assert len(ready(root, "volumes/single.csv", slices="all", val_fraction=0).train_set) == 6
+
+
+def test_layout_errors(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    paint(tmp_path / "lone" / "images" / "a.jpg", 3)
+    paint(tmp_path / "lone" / "images" / "b.jpg", 3)
+    paint_mask(tmp_path / "lone" / "masks" / "a.png", [0, 1])
+    paint(tmp_path / "sized" / "images" / "a.jpg", 3, (40, 30))
+    paint_mask(tmp_path / "sized" / "masks" / "a.png", [0, 1], (20, 30))
+    paint(tmp_path / "broken" / "cat" / "a.jpg", 3)
+    (tmp_path / "broken" / "cat" / "b.jpg").write_bytes(b"\xff\xd8 not a photograph")
+    lists = tmp_path / "lists"
+    paint(lists / "a.jpg", 3)
+    for name, text in {
+        "gone": "file,label\nb.jpg,x",
+        "nameless": "picture,label\na.jpg,x",
+        "unlabelled": "file,label\na.jpg,",
+        "short": "file,label\na.jpg",
+        "column": "file,coarse\na.jpg,x",
+        "none": "file,label",
+    }.items():
+        (lists / f"{name}.csv").write_text(text + "\n")
+    for source, error, message in (
+        (tmp_path / "emptty", DataError, "does not exist.*did you mean 'empty'"),
+        (tmp_path / "empty", DataError, "holds no images: found nothing"),
+        (tmp_path / "lone", DataError, r"b\.jpg has no mask.*none is named 'b'"),
+        (tmp_path / "sized", GeometryError, r"shape \(30, 20\)"),
+        (tmp_path / "broken", ImageReadError, r"b\.jpg"),
+        (lists / "a.jpg", DataError, "single file that is no CSV"),
+        (lists / "gone.csv", ManifestError, "row 2: file 'b.jpg' is neither in"),
+        (lists / "nameless.csv", ManifestError, "no column of file names; found picture, label"),
+        (lists / "unlabelled.csv", ManifestError, "row 2: label is empty"),
+        (lists / "short.csv", ManifestError, "row 2: has 1 values, the header 2"),
+        (lists / "column.csv", ManifestError, "no column 'label'.*label_column="),
+        (lists / "none.csv", ManifestError, "a header and no rows"),
+    ):
+        with pytest.raises(error, match=message):
+            ready(tmp_path, source, val_fraction=0)
+    with pytest.raises(UnknownNameError, match="Did you mean class_folder"):
+        ready(root, "classes", kind="class_folders")
+    with pytest.raises(DataError, match="wanted a folder images/ and a folder masks/"):
+        ready(root, "classes", kind="mask_folders")
+    with pytest.raises(SettingError, match="1 sources and 2 kinds"):
+        ready(root, [root / "classes"], kind=["class_folder", None])
+    with pytest.raises(SettingError, match="val_fraction is 1"):
+        ready(root, "classes", val_fraction=1)
+
+
+@pytest.mark.skipif(REAL is None, reason="MUSCLETRANSFER_REAL_DATA names no folder")
+def test_real_collections(tmp_path: Path) -> None:
+    folder = Path(REAL or "")
+    streets = ready(tmp_path, folder / "natural_camvid", ignore_value=11, size=64, channels=3)
+    assert [len(s) for s in (streets.train_set, streets.val_set, streets.test_set)] == [
+        367,
+        101,
+        233,
+    ]
+    assert streets.num_classes == 11
+    things = ready(
+        tmp_path,
+        folder / "natural_imagenet_sample" / "classes.csv",
+        label_column="coarse",
+        size=64,
+    )
+    assert things.num_classes == 8
+    hearts = ready(
+        tmp_path,
+        folder / "mr_cardiac_acdc" / "manifest.csv",
+        preprocessing=PreprocessingSpec(size=64, hu_window=None, percentiles=(1, 99)),
+        size=None,
+    )
+    assert hearts.num_classes == 4
+    for data in (streets, things, hearts):
+        for batch in batches(data, data.train_dataloader())[:3]:
+            assert 0.05 < batch["image"].mean() < 0.8
