@@ -204,11 +204,10 @@ def _mask(row: ManifestRow, image: Volume, label: int | None) -> NDArray[Any]:
             )
     else:
         check_same_grid(mask, image)
-    if label is None:
-        if not set(mask.classes) <= {0, 1}:
-            raise DataError(
-                f"{row.where}: the mask {row.mask} holds the values {list(mask.classes)}; wanted 0 "
-                "and 1, or label= to choose a class."
-            )
+    if label is None and not set(mask.classes) <= {0, 1}:
+        raise DataError(
+            f"{row.where}: the mask {row.mask} holds the values {list(mask.classes)}; wanted 0 "
+            "and 1, or label= to choose a class."
+        )
     labels: NDArray[Any] = mask.labels[0]
     return labels if label is None else labels == label
