@@ -21,14 +21,12 @@ from muscletransfer.transfer import (
     load_decoder,
     load_encoder,
 )
-from muscletransfer.transfer.to_plain import to_plain
 
 __all__ = [
     "EncoderLike",
     "UnavailableLoss",
     "assemble",
     "assemble_loss",
-    "encoder_name",
     "move_weights",
 ]
 
@@ -59,27 +57,24 @@ def assemble(
 
     Returns:
         The model, in float32 on the CPU.
+
+    Raises:
+        UnknownNameError: An unknown encoder or decoder.
     """
     if isinstance(encoder, dict):
         encoder = EncoderSpec.from_dict(encoder)
     with contextlib.nullcontext() if seed is None else seeded(seed):
-        return build_segmentation_model(
-            encoder, decoder, num_classes, in_channels, depth, decoder_kwargs, encoder_kwargs
-        )
-
-
-def encoder_name(encoder: EncoderLike, model: SegmentationModel) -> str | dict[str, Any]:
-    """Return what a checkpoint says about the encoder: its name, or its spec as a dict.
-
-    Args:
-        encoder: What the user passed.
-        model: The model it became part of.
-    """
-    if isinstance(encoder, str):
-        return encoder
-    spec = getattr(model.encoder, "spec", None)
-    described: dict[str, Any] | str = spec.to_dict() if spec else to_plain(encoder)
-    return described
+        try:
+            return build_segmentation_model(
+                encoder, decoder, num_classes, in_channels, depth, decoder_kwargs, encoder_kwargs
+            )
+        except UnknownNameError as error:
+            if not is_restoring():
+                raise
+            raise UnknownNameError(
+                f"{error} If it was a module of your own, pass one of the same make: "
+                "SegmentationFineTuner.load_from_checkpoint(path, encoder=...)."
+            ) from error
 
 
 def move_weights(

@@ -5,44 +5,30 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 import torch
-from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch import Callback
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.finetune.assembly import (
     assemble,
     assemble_loss,
-    encoder_name,
     move_weights,
 )
 from muscletransfer.finetune.callbacks import UnfreezeEncoder, default_callbacks
 from muscletransfer.finetune.checks import MaskCheck, batch_value, check_positive
 from muscletransfer.finetune.evaluation import predict_batch, score_batch
 from muscletransfer.finetune.randomness import seeded
+from muscletransfer.finetune.record import FineTuningRecord
 from muscletransfer.finetune.scoring import NativeScores, summarise
 from muscletransfer.metrics.functional import check_option
 from muscletransfer.schedule import planned_steps, warmup_cosine
-from muscletransfer.transfer import (
-    CHECKPOINT_KEY,
-    Provenance,
-    TransferReport,
-    checkpoint_block,
-    checkpoint_provenance,
-    describe_run,
-    is_restoring,
-    layerwise_groups,
-    rehearse,
-    restoring,
-    warn_preprocessing_mismatch,
-)
 from muscletransfer.transfer import freeze as freeze_module
-from muscletransfer.transfer.to_plain import to_plain
+from muscletransfer.transfer import is_restoring, layerwise_groups
 
 __all__ = ["SegmentationFineTuner"]
 
@@ -51,7 +37,7 @@ Freeze = Literal["none", "encoder", "until_epoch"]
 Stem = Literal["strict", "adapt"]
 
 
-class SegmentationFineTuner(LightningModule):
+class SegmentationFineTuner(FineTuningRecord):
     """A segmentation model fine-tuned from a source task, scored in mm on the native grid.
 
     Batches are dicts as `LowDataModule` gives them: ``image`` float32 (B, C, H, W), ``mask`` int64
@@ -130,80 +116,37 @@ class SegmentationFineTuner(LightningModule):
         channels_last: bool = True,
         seed: int | None = 0,
     ) -> None:
+        settings = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
         _check_settings(num_classes, encoder_lr_decay, lr, weight_decay, warmup_steps)
         check_option("transfer", transfer, get_args(Transfer))
         check_option("stem", stem, get_args(Stem))
         check_option("freeze", freeze, get_args(Freeze))
+        self.num_classes, self.channels_last, self.seed = num_classes, channels_last, seed
+        self.lr, self.encoder_lr_decay = lr, encoder_lr_decay
+        self.weight_decay, self.warmup_steps = weight_decay, warmup_steps
         self.unfreezing = UnfreezeEncoder(unfreeze_epoch) if freeze == "until_epoch" else None
+        self._stays_frozen = freeze == "encoder"
         self.model = assemble(
             encoder, decoder, num_classes, in_channels, depth, encoder_kwargs, decoder_kwargs, seed
         )
         self.loss = assemble_loss(loss, num_classes, loss_kwargs)
         self.val_scores = NativeScores(num_classes, class_names)
         self.test_scores = NativeScores(num_classes, class_names)
-        # Modules are recorded by what rebuilds them: a checkpoint holds plain types only.
-        self.save_hyperparameters(ignore=["encoder", "loss"])
-        named = {"encoder": encoder_name(encoder, self.model), "loss": loss}
-        self.save_hyperparameters(to_plain({**self.hparams, **named}))
-        self.transfer_report = (
-            TransferReport(source="random")
-            if is_restoring()
-            else move_weights(self.model, weights, transfer, stem)
-        )
+        self.record(settings)
+        wanted = None if is_restoring() else weights
+        self.transfer_report = move_weights(self.model, wanted, transfer, stem)
         if channels_last:
             self.model.to(memory_format=torch.channels_last)
         if freeze != "none":
             freeze_module(self.model.encoder)
         self._check_masks = MaskCheck(num_classes)
         self._cases: list[dict[str, Any]] | None = None
-        self._preprocessing: PreprocessingSpec | None = None
-        self._data: dict[str, Any] | None = None
-        self._restored: Provenance | None = None
-
-    @classmethod
-    def load_from_checkpoint(
-        cls,
-        checkpoint_path: Any,
-        map_location: Any = None,
-        hparams_file: Any = None,
-        strict: bool | None = None,
-        weights_only: bool | None = True,
-        **kwargs: Any,
-    ) -> Self:
-        """Rebuild a model from its checkpoint alone.
-
-        Neither the file it was pre-trained from nor the network is needed, and nothing in the file
-        is run.
-
-        Args:
-            checkpoint_path: The file.
-            map_location: See `torch.load`.
-            hparams_file: See Lightning.
-            strict: See Lightning.
-            weights_only: Leave at True: the checkpoints hold tensors and plain types only.
-            kwargs: Arguments that replace those in the file. An encoder or loss that was given as
-                a module has to be given again.
-
-        Returns:
-            The model, on the device of ``map_location`` (default: where it was saved from).
-        """
-        with restoring():
-            return super().load_from_checkpoint(
-                checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
-            )
 
     @staticmethod
     def default_callbacks() -> list[Callback]:
         """Return the callbacks that a run should have: best and last checkpoint."""
         return default_callbacks()
-
-    @property
-    def preprocessing(self) -> PreprocessingSpec | None:
-        """How images have to be prepared: of the data module, or as the checkpoint says."""
-        if self._preprocessing is None and self._restored and self._restored.preprocessing:
-            return PreprocessingSpec.from_dict(self._restored.preprocessing)
-        return self._preprocessing
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, K, H, W) of images (B, C, H, W).
@@ -212,7 +155,7 @@ class SegmentationFineTuner(LightningModule):
             ChannelMismatchError: The images have another number of channels than the encoder.
             ImageSizeError: The encoder cannot take their height or width.
         """
-        if self.hparams["channels_last"]:
+        if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.model(images)
         return logits
@@ -279,12 +222,11 @@ class SegmentationFineTuner(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW with layer-wise rates, under a warm-up and a cosine."""
-        rate, decay = self.hparams["lr"], self.hparams["encoder_lr_decay"]
-        trained = [self.model.decoder, self.model.head, self.loss]
-        groups = layerwise_groups(self.model.encoder, trained, rate, decay)
-        optimizer = torch.optim.AdamW(groups, rate, weight_decay=self.hparams["weight_decay"])
+        others = [self.model.decoder, self.model.head, self.loss]
+        groups = layerwise_groups(self.model.encoder, others, self.lr, self.encoder_lr_decay)
+        optimizer = torch.optim.AdamW(groups, self.lr, weight_decay=self.weight_decay)
         steps = planned_steps(self.trainer)
-        scheduler = warmup_cosine(optimizer, steps, self.hparams["warmup_steps"])
+        scheduler = warmup_cosine(optimizer, steps, self.warmup_steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
@@ -294,65 +236,18 @@ class SegmentationFineTuner(LightningModule):
         """Bring the callback that ``freeze="until_epoch"`` needs."""
         return [] if self.unfreezing is None else [self.unfreezing]
 
-    def setup(self, stage: str) -> None:
-        """Take preprocessing and description of the data module; warn where they differ."""
-        source: Any = getattr(self.trainer, "datamodule", None)
-        before = self._restored if stage != "fit" else self._parent()
-        if isinstance(spec := getattr(source, "preprocessing", None), PreprocessingSpec):
-            self._preprocessing = spec
-            if self.trainer.is_global_zero:
-                warn_preprocessing_mismatch(before, spec.to_dict())
-        if stage == "fit":
-            self._data = source.describe() if hasattr(source, "describe") else {}
-
-    def on_fit_start(self) -> None:
-        """Rehearse the transfer: what no checkpoint could hand on fails in the first second."""
-        rehearse(self.model.encoder, self.model.decoder)
-
     def on_train_start(self) -> None:
         """Freeze again: converting to synchronised batch norm makes new modules."""
-        if self.hparams["freeze"] == "encoder":
+        if self._stays_frozen:
             freeze_module(self.model.encoder)
-
-    def provenance(self) -> Provenance:
-        """Return the record of this run, with the records of what it started from."""
-        return describe_run(
-            task="segmentation-finetuning",
-            hyperparameters=self.hparams,
-            data=self._data,
-            seed=self.hparams["seed"],
-            parent=self._parent(),
-            stem=self.transfer_report.stem if self.transfer_report.provenance else None,
-            restored=self._restored,
-        )
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the block that says what the weights are and how to rebuild them."""
-        checkpoint[CHECKPOINT_KEY] = {
-            **checkpoint_block(
-                self, self.provenance(), encoder="model.encoder", decoder="model.decoder"
-            ),
-            "class_path": f"{type(self).__module__}.{type(self).__qualname__}",
-        }
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Read the record back, and leave the loss to the constructor."""
-        self._restored = checkpoint_provenance(checkpoint)
-        state = checkpoint["state_dict"]
-        # Tensors of a loss (class weights, say) come from the loss that was passed, if any.
-        own = {f"loss.{key}": value for key, value in self.loss.state_dict().items()}
-        kept = {key: value for key, value in state.items() if not key.startswith("loss.")}
-        checkpoint["state_dict"] = kept | {key: state.get(key, value) for key, value in own.items()}
-
-    def _parent(self) -> Provenance | None:
-        return self.transfer_report.provenance
 
     def _step_stream(self, batch_idx: int) -> contextlib.AbstractContextManager[None]:
         """Random numbers of one step (dropout), the same in a run that was resumed."""
-        seed = self.hparams["seed"]
-        if seed is None:
+        if self.seed is None:
             return contextlib.nullcontext()
-        return seeded(seed, self.current_epoch, batch_idx, self.global_rank, device=self.device)
+        return seeded(
+            self.seed, self.current_epoch, batch_idx, self.global_rank, device=self.device
+        )
 
     def _score(self, scores: NativeScores, batch: Mapping[str, Any]) -> None:
         images, masks = batch_value(batch, "image"), batch_value(batch, "mask")

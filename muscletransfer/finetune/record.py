@@ -1,0 +1,164 @@
+"""What a fine-tuning run writes into its checkpoints, and how it comes back from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from lightning.pytorch import LightningModule
+from torch import nn
+
+from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.errors import ContractError
+from muscletransfer.finetune.assembly import UnavailableLoss
+from muscletransfer.finetune.model import SegmentationModel
+from muscletransfer.transfer import (
+    CHECKPOINT_KEY,
+    Provenance,
+    TransferReport,
+    checkpoint_block,
+    checkpoint_provenance,
+    describe_run,
+    is_restoring,
+    rehearse,
+    restoring,
+    warn_preprocessing_mismatch,
+)
+from muscletransfer.transfer.arguments import RecordsArguments, recorded
+from muscletransfer.transfer.to_plain import to_plain
+
+__all__ = ["FineTuningRecord"]
+
+
+class FineTuningRecord(RecordsArguments, LightningModule):
+    """Hyperparameters, provenance, saving and loading; the other half of the fine-tuner."""
+
+    model: SegmentationModel
+    loss: nn.Module
+    num_classes: int
+    transfer_report: TransferReport
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._effective: dict[str, Any] = {}
+        self._left_out: list[str] = []
+        self._preprocessing: PreprocessingSpec | None = None
+        self._data: dict[str, Any] | None = None
+        self._restored: Provenance | None = None
+
+    def record(self, settings: Mapping[str, Any]) -> None:
+        """Note what the model was built with, once encoder and loss are there.
+
+        Args:
+            settings: The arguments of the fine-tuner by name; those of a subclass, which rebuild
+                the whole from a checkpoint, are known already.
+        """
+        stored, self._left_out = recorded(self.given_arguments, self.model.encoder)
+        effective, _ = recorded({**settings, **self.given_arguments}, self.model.encoder)
+        # A loss module cannot be stored; the record still says which class it was.
+        self._effective = {**effective, "loss": to_plain(settings["loss"])}
+        self.save_hyperparameters(stored)
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **kwargs: Any,
+    ) -> Self:
+        """Rebuild a model from its checkpoint alone.
+
+        Neither the file it was pre-trained from nor the network is needed, and nothing in the file
+        is run.
+
+        Args:
+            checkpoint_path: The file.
+            map_location: See `torch.load`.
+            hparams_file: See Lightning.
+            strict: See Lightning.
+            weights_only: Leave at True: the checkpoints hold tensors and plain types only.
+            kwargs: Arguments that replace those in the file. An encoder that no registry knows
+                has to be given again; so has a loss module, to train or score (not to predict).
+
+        Returns:
+            The model, on the device of ``map_location`` (default: where it was saved from).
+
+        Raises:
+            ContractError: An argument was an object, and is not given again.
+            UnknownNameError: The encoder is of a name that is not registered here.
+        """
+        with restoring():
+            return super().load_from_checkpoint(
+                checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
+            )
+
+    @property
+    def preprocessing(self) -> PreprocessingSpec | None:
+        """How images have to be prepared: of the data module, or as the checkpoint says."""
+        if self._preprocessing is None and self._restored and self._restored.preprocessing:
+            return PreprocessingSpec.from_dict(self._restored.preprocessing)
+        return self._preprocessing
+
+    def setup(self, stage: str) -> None:
+        """Take preprocessing and description of the data module; warn where they differ."""
+        source: Any = getattr(self.trainer, "datamodule", None)
+        before = self.transfer_report.provenance if stage == "fit" else self._restored
+        if isinstance(spec := getattr(source, "preprocessing", None), PreprocessingSpec):
+            self._preprocessing = spec
+            if self.trainer.is_global_zero:
+                warn_preprocessing_mismatch(before, spec.to_dict())
+        if stage == "fit":
+            self._data = source.describe() if hasattr(source, "describe") else {}
+
+    def on_fit_start(self) -> None:
+        """Rehearse the transfer: what no checkpoint could hand on fails in the first second."""
+        rehearse(self.model.encoder, self.model.decoder)
+
+    def provenance(self) -> Provenance:
+        """Return the record of this run, with the records of what it started from."""
+        report = self.transfer_report
+        return describe_run(
+            task="segmentation-finetuning",
+            hyperparameters=self._effective,
+            data=self._data,
+            seed=self._effective["seed"],
+            parent=report.provenance,
+            stem=report.stem if report.provenance else None,
+            restored=self._restored,
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the block that says what the weights are and how to rebuild them."""
+        record = self.provenance()
+        block = checkpoint_block(self, record, encoder="model.encoder", decoder="model.decoder")
+        block["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
+        block["left_out"] = list(self._left_out)
+        checkpoint[CHECKPOINT_KEY] = block
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Read the record back, and leave the loss to the constructor."""
+        self._restored = checkpoint_provenance(checkpoint)
+        left_out = checkpoint.get(CHECKPOINT_KEY, {}).get("left_out", [])
+        if is_restoring():
+            self._replace([name for name in left_out if name not in self._left_out])
+        state = checkpoint["state_dict"]
+        # Tensors of a loss (class weights, say) come from the loss that was passed, if any.
+        own = {f"loss.{key}": value for key, value in self.loss.state_dict().items()}
+        kept = {key: value for key, value in state.items() if not key.startswith("loss.")}
+        checkpoint["state_dict"] = kept | {key: state.get(key, value) for key, value in own.items()}
+
+    def _replace(self, missing: list[str]) -> None:
+        """Deal with arguments that were objects and were not given again."""
+        if "loss" in missing and self._restored:
+            name = str(self._restored.hyperparameters.get("loss"))
+            self.loss = UnavailableLoss(name, self.num_classes)
+        needed = [name for name in missing if name != "loss"]
+        if needed:
+            raise ContractError(
+                f"The checkpoint's {type(self).__name__} was built with objects for "
+                f"{', '.join(needed)}, which a file cannot hold. Pass them again: "
+                f"load_from_checkpoint(path, {', '.join(f'{name}=...' for name in needed)})."
+            )

@@ -1,0 +1,216 @@
+"""What moves into a fine-tuner, what a checkpoint carries, and that it stands alone."""
+
+import json
+
+import pytest
+import torch
+from finetune_toys import TINY, TinyEncoder, ToyData, copy_of, equal_states, tiny, trainer
+from torch import nn
+
+from muscletransfer.encoders import EncoderSpec, create_encoder
+from muscletransfer.errors import ContractError, TransferError, UnknownNameError, WeightsError
+from muscletransfer.finetune import SegmentationFineTuner
+from muscletransfer.transfer import (
+    PreprocessingMismatchWarning,
+    Provenance,
+    inspect_file,
+    read_artifact,
+    save_encoder,
+)
+
+
+def written(tmp_path, name="source.ckpt", data=None, **settings):
+    """Train a source model for an epoch and return it with its checkpoint."""
+    model = SegmentationFineTuner(**tiny(**settings))
+    run = trainer(tmp_path, max_epochs=1)
+    run.fit(model, datamodule=data or ToyData(num_classes=settings.get("num_classes", 1)))
+    run.save_checkpoint(tmp_path / name)
+    return model, tmp_path / name
+
+
+def test_transfer_of_the_encoder_alone(tmp_path):
+    source, path = written(tmp_path)
+    model = SegmentationFineTuner(**tiny(weights=path, seed=5))
+    assert equal_states(copy_of(source.model.encoder), copy_of(model.model.encoder))
+    fresh = SegmentationFineTuner(**tiny(seed=5))
+    assert equal_states(copy_of(fresh.model.decoder), copy_of(model.model.decoder))
+    assert set(model.transfer_report.loaded) == set(model.model.encoder.state_dict())
+
+
+def test_transfer_of_encoder_and_decoder(tmp_path):
+    source, path = written(tmp_path, num_classes=3)
+    model = SegmentationFineTuner(**tiny(weights=str(path), transfer="encoder+decoder", seed=5))
+    assert equal_states(copy_of(source.model.encoder), copy_of(model.model.encoder))
+    assert equal_states(copy_of(source.model.decoder), copy_of(model.model.decoder))
+    assert model.model.head.conv.weight.shape[0] == 1
+    assert any(key.startswith("decoder.") for key in model.transfer_report.loaded)
+
+
+def test_an_artifact_without_decoder_says_so(tmp_path):
+    encoder = create_encoder(TINY, depth=3)
+    path = save_encoder(encoder, tmp_path / "encoder.safetensors")
+    SegmentationFineTuner(**tiny(weights=path))
+    with pytest.raises(TransferError, match=r"holds no decoder\. Use transfer='encoder'"):
+        SegmentationFineTuner(**tiny(weights=path, transfer="encoder+decoder"))
+
+
+def test_other_channels_need_the_stem_policy(tmp_path):
+    path = save_encoder(create_encoder(TINY, in_channels=3, depth=3), tmp_path / "rgb.safetensors")
+    with pytest.raises(TransferError, match="stem='adapt'"):
+        SegmentationFineTuner(**tiny(weights=path))
+    model = SegmentationFineTuner(**tiny(weights=path, stem="adapt"))
+    assert model.provenance().stem.startswith("adapted 3->1")
+
+
+def test_exported_encoder_and_decoder_come_back(tmp_path):
+    source, _ = written(tmp_path)
+    path = save_encoder(source, tmp_path / "both.safetensors", include_decoder=True)
+    model = SegmentationFineTuner(**tiny(weights=path, transfer="encoder+decoder"))
+    assert equal_states(copy_of(source.model.decoder), copy_of(model.model.decoder))
+
+
+def test_provenance_chain_and_block(tmp_path):
+    _, first = written(tmp_path)
+    _, second = written(tmp_path, "second.ckpt", weights=first, transfer="encoder+decoder")
+    chain = inspect_file(second).chain()
+    assert [record.task for record in chain] == ["segmentation-finetuning"] * 2
+    run = chain[0]
+    assert run.hyperparameters["transfer"] == "encoder+decoder"
+    assert run.hyperparameters["weights"] == str(first)
+    assert run.data["patients"] == 6
+    assert run.licence == "CC0-1.0"
+    assert run.preprocessing == ToyData().preprocessing.to_dict()
+    assert run.seed == 0
+    assert run.parent.sha256 == inspect_file(first).sha256
+    block = torch.load(second, weights_only=True)["muscletransfer"]
+    json.dumps(block)
+    assert block["encoder_prefix"] == "model.encoder."
+    assert block["class_path"] == "muscletransfer.finetune.segmentation.SegmentationFineTuner"
+    assert read_artifact(second).decoder_spec["name"] == "unet"
+
+
+def test_reload_needs_nothing_but_the_checkpoint(tmp_path):
+    _, source = written(tmp_path)
+    model, path = written(tmp_path, "fine.ckpt", weights=source, transfer="encoder+decoder")
+    source.unlink()
+    with pytest.raises(WeightsError, match="No such file"):
+        SegmentationFineTuner(**tiny(weights=source))
+    again = SegmentationFineTuner.load_from_checkpoint(path)
+    assert equal_states(copy_of(model), copy_of(again))
+    image = torch.rand(1, 1, 32, 32)
+    assert torch.equal(model.eval()(image), again.eval()(image))
+    assert again.preprocessing == ToyData().preprocessing
+    assert again.provenance().parent.task == "segmentation-finetuning"
+    # Exported from the reloaded model, the history is still whole.
+    exported = save_encoder(again, tmp_path / "again.safetensors")
+    assert len(inspect_file(exported).chain()) == 2
+
+
+def test_checkpoints_hold_plain_types_only(tmp_path):
+    _, path = written(tmp_path, loss=nn.BCEWithLogitsLoss(pos_weight=torch.tensor(2.0)))
+    checkpoint = torch.load(path, weights_only=True)
+
+    def plain(value):
+        if isinstance(value, dict):
+            return all(isinstance(k, (str, int)) and plain(v) for k, v in value.items())
+        if isinstance(value, (list, tuple)):
+            return all(map(plain, value))
+        return value is None or type(value) in (bool, int, float, str, torch.Tensor)
+
+    state = checkpoint.pop("state_dict")
+    assert plain(dict(state))
+    assert plain(checkpoint)
+    assert "loss" not in checkpoint["hyper_parameters"]
+    assert inspect_file(path).hyperparameters["loss"] == "<BCEWithLogitsLoss>"
+
+
+def test_a_loss_given_as_a_module(tmp_path):
+    loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(2.0))
+    model, path = written(tmp_path, loss=loss)
+    again = SegmentationFineTuner.load_from_checkpoint(path)
+    image = torch.rand(1, 1, 32, 32)
+    assert torch.equal(model.eval()(image), again.eval()(image))
+    with pytest.raises(ContractError, match=r"<BCEWithLogitsLoss>.*load_from_checkpoint\(path, l"):
+        trainer(tmp_path).test(again, datamodule=ToyData(), verbose=False)
+    weighted = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(3.0))
+    again = SegmentationFineTuner.load_from_checkpoint(path, loss=weighted)
+    assert float(again.loss.loss.pos_weight) == 2.0  # the checkpoint has the value it trained with
+    trainer(tmp_path).test(again, datamodule=ToyData(), verbose=False)
+    # The other way round: tensors of a loss that the checkpoint lacks.
+    _, path = written(tmp_path, "plain.ckpt")
+    assert SegmentationFineTuner.load_from_checkpoint(path, loss=weighted).loss.loss is weighted
+
+
+def test_encoders_given_as_spec_or_module(tmp_path):
+    spec = EncoderSpec(TINY, 1, 3, {"width": 4})
+    model, path = written(tmp_path, encoder=spec)
+    assert model.hparams.encoder["kwargs"] == {"width": 4}
+    again = SegmentationFineTuner.load_from_checkpoint(path)
+    assert equal_states(copy_of(model), copy_of(again))
+    module = TinyEncoder(1, 3, width=4)
+    model, path = written(tmp_path, "module.ckpt", encoder=module)
+    assert model.model.encoder is module
+    again = SegmentationFineTuner.load_from_checkpoint(path)
+    assert equal_states(copy_of(model), copy_of(again))
+
+
+def test_a_module_nobody_can_rebuild_has_to_be_given_again(tmp_path):
+    def own():
+        encoder = TinyEncoder(1, 3, width=4)
+        encoder.spec = EncoderSpec("mine/not-registered", 1, 3)
+        return encoder
+
+    with pytest.warns(UserWarning, match="not a registered encoder"):
+        model, path = written(tmp_path, encoder=own())
+    with pytest.raises(UnknownNameError, match=r"load_from_checkpoint\(path, encoder="):
+        SegmentationFineTuner.load_from_checkpoint(path)
+    again = SegmentationFineTuner.load_from_checkpoint(path, encoder=own())
+    assert equal_states(copy_of(model), copy_of(again))
+
+
+def test_subclasses_with_arguments_of_their_own(tmp_path):
+    class Mine(SegmentationFineTuner):
+        def __init__(self, width: int = 4, **kwargs):
+            super().__init__(**tiny(encoder_kwargs={"width": width}, **kwargs))
+            self.width = width
+
+    model = Mine(width=12, weight_decay=0.5)
+    assert dict(model.hparams) == {"width": 12, "weight_decay": 0.5}
+    run = trainer(tmp_path, max_epochs=1)
+    run.fit(model, datamodule=ToyData())
+    run.save_checkpoint(tmp_path / "mine.ckpt")
+    assert inspect_file(tmp_path / "mine.ckpt").hyperparameters["decoder"] == "unet"
+    again = Mine.load_from_checkpoint(tmp_path / "mine.ckpt")
+    assert (again.width, again.weight_decay) == (12, 0.5)
+    assert equal_states(copy_of(model), copy_of(again))
+
+
+def test_another_preprocessing_than_the_parents_warns(tmp_path):
+    _, source = written(tmp_path)
+    model = SegmentationFineTuner(**tiny(weights=source))
+    with pytest.warns(PreprocessingMismatchWarning, match="size: 32 then, 64 now"):
+        trainer(tmp_path, max_epochs=1).fit(model, datamodule=ToyData(size=64))
+    again = SegmentationFineTuner.load_from_checkpoint(source)
+    with pytest.warns(PreprocessingMismatchWarning, match="size: 32 then, 64 now"):
+        trainer(tmp_path).test(again, datamodule=ToyData(size=64), verbose=False)
+
+
+def test_a_run_without_data_module_still_has_a_record(tmp_path):
+    model = SegmentationFineTuner(**tiny())
+    run = trainer(tmp_path, max_epochs=1)
+    data = ToyData()
+    run.fit(model, data.train_dataloader())
+    run.save_checkpoint(tmp_path / "loose.ckpt")
+    record = inspect_file(tmp_path / "loose.ckpt")
+    assert record.data == {}
+    assert record.preprocessing == {}
+    again = SegmentationFineTuner.load_from_checkpoint(tmp_path / "loose.ckpt")
+    assert again.preprocessing is None
+    assert isinstance(model.provenance(), Provenance)
+
+
+def test_the_model_is_a_plain_module():
+    model = SegmentationFineTuner(**tiny())
+    assert type(model.model).__mro__[1] is nn.Module
+    with torch.no_grad():
+        assert model.model.eval()(torch.zeros(1, 1, 32, 32)).shape == (1, 1, 32, 32)
