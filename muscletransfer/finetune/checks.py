@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from muscletransfer.errors import DataError, SettingError
 
-__all__ = ["MaskCheck", "batch_value", "check_positive"]
+__all__ = ["BatchCheck", "batch_value", "check_positive"]
 
 
 def check_positive(name: str, value: float, *, zero: bool = False) -> None:
@@ -59,21 +60,21 @@ def batch_value(batch: Mapping[str, Any], key: str) -> Any:
     return batch[key]
 
 
-class MaskCheck:
-    """Finds class indices out of range without making an accelerator wait at every step.
+class BatchCheck:
+    """Finds masks and losses that cannot be, without making an accelerator wait at every step.
 
-    On the CPU each batch is checked at once. On an accelerator the worst value of each image is
-    kept there and looked at every ``interval`` batches, since reading it stops the pipeline.
+    On the CPU each batch is checked at once. On an accelerator the outcome of each batch is kept
+    there and looked at every ``interval`` batches, since reading it stops the pipeline.
 
     Args:
         num_classes: Classes of the model; 1 stands for the values 0 and 1.
-        ignore_index: The value that is always allowed.
+        ignore_index: The mask value that is always allowed.
         interval: Batches between two looks on an accelerator.
 
     Example:
-        >>> check = MaskCheck(num_classes=1)
-        >>> check(torch.tensor([[[0, 1]], [[255, 1]]]), case=torch.tensor([3, 4]))
-        >>> check(torch.tensor([[[0, 2]]]), case=torch.tensor([5]))
+        >>> check = BatchCheck(num_classes=1)
+        >>> check.masks(torch.tensor([[[0, 1]], [[255, 1]]]), case=torch.tensor([3, 4]))
+        >>> check.masks(torch.tensor([[[0, 2]]]), case=torch.tensor([5]))
         Traceback (most recent call last):
         muscletransfer.errors.DataError: the mask of case 5 holds the value 2; ...
     """
@@ -83,10 +84,11 @@ class MaskCheck:
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.interval = interval
-        self._pending: list[tuple[Tensor, Tensor | None]] = []
+        self._masks: list[tuple[Tensor, Tensor | None]] = []
+        self._losses: list[tuple[Tensor, Tensor, Tensor | None, str]] = []
 
-    def __call__(self, masks: Tensor, case: Tensor | None = None) -> None:
-        """Check a batch.
+    def masks(self, masks: Tensor, case: Tensor | None = None) -> None:
+        """Check the class indices of a batch.
 
         Args:
             masks: (B, H, W) class indices.
@@ -103,26 +105,59 @@ class MaskCheck:
         wrong = ((masks < 0) | (masks >= self.limit)) & (masks != self.ignore_index)
         # 0 is always a class, so it can stand for "nothing wrong".
         worst = torch.where(wrong, masks, 0).flatten(1)
-        extreme = torch.where(worst.amin(1) < 0, worst.amin(1), worst.amax(1))
-        self._pending.append((extreme, case))
-        if masks.device.type == "cpu" or len(self._pending) >= self.interval:
+        self._masks.append((torch.where(worst.amin(1) < 0, worst.amin(1), worst.amax(1)), case))
+        if masks.device.type == "cpu" or len(self._masks) >= self.interval:
+            self.flush()
+
+    def loss(self, loss: Tensor, images: Tensor, case: Tensor | None, where: str) -> None:
+        """Check that a loss is a number.
+
+        Args:
+            loss: Scalar.
+            images: The batch it was computed from.
+            case: (B,) case numbers, for the message.
+            where: The step, for the message.
+
+        Raises:
+            DataError: An image holds NaN or infinity (now, or some batches later).
+            SettingError: The images are sound and the loss is not: the run diverged.
+        """
+        loss = loss.detach()
+        if loss.device.type == "cpu" and math.isfinite(loss.item()):
+            return
+        self._losses.append((loss, images.isfinite().flatten(1).all(1), case, where))
+        if loss.device.type == "cpu" or len(self._losses) >= self.interval:
             self.flush()
 
     def flush(self) -> None:
         """Look at what has piled up.
 
         Raises:
-            DataError: A value is no class index.
+            DataError: A mask value is no class index, or an image holds NaN or infinity.
+            SettingError: A loss is not finite although its images are.
         """
-        pending, self._pending = self._pending, []
-        for extreme, case in pending:
-            values = extreme.tolist()
-            for i, value in enumerate(values):
+        masks, self._masks = self._masks, []
+        losses, self._losses = self._losses, []
+        for extreme, case in masks:
+            for item, value in enumerate(extreme.tolist()):
                 if value:
-                    name = f"case {int(case[i])}" if case is not None else f"item {i} of a batch"
-                    raise DataError(self._message(name, value))
+                    raise DataError(self._bad_value(_name(case, item), value))
+        for loss, sound, case, where in losses:
+            if math.isfinite(loss.item()):
+                continue
+            if not bool(sound.all()):
+                name = _name(case, sound.tolist().index(False))
+                raise DataError(
+                    f"the loss is {loss.item()} at {where}: the image of {name} holds NaN or "
+                    "infinity. Mend the image, or leave the case out of the manifest."
+                )
+            raise SettingError(
+                f"the loss is {loss.item()} at {where}: the run diverged. Try a smaller lr, a "
+                "longer warm-up, Trainer(gradient_clip_val=1.0), or another precision (bf16-mixed "
+                "or 32-true rather than 16-mixed)."
+            )
 
-    def _message(self, name: str, value: int) -> str:
+    def _bad_value(self, name: str, value: int) -> str:
         classes = "0 and 1" if self.limit == 2 else f"0 to {self.limit - 1}"
         relabel = "map the labels of the mask file to 0, 1, 2, ..."
         more = f"build the model with num_classes={value + 1}, or "
@@ -132,3 +167,7 @@ class MaskCheck:
             f"{classes}, and {self.ignore_index} for pixels without a label. "
             f"{way_out[0].upper()}{way_out[1:]}"
         )
+
+
+def _name(case: Tensor | None, item: int) -> str:
+    return f"case {int(case[item])}" if case is not None else f"item {item} of a batch"

@@ -20,7 +20,7 @@ from muscletransfer.finetune.assembly import (
     move_weights,
 )
 from muscletransfer.finetune.callbacks import UnfreezeEncoder, default_callbacks
-from muscletransfer.finetune.checks import MaskCheck, batch_value, check_positive
+from muscletransfer.finetune.checks import BatchCheck, batch_value, check_positive
 from muscletransfer.finetune.evaluation import predict_batch, score_batch
 from muscletransfer.finetune.randomness import seeded
 from muscletransfer.finetune.record import FineTuningRecord
@@ -140,7 +140,7 @@ class SegmentationFineTuner(FineTuningRecord):
             self.model.to(memory_format=torch.channels_last)
         if freeze != "none":
             freeze_module(self.model.encoder)
-        self._check_masks = MaskCheck(num_classes)
+        self._check = BatchCheck(num_classes)
         self._cases: list[dict[str, Any]] | None = None
 
     @staticmethod
@@ -163,17 +163,19 @@ class SegmentationFineTuner(FineTuningRecord):
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Return the loss of a batch; logged as ``train_loss``."""
         images, masks = batch_value(batch, "image"), batch_value(batch, "mask")
-        self._check_masks(masks, batch.get("case"))
+        self._check.masks(masks, batch.get("case"))
         with self._step_stream(batch_idx):
             logits = self(images)
         loss: Tensor = self.loss(logits, masks)
+        where = f"step {self.global_step} (epoch {self.current_epoch})"
+        self._check.loss(loss, images, batch.get("case"), where)
         # On the step only, and not in the progress bar: both would wait for the device each step.
         self.log("train_loss", loss, batch_size=len(images))
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Look at the mask values that an accelerator still holds."""
-        self._check_masks.flush()
+        """Look at the checks whose outcome an accelerator still holds."""
+        self._check.flush()
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """Score a batch on the native grid."""
@@ -251,8 +253,8 @@ class SegmentationFineTuner(FineTuningRecord):
 
     def _score(self, scores: NativeScores, batch: Mapping[str, Any]) -> None:
         images, masks = batch_value(batch, "image"), batch_value(batch, "mask")
-        self._check_masks(masks, batch.get("case"))
-        self._check_masks.flush()
+        self._check.masks(masks, batch.get("case"))
+        self._check.flush()
         logits = self(images)
         # One loss a case, so that the mean over cases is exact on any number of processes.
         pairs = zip(logits.split(1), masks.split(1), strict=True)
