@@ -66,8 +66,8 @@ class Provenance:
         parent: The record of the weights that training started from.
 
     Raises:
-        ContractError: If ``data`` holds anything but counts, hashes and names (a list could be a
-            list of patients).
+        ContractError: If ``data`` holds anything but counts, hashes and names (a list of texts could
+            be a list of patients).
 
     Example:
         >>> imagenet = Provenance(task="imagenet", licence="apache-2.0")
@@ -142,7 +142,7 @@ def _refuse_patients(data: Mapping[str, Any]) -> None:
     for name, value in data.items():
         if isinstance(value, dict):
             _refuse_patients(value)
-        elif "patient_id" in name or isinstance(value, list):
+        elif "patient_id" in name or (isinstance(value, list) and not _is_numbers(name, value)):
             raise ContractError(
                 f"Provenance.data[{name!r}] is a {type(value).__name__}; it may hold counts, "
                 "hashes and names of data sets only: patient ids must never enter a checkpoint. "
@@ -152,3 +152,8 @@ def _refuse_patients(data: Mapping[str, Any]) -> None:
             raise ContractError(
                 f"Provenance.data[{name!r}] must be a count (an int), found {value!r}."
             )
+
+
+def _is_numbers(name: str, values: list[Any]) -> bool:
+    """Whether a list holds numbers only (class indices, say) and is not about patients."""
+    return "patient" not in name and all(isinstance(value, int | float) for value in values)

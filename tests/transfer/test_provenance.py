@@ -67,12 +67,18 @@ def test_created_is_utc_now_and_versions_are_named():
         ({"patient_id": "P01"}, "patient_id"),
         ({"fold": {"patient_ids": "P01,P02"}}, "patient_ids"),
         ({"patients": "P01"}, "patients"),
+        ({"val_patients": [3, 7]}, "val_patients"),
+        ({"rows": ["P01"]}, "rows"),
         ({"rows": ("a", "b")}, "rows"),
     ],
 )
 def test_patients_cannot_enter(data, named):
     with pytest.raises(ContractError, match=named):
         Provenance(task="jigsaw", data=data)
+
+
+def test_lists_of_numbers_may_enter():
+    assert Provenance(task="t", data={"classes": [0, 1]}).data == {"classes": [0, 1]}
 
 
 def test_record_of_another_version_is_refused():
