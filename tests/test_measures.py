@@ -147,6 +147,11 @@ def test_one_slice_with_a_depth_axis_is_a_slice():
     ("change", "error", "message"),
     [
         ({"height_m": 172}, DataError, "pass 1.72"),
+        ({"height_m": "tall"}, DataError, "wanted metres"),
+        ({"bmi": "high"}, DataError, "kg/m2"),
+        ({"groups": ["psoas"]}, DataError, "mapping of names"),
+        ({"hu": np.full((40, 50), 1064)}, DataError, "without the rescale intercept"),
+        ({"hu": "ct.nii.gz"}, DataError, "read_ct"),
         ({"height_m": 0}, DataError, "wanted metres"),
         ({"height_m": math.nan}, DataError, "wanted metres"),
         ({"spacing": None}, GeometryError, "missing"),

@@ -276,7 +276,10 @@ def test_volumes_work_as_slices_do():
             r"A \(63, 64\), B \(64, 64\)",
         ),
         ({"spacing": {}}, GeometryError, "Case 'case0': The spacing is missing"),
-        ({"spacing": (1.0, 1.0)}, GeometryError, "mapping of case"),
+        ({"spacing": (1.0, 1.0)}, DataError, "spacing is a tuple"),
+        ({"masks": [disc()]}, DataError, "masks is a list"),
+        ({"masks": {"case0": [disc()]}}, DataError, "mapping of observer to mask"),
+        ({"masks": {"case0": {"A": "a.png"}}}, DataError, "'A'.*read_mask"),
         ({"spacing": {"case0": (1.0, math.nan)}}, GeometryError, "Case 'case0'.*unknown"),
         ({"reference": {"caes0": disc()}}, DataError, "Did you mean 'case0'"),
         ({"reference": {"case0": disc() & False}}, EmptyMaskError, "reference is empty"),
@@ -305,6 +308,17 @@ def test_bad_questions_are_named():
     apart = observer_study(masks, spacing, reference)
     with pytest.raises(DataError, match="lower min_cases"):
         apart.band("dice")
+
+
+def test_numbers_can_name_cases_and_observers():
+    masks = {i: {1: disc(10 + i), 2: disc(12), "C": disc(11)} for i in range(3)}
+    given = {i: disc(11) for i in masks}
+    study = observer_study(masks, dict.fromkeys(masks, SPACING), given, model=given)
+    assert study.observers == ("1", "2", "C")
+    assert study.cases == ("0", "1", "2")
+    assert study.band("dice", cases=[0, 2]).n_cases == 2
+    with pytest.raises(DataError, match="reference has the case 7"):
+        observer_study(masks, dict.fromkeys(masks, SPACING), {7: disc(3)})
 
 
 def test_copies_are_only_called_copies_when_they_are():

@@ -190,8 +190,12 @@ def check_bmi(bmi: float | None) -> float | None:
     """
     if bmi is None:
         return None
-    if not 5 <= float(bmi) <= 150:
+    try:
+        value = float(bmi)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 5 <= value <= 150:
         raise DataError(
             f"bmi is {bmi!r}; wanted kg/m2 between 5 and 150, or None when it is unknown."
         )
-    return float(bmi)
+    return value

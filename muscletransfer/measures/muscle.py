@@ -178,7 +178,10 @@ def _check_arrays(
 
 
 def _check_height(height_m: float) -> float:
-    height = float(height_m)
+    try:
+        height = float(height_m)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"height_m is {height_m!r}; wanted metres, between 0.3 and 2.7.") from error
     if 0.3 <= height <= 2.7:
         return height
     hint = (
@@ -191,7 +194,7 @@ def _check_grid(spacing: Sequence[float], image: NDArray[Any]) -> tuple[tuple[fl
     """Return the in-plane spacing and the distance of the slices, all in mm."""
     if image.ndim == 2:
         return check_spacing(spacing, 2), math.nan
-    if spacing is not None and len(spacing) == 3 and image.shape[0] == 1:
+    if np.shape(spacing) == (3,) and image.shape[0] == 1:
         return check_spacing(spacing[1:], 2), math.nan  # one slice: its thickness does not matter
     z, y, x = check_spacing(spacing, 3)
     if z == y != x:
@@ -206,10 +209,13 @@ def _check_codes(labels: NDArray[Any], groups: Mapping[str, int] | None) -> None
     if labels.dtype == np.bool_ and groups is None:
         return
     if groups is not None and (
-        not groups or len(set(groups.values())) != len(groups) or 0 in groups.values()
+        not isinstance(groups, Mapping)
+        or not groups
+        or len(set(groups.values())) != len(groups)
+        or 0 in groups.values()
     ):
         raise DataError(
-            f"groups is {dict(groups)!r}; wanted names with different codes, none of them 0."
+            f"groups is {groups!r}; wanted a mapping of names to different codes, none of them 0."
         )
     known = {0, 1} if groups is None else {0, *groups.values()}
     unknown = [value for value in np.unique(labels).tolist() if value not in known]

@@ -67,15 +67,16 @@ def hu_windows(changes: Mapping[str, Window] | None = None) -> dict[str, Window]
 def check_hu(hu: NDArray[Any], windows: Mapping[str, Window]) -> None:
     """Refuse an image that cannot be in Hounsfield units any more.
 
-    A CT slice holds air near -1000 HU. An image whose values all lie in 0..255 has been windowed
-    to 8 bits (or scaled to [0, 1]), and areas and densities from it would be wrong without a sign.
+    A CT slice holds air near -1000 HU and fat near -100. An image without a negative value has been
+    windowed to 8 bits, scaled to [0, 1] or never rescaled, and areas and densities from it would be
+    wrong without a sign.
 
     Args:
         hu: The image.
         windows: The windows about to be used.
 
     Raises:
-        DataError: Not numbers, not finite, or windowed to 8 bits.
+        DataError: Not numbers, not finite, or not one negative value.
 
     Warns:
         UserWarning: The image looks clipped inside a window, as for the input of a network; what
@@ -92,11 +93,16 @@ def check_hu(hu: NDArray[Any], windows: Mapping[str, Window]) -> None:
             f"The image holds values that are not finite (from {low:g} to {high:g}); wanted "
             "Hounsfield units. Fill padding with air, -1000."
         )
-    if low >= 0 and high <= 255:
+    if low >= 0:
+        looks = (
+            "windowed to 8 bits or scaled to [0, 1]"
+            if high <= 255
+            else "stored values without the rescale intercept"
+        )
         raise DataError(
-            f"The image runs from {low:g} to {high:g}, as if windowed to 8 bits or scaled to "
-            "[0, 1]; wanted Hounsfield units, where air is near -1000. Read the original CT with "
-            "read_ct, and pass the whole slice."
+            f"The image runs from {low:g} to {high:g}, which looks like {looks}; wanted Hounsfield "
+            "units, where air is near -1000. Read the original CT with read_ct, and pass the whole "
+            "slice."
         )
     cut = [name for name, (start, end) in windows.items() if start < low <= end]
     # Noise never puts 1 % of the pixels on the lowest value; a clip does.

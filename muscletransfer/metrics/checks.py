@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ def to_array(values: ArrayLike | torch.Tensor) -> NDArray[Any]:
     Returns:
         The same values as a numpy array (no copy where none is needed).
 
+    Raises:
+        DataError: No rectangular array of numbers or bools.
+
     Example:
         >>> to_array(torch.ones(2, dtype=torch.bfloat16)).dtype
         dtype('float32')
@@ -37,7 +41,21 @@ def to_array(values: ArrayLike | torch.Tensor) -> NDArray[Any]:
             tensor = tensor.float()
         # as_subclass: MONAI's MetaTensor would otherwise keep its metadata machinery in the way
         return tensor.as_subclass(torch.Tensor).cpu().numpy()
-    return np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise DataError(
+            f"The values make no array ({error}); wanted rows of one length."
+        ) from error
+    if array.dtype.kind not in "biufc":
+        way_out = " Read the file first, with read_mask or read_ct." * isinstance(
+            values, str | Path
+        )
+        raise DataError(
+            f"{type(values).__name__} {str(values)[:60]!r} was given; wanted an array or a tensor "
+            f"of numbers.{way_out}"
+        )
+    return array
 
 
 def to_mask(values: ArrayLike | torch.Tensor, name: str = "mask") -> BoolMask:
@@ -51,13 +69,16 @@ def to_mask(values: ArrayLike | torch.Tensor, name: str = "mask") -> BoolMask:
         A bool array of the same shape.
 
     Raises:
-        DataError: Not 2-D or 3-D, no pixels at all, or values other than 0 and 1.
+        DataError: No array, not 2-D or 3-D, no pixels at all, or values other than 0 and 1.
 
     Example:
         >>> to_mask([[0, 1], [1, 0]]).tolist()
         [[False, True], [True, False]]
     """
-    array = to_array(values)
+    try:
+        array = to_array(values)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
     if array.ndim not in (2, 3):
         raise DataError(
             f"{name} has shape {array.shape}; wanted one mask, (H, W) or (Z, H, W). "

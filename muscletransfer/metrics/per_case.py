@@ -222,7 +222,10 @@ class PerCaseMetric(Metric):
     def _row(
         self, pred: Any, target: Any, spacing: Any, case: int
     ) -> tuple[list[float], list[int]]:
-        found, wanted = to_array(pred), to_array(target)
+        try:
+            found, wanted = to_array(pred), to_array(target)
+        except DataError as error:
+            raise DataError(f"Case {case}: {error}") from error
         if found.shape != wanted.shape:
             raise GeometryError(
                 f"Case {case}: the prediction has shape {found.shape}, the reference "

@@ -74,16 +74,30 @@ def check_cases(
         EmptyMaskError: An empty reference, or an observer's with ``empty="error"``.
         GeometryError: Shapes of a case differ, or its spacing is missing or wrong.
     """
+    for what, mapping in (
+        ("masks", masks),
+        ("spacing", spacing),
+        *_optionals(reference, model, hu),
+    ):
+        if not isinstance(mapping, Mapping):
+            raise DataError(
+                f"{what} is a {type(mapping).__name__}; wanted a mapping whose keys are the cases."
+            )
     if not masks:
         raise DataError("No cases were given; wanted a mapping of case to observer to mask.")
-    for what, given in (("reference", reference), (MODEL, model), ("hu", hu)):
-        for name in given or ():
+    for what, given in _optionals(reference, model, hu):
+        for name in given:
             if name not in masks:
-                near = close_matches(str(name), masks)
+                near = close_matches(str(name), map(str, masks))
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise DataError(f"{what} has the case {name!r}, which no observer outlined.{hint}")
     cases, notes = [], []
     for name, by_observer in masks.items():
+        if not isinstance(by_observer, Mapping):
+            raise DataError(
+                f"Case {name!r}: its masks are a {type(by_observer).__name__}; wanted a mapping of "
+                "observer to mask."
+            )
         own: dict[str, BoolMask] = {}
         for observer, values in by_observer.items():
             if observer in _RESERVED:
@@ -101,11 +115,11 @@ def check_cases(
                     )
                 notes.append(f"case {name!r}: the empty mask of observer {observer!r} left out")
                 continue
-            own[observer] = mask
+            own[str(observer)] = mask
         if not own:
             raise DataError(f"Case {name!r}: no observer outlined it; leave it out.")
         case = StudyCase(
-            name,
+            str(name),
             _spacing_of(name, spacing, next(iter(own.values())).ndim),
             own,
             _optional(reference, name, "reference"),
@@ -119,6 +133,15 @@ def check_cases(
     return cases, notes
 
 
+def _optionals(
+    reference: Mapping[str, Any] | None,
+    model: Mapping[str, Any] | None,
+    hu: Mapping[str, Any] | None,
+) -> list[tuple[str, Mapping[str, Any]]]:
+    given = (("reference", reference), (MODEL, model), ("hu", hu))
+    return [(what, mapping) for what, mapping in given if mapping is not None]
+
+
 def _optional(given: Mapping[str, Any] | None, name: str, what: str) -> BoolMask | None:
     if given is None or name not in given:
         return None
@@ -126,10 +149,6 @@ def _optional(given: Mapping[str, Any] | None, name: str, what: str) -> BoolMask
 
 
 def _spacing_of(name: str, spacing: Mapping[str, Sequence[float]], ndim: int) -> tuple[float, ...]:
-    if not isinstance(spacing, Mapping):
-        raise GeometryError(
-            f"spacing is {spacing!r}; wanted a mapping of case to (y, x) in mm, as scanners differ."
-        )
     try:
         return check_spacing(spacing.get(name), ndim)
     except MuscleTransferError as error:

@@ -160,9 +160,10 @@ class ObserverStudy:
         check_option("metric", metric, [c for c in table.columns if c not in _KEYS])
         if cases is None:
             cases = self.model_cases or self.cases
+        cases = [str(name) for name in cases]
         if unknown := [name for name in cases if name not in self.cases]:
             raise DataError(f"The study has no cases {unknown}; known: {', '.join(self.cases)}.")
-        table = table[table["case"].isin(list(cases))]
+        table = table[table["case"].isin(cases)]
         if against == "pairwise":
             table = pd.concat([table, _swapped(table)], ignore_index=True)
             # From an observer's side the model is not one of the observers it is compared with.

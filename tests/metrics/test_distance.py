@@ -206,7 +206,11 @@ def test_spacing_is_checked(spacing, message):
         (np.full((40, 50), 2), DataError, "labels == 2"),
         (np.zeros((2, 1, 40, 50)), DataError, "call once per case"),
         (np.zeros((0, 50)), DataError, "no pixels"),
-        (np.full((40, 50), "a"), DataError, "dtype"),
+        (np.full((40, 50), "a"), DataError, "wanted an array"),
+        (np.zeros((40, 50), complex), DataError, "dtype complex"),
+        (None, DataError, "pred: NoneType"),
+        ("mask.png", DataError, "read_mask"),
+        ([[1, 0], [1]], DataError, "rows of one length"),
     ],
 )
 def test_masks_are_checked(pred, error, message):
