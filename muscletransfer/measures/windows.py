@@ -100,9 +100,8 @@ def check_hu(hu: NDArray[Any], windows: Mapping[str, Window]) -> None:
             else "stored values without the rescale intercept"
         )
         raise DataError(
-            f"The image runs from {low:g} to {high:g}, which looks like {looks}; wanted Hounsfield "
-            "units, where air is near -1000. Read the original CT with read_ct, and pass the whole "
-            "slice."
+            f"The image runs from {low:g} to {high:g}, as if {looks}; wanted Hounsfield units, "
+            "where air is near -1000. Read the original CT with read_ct, and pass the whole slice."
         )
     cut = [name for name, (start, end) in windows.items() if start < low <= end]
     # Noise never puts 1 % of the pixels on the lowest value; a clip does.

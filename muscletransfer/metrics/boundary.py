@@ -3,8 +3,9 @@
 Muscle outlines that resemble each other at all have most of their boundary within a few pixels of
 each other. So the nearest neighbour is first looked for among the offsets around each pixel, from
 the shortest to the longest, and only the pixels that found none go to a k-d tree. Both steps are
-exact. Measured on one core for 512 x 512 muscle masks: 0.5 to 1.9 ms, against 2.4 to 2.7 ms for
-the tree alone and 6.6 to 7.2 ms for a distance transform of the cropped pair.
+exact. On one core, 512 x 512 outlines with about 4,000 boundary pixels and Dice 0.94 to 0.98 take
+1.2 to 2.2 ms; the tree alone took 3.9 to 4.9 ms, a distance transform of the cropped pair 8 to
+13 ms (``benchmarks/distance.py``).
 """
 
 from __future__ import annotations
@@ -101,11 +102,10 @@ def boundary_distances(start: BoolMask, goal: BoolMask, spacing: tuple[float, ..
     offsets, lengths = _offsets(spacing, reach)
     padded = np.pad(goal, reach)
     strides = np.array([int(np.prod(padded.shape[i + 1 :])) for i in range(start.ndim)])
-    where = np.argwhere(start)
-    flat_goal, left = padded.ravel(), (where + reach) @ strides
-    steps = (offsets @ strides).tolist()
+    # flatnonzero is many times faster than argwhere, which keeps an index for each axis.
+    flat_goal, left = padded.ravel(), np.flatnonzero(np.pad(start, reach))
     found: list[tuple[float, int]] = []
-    for step, length in zip(steps, lengths, strict=True):
+    for step, length in zip((offsets @ strides).tolist(), lengths, strict=True):
         hit = flat_goal[left + step]
         count = int(np.count_nonzero(hit))
         if count:
@@ -116,11 +116,15 @@ def boundary_distances(start: BoolMask, goal: BoolMask, spacing: tuple[float, ..
     near = np.repeat([length for length, _ in found], [count for _, count in found])
     if left.size == 0:
         return near
-    scale = np.asarray(spacing)
-    # Building a tree dominates here, so the cheaper unbalanced one is wanted.
-    tree = KDTree(np.argwhere(goal) * scale, compact_nodes=False, balanced_tree=False)
-    rest = (np.stack(np.unravel_index(left, padded.shape), axis=1) - reach) * scale
-    far, _ = tree.query(rest)
+
+    def place(flat: NDArray[np.int64]) -> NDArray[np.float64]:
+        index = np.stack(np.unravel_index(flat, padded.shape), axis=1)
+        return index.astype(np.float64) * np.asarray(spacing, dtype=np.float64)
+
+    # Building a tree dominates here, so the cheaper unbalanced one with large leaves is wanted.
+    places = place(np.flatnonzero(flat_goal))
+    tree = KDTree(places, leafsize=32, compact_nodes=False, balanced_tree=False)
+    far, _ = tree.query(place(left))
     return np.concatenate([near, np.asarray(far)])
 
 
