@@ -119,6 +119,8 @@ class PretextTask(PretextRecord, PretextLoop):
                 f"lr={lr}, weight_decay={weight_decay}, warmup_steps={warmup_steps}; wanted lr "
                 "above 0 and the others at least 0."
             )
+        if stem not in ("strict", "adapt"):
+            raise SettingError(f"stem is {stem!r}; wanted 'strict' or 'adapt'.")
         self.encoder = _build(encoder, in_channels, depth, dict(encoder_kwargs or {}))
         self.lr = lr
         self.weight_decay = weight_decay
