@@ -63,7 +63,7 @@ class BestAndLast(ModelCheckpoint):
     def _keep_last(self, trainer: Trainer) -> None:
         if trainer.state.fn == TrainerFn.FITTING and not getattr(trainer, "fast_dev_run", False):
             self.last_model_path = str(Path(str(self.dirpath)) / "last.ckpt")
-            trainer.save_checkpoint(self.last_model_path)
+            trainer.save_checkpoint(self.last_model_path, self.save_weights_only)
 
 
 def default_callbacks() -> list[Callback]:

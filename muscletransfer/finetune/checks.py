@@ -102,6 +102,10 @@ class BatchCheck:
                 f"the masks have shape {tuple(masks.shape)} and type {masks.dtype}; wanted "
                 "(B, H, W) integers, one class index a pixel."
             )
+        if masks.device.type == "cpu" and masks.numel():
+            low, high = torch.aminmax(masks)
+            if low >= 0 and high < self.limit:  # the rule; one pass over the pixels
+                return
         wrong = ((masks < 0) | (masks >= self.limit)) & (masks != self.ignore_index)
         # 0 is always a class, so it can stand for "nothing wrong".
         worst = torch.where(wrong, masks, 0).flatten(1)
