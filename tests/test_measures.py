@@ -9,7 +9,14 @@ import SimpleITK as sitk  # noqa: N813 - the habit of its users
 import torch
 
 from muscletransfer.errors import DataError, GeometryError, UnknownNameError
-from muscletransfer.measures import CUTOFF_TABLES, HU_WINDOWS, cutoffs, hu_windows, muscle_measures
+from muscletransfer.measures import (
+    CUTOFF_TABLES,
+    HU_WINDOWS,
+    adipose_measures,
+    cutoffs,
+    hu_windows,
+    muscle_measures,
+)
 
 
 def slice_with(values, shape=(20, 30)):
@@ -254,3 +261,44 @@ def test_cutoffs_are_columns_when_sex_is_known():
     assert found["martin2013_smd_cutoff_hu"] == 41.0
     without = muscle_measures(hu, mask, (0.8, 0.8), height_m=1.7)
     assert not [key for key in without if "cutoff" in key]
+
+
+def ring():
+    """Air, a ring of subcutaneous fat, a wall of muscle with fat in it, and a fatty cavity."""
+    y, x = np.mgrid[:60, :60]
+    radius = np.hypot(y - 30, x - 30)
+    hu = np.full((60, 60), -1000)
+    hu[radius < 28], hu[radius < 22], hu[radius < 16] = -110, 50, -100
+    hu[30, 49], hu[30, 30], hu[31, 30] = -100, -160, 40  # IMAT; under the visceral window; bowel
+    return hu, radius < 28, radius < 16, (radius < 22) & (radius >= 16)
+
+
+def test_fat_lies_under_the_skin_or_in_the_cavity():
+    hu, body, cavity, muscle = ring()
+    found = adipose_measures(hu, body, cavity, (0.9, 0.8), muscle)
+    pixel = 0.9 * 0.8 / 100
+    assert found["sat_cm2"] == pytest.approx((body & ~cavity & ~muscle).sum() * pixel)
+    assert found["vat_cm2"] == pytest.approx((cavity.sum() - 2) * pixel)
+    assert (found["vat_window_low_hu"], found["vat_window_high_hu"]) == (-150, -50)
+    # Without the muscle's outline its one pixel of fat counts as subcutaneous.
+    loose = adipose_measures(hu, body, cavity, (0.9, 0.8))
+    assert loose["sat_cm2"] == pytest.approx(found["sat_cm2"] + pixel)
+    wide = adipose_measures(hu, body, cavity, (0.9, 0.8), muscle, {"vat": (-190, -30)})
+    assert wide["vat_cm2"] == pytest.approx((cavity.sum() - 1) * pixel)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"cavity": "body", "body": "cavity"}, DataError, "exchanged"),
+        ({"hu": "volume"}, DataError, "one slice"),
+        ({"cavity": "small"}, GeometryError, "cavity has shape"),
+        ({"spacing": None}, GeometryError, "missing"),
+    ],
+)
+def test_bad_outlines_are_named(change, error, message):
+    hu, body, cavity, muscle = ring()
+    named = {"body": body, "cavity": cavity, "volume": hu[None], "small": cavity[1:], None: None}
+    good = {"hu": hu, "body": body, "cavity": cavity, "spacing": (1, 1), "muscle": muscle}
+    with pytest.raises(error, match=message):
+        adipose_measures(**(good | {key: named[value] for key, value in change.items()}))

@@ -1,5 +1,6 @@
 """Muscle measures from the original Hounsfield units, and published cut-offs for them."""
 
+from muscletransfer.measures.adipose import adipose_measures
 from muscletransfer.measures.cutoffs import CUTOFF_TABLES, Cutoff, CutoffTable, cutoffs
 from muscletransfer.measures.muscle import muscle_measures
 from muscletransfer.measures.windows import HU_WINDOWS, hu_windows
@@ -9,6 +10,7 @@ __all__ = [
     "HU_WINDOWS",
     "Cutoff",
     "CutoffTable",
+    "adipose_measures",
     "cutoffs",
     "hu_windows",
     "muscle_measures",
