@@ -50,7 +50,7 @@ def observer_band(target: Cohort, cases: Sequence[int]) -> ObserverBand:
     chosen = {rows[case].patient_id: rows[case] for case in cases}
     images = {name: read_ct(row.image, slice_index=row.slice_index) for name, row in chosen.items()}
     masks: dict[str, dict[str, NDArray[np.uint8]]] = {name: {} for name in chosen}
-    for row in Manifest.read(target.observers_manifest).rows:
+    for row in Manifest.read(target.observers_manifest, allow_repeats=True).rows:
         if row.patient_id in masks and row.mask is not None:
             masks[row.patient_id][row.extra["observer"]] = read_mask(row.mask).labels[0]
     study = observer_study(
