@@ -23,6 +23,8 @@ from muscletransfer.errors import DataError, SettingError
 
 __all__ = ["PretextDataModule"]
 
+_MOST_NAMES = 50
+
 
 class PretextDataModule(SliceDataModule):
     """Images for pre-training, from any of five layouts on disk, or several of them mixed.
@@ -39,8 +41,8 @@ class PretextDataModule(SliceDataModule):
             (one for all, or one each); None finds out.
         exclude: A `Split` or its JSON; its test patients are left out, so that nothing is learnt
             from images a model will be tested on. Concerns manifests.
-        val_fraction: Share of the patients (or photographs) that validate, where the layout does
-            not say; 0 for none.
+        val_fraction: Share of the images that validate, where the layout does not say; 0 for
+            none. Whole patients are drawn until another would exceed it, at least one.
         preprocessing: Network grid, window and normalisation; None for the defaults of
             `PreprocessingSpec`. Photographs take its size, channels, mean and std.
         size: Side of the network grid in pixels, in place of the one of ``preprocessing``.
@@ -223,13 +225,15 @@ class PretextDataModule(SliceDataModule):
         joined = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
         return {
             "manifest_hash": hashes[0] if len(hashes) == 1 else joined,
-            "kinds": [source.kind for source in self.sources],
+            "kinds": ", ".join(source.kind for source in self.sources),
             "patients": roles.groups("train", self.sources),
             "images": roles.count("train"),
             "val_images": roles.count("val"),
             "excluded_patients": roles.excluded_patients,
             "excluded_images": roles.excluded_images,
-            "classes": list(self.classes),
+            "num_classes": len(self.classes),
+            # one text, since provenance refuses lists of texts: they could name patients
+            "classes": ", ".join(self.classes[:_MOST_NAMES]),
             "seed": self.seed,
             "preprocessing": self.preprocessing.to_dict(),
             "augmentation": self.augmentation.to_dict() if self.augmentation else None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +58,8 @@ def assign_roles(
 
     Args:
         sources: The collections.
-        val_fraction: Share of each source's patients that validate, where its layout does not
-            say; at least one of several.
+        val_fraction: Share of each source's images that validate, where its layout does not
+            say: of whole patients, as many as fit, at least one of several.
         seed: Seed of the draw.
         exclude: The split whose test patients are left out.
         exclude_val: Leave out its validation patients too.
@@ -89,7 +90,7 @@ def assign_roles(
         chosen = {role: [i for i in allowed if source.roles[i] == role] for role in ("val", "test")}
         rest = [i for i in allowed if source.roles[i] not in ("val", "test")]
         if not chosen["val"]:
-            patients = _draw({ids[i] for i in rest}, val_fraction, seed)
+            patients = _draw(Counter(ids[i] for i in rest), val_fraction, seed)
             chosen["val"] = [i for i in rest if ids[i] in patients]
             rest = [i for i in rest if ids[i] not in patients]
         train.append(tuple(rest))
@@ -116,8 +117,15 @@ def _barred(exclude: Split | str | Path | None, with_val: bool) -> set[str]:
     return {*split.test, *(split.val if with_val else ())}
 
 
-def _draw(groups: set[str], fraction: float, seed: int) -> set[str]:
-    if fraction <= 0 or len(groups) < 2:
+def _draw(images: Mapping[str, int], fraction: float, seed: int) -> set[str]:
+    """Draw patients that have ``fraction`` of the images at most, and at least one patient."""
+    if fraction <= 0 or len(images) < 2:
         return set()
-    count = min(len(groups) - 1, max(1, round(fraction * len(groups))))
-    return set(nested_subsets(groups, [count], seed)[count])
+    order = nested_subsets(images, [len(images)], seed)[len(images)]
+    left = fraction * sum(images.values()) + 1e-9
+    drawn = set()
+    for patient in order:
+        if images[patient] <= left:
+            left -= images[patient]
+            drawn.add(patient)
+    return drawn or {min(order, key=lambda p: images[p])}

@@ -14,6 +14,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 from small_cohort import SPACING, draw, make_small_cohort, save
 
@@ -289,11 +290,10 @@ def trainer(root: Path, **kwargs: Any) -> pl.Trainer:
     return pl.Trainer(
         accelerator="cpu",
         logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=root,
-        **{"max_epochs": 2, **kwargs},
+        **{"max_epochs": 2, "enable_checkpointing": False, **kwargs},
     )
 
 
@@ -314,6 +314,25 @@ def test_under_a_trainer(root: Path, precision: Any) -> None:
         assert "step" not in batch
     assert model.seen["test"][0]["geometry"][0].native_shape == (40, 48)
     assert torch.equal(model.seen["val"][0]["image"], model.seen["val"][-1]["image"])
+
+
+@pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*")
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_resumed_run_ends_with_the_same_weights(root: Path, tmp_path: Path, stop: int) -> None:
+    def fit(**kwargs: Any) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        model = Recorder()
+        resume = kwargs.pop("ckpt_path", None)
+        run = trainer(root, **kwargs)
+        run.fit(model, datamodule=module(root, steps_per_epoch=3), ckpt_path=resume)
+        return model.state_dict()
+
+    keep = ModelCheckpoint(tmp_path, every_n_train_steps=stop, save_top_k=-1)
+    whole = fit()
+    fit(max_steps=stop, max_epochs=-1, enable_checkpointing=True, callbacks=[keep])
+    resumed = fit(ckpt_path=keep.best_model_path)
+    for name, value in whole.items():
+        assert torch.equal(resumed[name], value)
 
 
 @pytest.mark.filterwarnings("ignore:Total length of .list. across ranks is zero")

@@ -26,6 +26,7 @@ from muscletransfer.errors import (
     SplitError,
     UnknownNameError,
 )
+from muscletransfer.transfer import Provenance
 
 REAL = os.environ.get("MUSCLETRANSFER_REAL_DATA")
 
@@ -134,6 +135,22 @@ def test_validation_is_by_patient_and_seeded(root: Path) -> None:
     assert len(order) == 6
     assert split() == (train, val, order)
     assert any(split(seed=s)[1] != val for s in range(1, 6))
+
+
+def test_one_large_volume_does_not_become_the_validation_set(root: Path, tmp_path: Path) -> None:
+    lines = [f"P{i:02d},{root}/ct/p{i:02d}.nii.gz" for i in range(1, 6)]
+    lines.append(f"P00,{root}/volumes/p00.nii.gz")
+    (tmp_path / "uneven.csv").write_text("\n".join(["patient_id,image", *lines]))
+    for seed in range(8):
+        data = ready(
+            root,
+            tmp_path / "uneven.csv",
+            slices="all",
+            val_fraction=0.3,
+            augmentation=None,
+            seed=seed,
+        )
+        assert 1 <= len(data.val_set) <= 3
 
 
 def test_every_slice_of_a_volume(root: Path) -> None:
@@ -257,6 +274,7 @@ def test_mixed_sources(root: Path) -> None:
     split = Split((), (), ("P00", "P01"))
     data = ready(root, sources, channels=3, exclude=split, augmentation=None, batch_size=8)
     assert len(data.train_set) == 9 + 11 + 11
+    Provenance(task="any", data={k: v for k, v in data.describe().items() if k != "licence"})
     seen = {}
     for batch in batches(data, data.train_dataloader()):
         assert sorted(batch) == ["case", "image"]
@@ -273,7 +291,7 @@ def test_mixed_sources(root: Path) -> None:
                     if case + start in seen:
                         torch.testing.assert_close(seen[case + start], image)
     told = data.describe()
-    assert told["kinds"] == ["manifest", "class_folder", "image_folder"]
+    assert told["kinds"] == "manifest, class_folder, image_folder"
     assert told["patients"] == 31
     assert json.dumps(told)
     with pytest.raises(DataError, match="neither classes nor masks"):

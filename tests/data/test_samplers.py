@@ -183,6 +183,17 @@ def test_resume_from_a_checkpoint_of_the_validation(tmp_path: Path) -> None:
     assert torch.equal(second.weight, whole.weight)
 
 
+@pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*")
+@pytest.mark.parametrize("stop", [2, 4, 6])
+def test_resume_from_a_validation_within_an_epoch(tmp_path: Path, stop: int) -> None:
+    whole = fit(tmp_path, val_check_interval=2)
+    keep = ModelCheckpoint(tmp_path / "keep", monitor="val", save_top_k=-1)
+    first = fit(tmp_path, callbacks=[keep], max_steps=stop, max_epochs=-1, val_check_interval=2)
+    last = max((tmp_path / "keep").iterdir(), key=lambda p: int(p.stem.split("step=")[1]))
+    second = fit(tmp_path, resume=last, val_check_interval=2)
+    assert first.diary + second.diary == whole.diary
+
+
 def test_a_second_fit_begins_anew(tmp_path: Path) -> None:
     data = loader()
     assert [b["step"] for b in data] == [0, 1, 2, 3]
