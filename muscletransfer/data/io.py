@@ -163,8 +163,8 @@ def write_mask(
         slice_index: Place a single slice into the reference's volume, zeros elsewhere.
 
     Returns:
-        The path written. NRRD and MHA keep every digit of the grid, NIfTI what float32 holds. An
-        unknown slice spacing is written as 1 mm, since no format can say unknown.
+        The path written. NRRD and MHA keep the grid in float64, NIfTI in float32 (which is all that
+        a NIfTI image had). An unknown slice spacing is written as 1 mm: no format can say unknown.
 
     Raises:
         GeometryError: The mask does not have the reference's shape.

@@ -174,21 +174,20 @@ def _open(path: Path) -> Any:
 def _nifti_length(path: Path) -> int | None:
     """Return header + voxels in bytes, or ``None`` for a header this does not know."""
     with _open(path) as file:
-        header = file.read(540)
+        header = file.read(352)
     for order in "<>":
-        if len(header) >= 348 and struct.unpack_from(f"{order}i", header)[0] == 348:
+        kind = struct.unpack_from(f"{order}i", header)[0]
+        if kind == 348:
             dims = struct.unpack_from(f"{order}8h", header, 40)
             bits = struct.unpack_from(f"{order}h", header, 72)[0]
             start = int(struct.unpack_from(f"{order}f", header, 108)[0])
-            break
-        if len(header) >= 540 and struct.unpack_from(f"{order}i", header)[0] == 540:
-            bits = struct.unpack_from(f"{order}h", header, 14)[0]
-            dims = struct.unpack_from(f"{order}8q", header, 16)
-            start = struct.unpack_from(f"{order}q", header, 168)[0]
-            break
-    else:
-        return None
-    return int(start + math.prod(dims[1 : 1 + dims[0]]) * bits // 8)
+            return int(start + math.prod(dims[1 : 1 + dims[0]]) * bits // 8)
+        if kind == 540:
+            raise ImageReadError(
+                f"{path}: is NIfTI-2, which SimpleITK does not read; wanted NIfTI-1. Convert it, "
+                "for instance with nibabel's Nifti1Image.from_image."
+            )
+    return None
 
 
 def _unpacked_length(path: Path, wanted: int | None) -> int:

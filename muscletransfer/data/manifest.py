@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,9 @@ class Manifest:
     _memo: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", tuple(self.rows))
+        # Rows made in memory get the line that `write` would give them, for messages.
+        rows = (replace(r, line=k) if r.line == 0 else r for k, r in enumerate(self.rows, 2))
+        object.__setattr__(self, "rows", tuple(rows))
 
     def __len__(self) -> int:
         return len(self.rows)
