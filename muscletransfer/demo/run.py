@@ -138,4 +138,4 @@ def _fine_tune_all(
             )
             model = SegmentationFineTuner(encoder=settings.encoder, seed=seed, **transfer)
             run = folder / "runs" / f"finetune_{source}_{count}"
-            yield fine_tune(source, model, data, settings, run, bar)
+            yield fine_tune(source, count, model, data, settings, run, bar)

@@ -39,7 +39,7 @@ def _trainer(
     return Trainer(
         max_steps=steps,
         max_epochs=-1,
-        precision=recommended_precision(),  # type: ignore[arg-type]
+        precision=recommended_precision(),
         default_root_dir=folder,
         logger=False,
         callbacks=[Bar(bar), *callbacks],
@@ -93,6 +93,7 @@ class FineTuned:
 
 def fine_tune(
     source: str,
+    train_patients: int,
     model: SegmentationFineTuner,
     data: LowDataModule,
     settings: DemoSettings,
@@ -103,6 +104,7 @@ def fine_tune(
 
     Args:
         source: Name of the source task, for the table.
+        train_patients: Labelled patients trained on.
         model: The fine-tuner, with its weights loaded.
         data: The labelled patients.
         settings: Sizes of the demo.
@@ -119,4 +121,4 @@ def fine_tune(
     cases = model.case_table()
     predicted = trainer.predict(model, datamodule=data, return_predictions=True)
     masks = {row["case"]: row["mask"] for batch in predicted or [] for row in batch}
-    return FineTuned(source, data.train_patients, cases, Path(best), masks)
+    return FineTuned(source, train_patients, cases, Path(best), masks)

@@ -14,7 +14,7 @@ ROOT = Path(muscletransfer.__file__).parent
 
 # Lower layers first. A module may import its own layer and those before it.
 LAYERS = [
-    {"_version", "errors"},
+    {"_version", "errors", "plain"},
     {"registry", "hardware", "schedule", "losses"},
     {"data", "metrics", "measures", "agreement"},
     {"observers"},
