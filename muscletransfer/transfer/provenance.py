@@ -66,8 +66,8 @@ class Provenance:
         parent: The record of the weights that training started from.
 
     Raises:
-        ContractError: If ``data`` holds anything but counts, hashes and names (a list of texts could
-            be a list of patients).
+        ContractError: If ``data`` holds anything but counts, hashes and names (a list of texts
+            could be a list of patients).
 
     Example:
         >>> imagenet = Provenance(task="imagenet", licence="apache-2.0")
