@@ -59,6 +59,11 @@ class SliceDataModule(pl.LightningDataModule):
         transform: SampleTransform | None,
     ) -> None:
         super().__init__()
+        if not isinstance(preprocessing, PreprocessingSpec):
+            raise SettingError(
+                f"preprocessing is a {type(preprocessing).__name__}; wanted a PreprocessingSpec: "
+                "PreprocessingSpec(size=..., hu_window=...), or PreprocessingSpec.from_dict(...)."
+            )
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("steps_per_epoch", steps_per_epoch, 1),
@@ -165,7 +170,7 @@ class SliceDataModule(pl.LightningDataModule):
 def _augmentation(given: Augmentation | str | None) -> Augmentation | None:
     if given is None or isinstance(given, Augmentation):
         return given
-    if given not in _PRESETS:
+    if not isinstance(given, str) or given not in _PRESETS:
         near = close_matches(str(given), _PRESETS)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownNameError(

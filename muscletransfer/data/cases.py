@@ -135,7 +135,8 @@ class _Reader:
             if row.slice_index is None and volume.num_slices > 1:
                 raise ManifestError(
                     f"{row.image} has {volume.num_slices} slices and slice_index is empty; wanted "
-                    f"one from 0 to {volume.num_slices - 1}."
+                    f"one from 0 to {volume.num_slices - 1} (for pretext images slices='all' takes "
+                    "every one)."
                 )
             index = row.slice_index or 0
             if index >= volume.num_slices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -302,4 +303,5 @@ class PretextDataModule(SliceDataModule):
 def _with(spec: PreprocessingSpec, size: int | None, channels: int | None) -> PreprocessingSpec:
     changed: dict[str, Any] = {"size": size, "channels": channels}
     changed = {k: v for k, v in changed.items() if v is not None}
-    return PreprocessingSpec(**{**spec.to_dict(), **changed}) if changed else spec
+    # the base class refuses what is no spec
+    return replace(spec, **changed) if isinstance(spec, PreprocessingSpec) else spec

@@ -460,6 +460,7 @@ def test_pickles_small(root: Path) -> None:
         ({"seed": -1}, SettingError, "seed is -1"),
         ({"num_classes": 0}, SettingError, "num_classes is 0"),
         ({"augmentation": "defualt"}, UnknownNameError, "Did you mean default"),
+        ({"preprocessing": {"size": 64}}, SettingError, "is a dict; wanted a PreprocessingSpec"),
         ({"train_patients": 7}, SplitError, "only 6"),
         ({"num_folds": 13}, SplitError, "12 patients for 13 folds"),
         ({"fold": 3}, SplitError, "fold is 3; wanted 0 to 2"),

@@ -173,6 +173,8 @@ def test_every_slice_of_a_volume(root: Path) -> None:
     assert count_slices(path / "p00.nii.gz") == 6
     image = whole.train_set.cache.native_image(8)
     assert np.array_equal(image, draw(102)[0])
+    with pytest.raises(ManifestError, match=r"6 slices and slice_index is empty.*slices='all'"):
+        ready(root, "volumes/few.csv")
     with pytest.raises(SettingError, match="slices is 0"):
         ready(root, "volumes/few.csv", slices=0)
     (path / "bad.nii.gz").write_bytes(b"no image")
