@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from muscletransfer.errors import ImageSizeError
@@ -70,17 +69,25 @@ def ssim_map(images: Tensor, reference: Tensor, data_range: float, sigma: float 
     with torch.autocast(images.device.type, enabled=False):
         x, y = images.float(), reference.float()
         moments = torch.cat((x, y, x * x, y * y, x * y), dim=1)
-        channels = moments.shape[1]
-        offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
-        window = torch.exp(-0.5 * (offsets / sigma) ** 2)
-        window = window / window.sum()
-        moments = F.pad(moments, (radius,) * 4, mode="reflect")
-        rows = window.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
-        moments = F.conv2d(moments, rows, groups=channels)
-        moments = F.conv2d(moments, rows.transpose(2, 3), groups=channels)
+        blur_rows = _blur(height, sigma, radius, x.device)
+        blur_columns = blur_rows if width == height else _blur(width, sigma, radius, x.device)
+        # Matrix products take less than half the time of two separable convolutions on a CPU.
+        moments = blur_rows @ moments @ blur_columns.t()
         mean_x, mean_y, xx, yy, xy = moments.chunk(5, dim=1)
         low, high = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
         variance = (xx - mean_x**2) + (yy - mean_y**2)
         covariance = xy - mean_x * mean_y
         luminance = (2 * mean_x * mean_y + low) / (mean_x**2 + mean_y**2 + low)
         return luminance * (2 * covariance + high) / (variance + high)
+
+
+def _blur(length: int, sigma: float, radius: int, device: torch.device) -> Tensor:
+    """Return the (length, length) matrix of a Gaussian window with mirrored borders."""
+    offsets = torch.arange(-radius, radius + 1, device=device)
+    window = torch.exp(-0.5 * (offsets.to(torch.float32) / sigma) ** 2)
+    window = window / window.sum()
+    place = torch.arange(length, device=device)
+    source = (place.unsqueeze(1) + offsets).abs()
+    source = (length - 1) - (length - 1 - source).abs()
+    matrix = torch.zeros(length, length, device=device, dtype=torch.float32)
+    return matrix.scatter_add_(1, source, window.expand(length, -1))

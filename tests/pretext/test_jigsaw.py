@@ -169,11 +169,11 @@ def test_the_trunk_is_shared_and_context_free():
     torch.testing.assert_close(seen[0][:, [2, 0, 3, 1]], seen[1])
 
 
-@pytest.mark.slow
 def test_learns_2x2_far_beyond_chance():
     seed_everything(0)
-    task = JigsawPretext(ENCODER, grid=2, lr=1e-2, warmup_steps=5, rotation=0)
-    run = trainer(60)
+    encoder = {"name": TINY, "kwargs": {"width": 16}}
+    task = JigsawPretext(encoder, depth=4, grid=2, lr=1e-2, warmup_steps=5, rotation=0)
+    run = trainer(100)
     run.fit(task, loader(16, image=textured(160)))
     (scores,) = run.validate(task, loader(32, image=textured(64, seed=99)), verbose=False)
     assert scores["val_chance"] == pytest.approx(1 / 24)
