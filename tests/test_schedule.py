@@ -3,8 +3,10 @@ import math
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.demos.boring_classes import BoringModel
 
-from muscletransfer.schedule import warmup_cosine, warmup_cosine_factor
+from muscletransfer.schedule import planned_steps, warmup_cosine, warmup_cosine_factor
 
 
 def optimizer_with_two_groups():
@@ -73,3 +75,40 @@ def test_state_is_plain_and_resumes(tmp_path):
 def test_negative_warmup_is_refused():
     with pytest.raises(ValueError, match="warmup_steps is -1"):
         warmup_cosine(optimizer_with_two_groups(), 10, -1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"max_epochs": 3}, 12),
+        ({"max_epochs": 3, "accumulate_grad_batches": 2}, 6),
+        ({"max_epochs": 3, "max_steps": 5}, 5),
+        ({"max_epochs": -1, "max_steps": 7}, 7),
+        ({"max_epochs": -1, "max_time": "00:00:00:01"}, None),
+    ],
+)
+def test_planned_steps_are_those_of_the_run(tmp_path, settings, expected):
+    seen = []
+
+    class Planning(BoringModel):
+        def configure_optimizers(self):
+            seen.append(planned_steps(self.trainer))
+            return torch.optim.SGD(self.parameters(), lr=0.01)
+
+        def on_train_batch_end(self, *_):
+            self.trainer.should_stop = expected is None
+
+    trainer = Trainer(
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        limit_train_batches=4,
+        **settings,
+    )
+    trainer.fit(Planning())
+    assert seen == [expected]
+    assert expected is None or trainer.global_step == expected

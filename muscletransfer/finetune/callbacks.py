@@ -120,9 +120,9 @@ class UnfreezeEncoder(Callback):
     """
 
     def __init__(self, epoch: int) -> None:
-        if epoch < 1:
+        if not isinstance(epoch, int) or epoch < 1:
             raise SettingError(
-                f"the encoder is to be unfrozen at epoch {epoch}; wanted 1 or more (epochs count "
+                f"the encoder is to be unfrozen at epoch {epoch!r}; wanted 1 or more (epochs count "
                 "from 0). To train it from the start use freeze='none'."
             )
         self.epoch = epoch

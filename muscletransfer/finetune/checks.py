@@ -15,7 +15,7 @@ __all__ = ["BatchCheck", "batch_value", "check_positive"]
 
 
 def check_positive(name: str, value: float, *, zero: bool = False) -> None:
-    """Refuse a number that is not above zero.
+    """Refuse what is not a number above zero.
 
     Args:
         name: Name of the argument.
@@ -27,9 +27,14 @@ def check_positive(name: str, value: float, *, zero: bool = False) -> None:
 
     Example:
         >>> check_positive("lr", 1e-3)
+        >>> check_positive("lr", "1e-3")
+        Traceback (most recent call last):
+        muscletransfer.errors.SettingError: lr is '1e-3'; wanted a number above 0.
     """
-    if not (value > 0 or (zero and value == 0)):
-        raise SettingError(f"{name} is {value}; wanted {'0 or more' if zero else 'more than 0'}.")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not (value > 0 or (zero and value == 0)):
+        wanted = "0 or a number above" if zero else "a number above 0"
+        raise SettingError(f"{name} is {value!r}; wanted {wanted}.")
 
 
 def batch_value(batch: Mapping[str, Any], key: str) -> Any:

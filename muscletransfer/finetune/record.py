@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from lightning.pytorch import LightningModule
 from torch import nn
 
 from muscletransfer.data.preprocessing import PreprocessingSpec
-from muscletransfer.errors import ContractError
+from muscletransfer.errors import ContractError, TransferError
 from muscletransfer.finetune.assembly import UnavailableLoss
 from muscletransfer.finetune.model import SegmentationModel
 from muscletransfer.transfer import (
@@ -20,6 +21,7 @@ from muscletransfer.transfer import (
     checkpoint_provenance,
     describe_run,
     is_restoring,
+    read_artifact,
     rehearse,
     restoring,
     warn_preprocessing_mismatch,
@@ -42,7 +44,8 @@ class FineTuningRecord(RecordsArguments, LightningModule):
         super().__init__()
         self._effective: dict[str, Any] = {}
         self._left_out: list[str] = []
-        self._preprocessing: PreprocessingSpec | None = None
+        self._attached: PreprocessingSpec | None = None
+        self._trained_on: PreprocessingSpec | None = None
         self._data: dict[str, Any] | None = None
         self._restored: Provenance | None = None
 
@@ -87,30 +90,49 @@ class FineTuningRecord(RecordsArguments, LightningModule):
             The model, on the device of ``map_location`` (default: where it was saved from).
 
         Raises:
+            WeightsError: There is no such file, it is damaged, or not one of this library.
             ContractError: An argument was an object, and is not given again.
             UnknownNameError: The encoder is of a name that is not registered here.
+            TransferError: The given arguments make a model that the weights do not fit.
         """
-        with restoring():
-            return super().load_from_checkpoint(
-                checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
-            )
+        if isinstance(checkpoint_path, str | Path) and "://" not in str(checkpoint_path):
+            read_artifact(checkpoint_path)  # says what is wrong with a file better than a reload
+        try:
+            with restoring():
+                return super().load_from_checkpoint(
+                    checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
+                )
+        except RuntimeError as error:
+            if "state_dict" not in str(error) or isinstance(error, TransferError):
+                raise
+            raise TransferError(
+                f"{checkpoint_path} does not fit a {cls.__name__} with {kwargs or 'its settings'}: "
+                f"{str(error).splitlines()[1].strip()} To start another task from its weights use "
+                f"{cls.__name__}(..., weights=path, transfer='encoder+decoder')."
+            ) from error
 
     @property
     def preprocessing(self) -> PreprocessingSpec | None:
-        """How images have to be prepared: of the data module, or as the checkpoint says."""
-        if self._preprocessing is None and self._restored and self._restored.preprocessing:
+        """How images have to be prepared: as in training, or as the checkpoint says."""
+        if self._trained_on is None and self._restored and self._restored.preprocessing:
             return PreprocessingSpec.from_dict(self._restored.preprocessing)
-        return self._preprocessing
+        return self._trained_on
+
+    @property
+    def data_preprocessing(self) -> PreprocessingSpec | None:
+        """How the attached data module prepares images; without one, as `preprocessing`."""
+        return self._attached or self.preprocessing
 
     def setup(self, stage: str) -> None:
         """Take preprocessing and description of the data module; warn where they differ."""
         source: Any = getattr(self.trainer, "datamodule", None)
-        before = self.transfer_report.provenance if stage == "fit" else self._restored
-        if isinstance(spec := getattr(source, "preprocessing", None), PreprocessingSpec):
-            self._preprocessing = spec
-            if self.trainer.is_global_zero:
-                warn_preprocessing_mismatch(before, spec.to_dict())
+        spec = getattr(source, "preprocessing", None)
+        self._attached = spec if isinstance(spec, PreprocessingSpec) else None
+        before = self.transfer_report.provenance if stage == "fit" else self.provenance()
+        if self._attached and self.trainer.is_global_zero:
+            warn_preprocessing_mismatch(before, self._attached.to_dict())
         if stage == "fit":
+            self._trained_on = self._attached
             self._data = source.describe() if hasattr(source, "describe") else {}
 
     def on_fit_start(self) -> None:

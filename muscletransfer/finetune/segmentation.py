@@ -156,7 +156,7 @@ class SegmentationFineTuner(FineTuningRecord):
             ChannelMismatchError: The images have another number of channels than the encoder.
             ImageSizeError: The encoder cannot take their height or width.
         """
-        if self.channels_last:
+        if self.channels_last and images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.model(images)
         return logits
@@ -194,7 +194,7 @@ class SegmentationFineTuner(FineTuningRecord):
             ``probability`` float16 (H, W) and ``max_probability``, on the CPU.
         """
         logits = self(batch_value(batch, "image"))
-        return predict_batch(logits, batch, self.preprocessing)
+        return predict_batch(logits, batch, self.data_preprocessing)
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val_*`` over the cases of all processes."""
@@ -262,7 +262,7 @@ class SegmentationFineTuner(FineTuningRecord):
         # One loss a case, so that the mean over cases is exact on any number of processes.
         pairs = zip(logits.split(1), masks.split(1), strict=True)
         losses = torch.stack([self.loss(*pair) for pair in pairs]).tolist()
-        score_batch(scores, logits, losses, batch, self.preprocessing)
+        score_batch(scores, logits, losses, batch, self.data_preprocessing)
 
     def _log_scores(self, stage: str, scores: NativeScores) -> None:
         self._cases = scores.table()
@@ -277,13 +277,14 @@ def _check_settings(
 ) -> None:
     if not isinstance(num_classes, int) or num_classes < 1:
         raise SettingError(
-            f"num_classes is {num_classes}; wanted 1 for one structure, or the number of "
+            f"num_classes is {num_classes!r}; wanted 1 for one structure, or the number of "
             "structures plus one (the background is class 0)."
         )
-    if not 0 < encoder_lr_decay <= 1:
+    check_positive("encoder_lr_decay", encoder_lr_decay)
+    if encoder_lr_decay > 1:
         raise SettingError(
-            f"encoder_lr_decay is {encoder_lr_decay}; wanted more than 0 and at most 1 (1 trains "
-            "encoder and decoder at the same rate)."
+            f"encoder_lr_decay is {encoder_lr_decay}; wanted at most 1 (which trains encoder and "
+            "decoder at the same rate)."
         )
     check_positive("lr", lr)
     check_positive("weight_decay", weight_decay, zero=True)

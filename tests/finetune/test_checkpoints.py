@@ -209,6 +209,47 @@ def test_a_run_without_data_module_still_has_a_record(tmp_path):
     assert isinstance(model.provenance(), Provenance)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        (b"not a checkpoint", "pickled|cannot be read"),
+        ({}, "is not a file of"),
+    ],
+)
+def test_files_that_are_no_checkpoints(tmp_path, content, message):
+    path = tmp_path / "model.ckpt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save({"state_dict": {"a": torch.zeros(1)}}, path)
+    with pytest.raises(WeightsError, match=message):
+        SegmentationFineTuner.load_from_checkpoint(path)
+
+
+def test_a_cut_checkpoint_is_refused(tmp_path):
+    _, path = written(tmp_path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(WeightsError, match=r"model|cannot be read"):
+        SegmentationFineTuner.load_from_checkpoint(path)
+
+
+def test_settings_that_the_weights_do_not_fit(tmp_path):
+    _, path = written(tmp_path)
+    message = r"with {'num_classes': 3}: size mismatch for model\.head.*transfer='encoder\+decoder'"
+    with pytest.raises(TransferError, match=message):
+        SegmentationFineTuner.load_from_checkpoint(path, num_classes=3)
+
+
+def test_scoring_other_data_does_not_change_what_the_model_was_trained_on(tmp_path):
+    model, _ = written(tmp_path)
+    with pytest.warns(PreprocessingMismatchWarning, match="size: 32 then, 64 now"):
+        trainer(tmp_path).test(model, datamodule=ToyData(size=64), verbose=False)
+    assert model.preprocessing.size == 32
+    assert model.provenance().preprocessing["size"] == 32
+    assert model.case_table()[0]["dice"] >= 0
+
+
 def test_the_model_is_a_plain_module():
     model = SegmentationFineTuner(**tiny())
     assert type(model.model).__mro__[1] is nn.Module
