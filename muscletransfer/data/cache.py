@@ -221,6 +221,8 @@ def _problem(directory: Path) -> str | None:
         return f"has a damaged {INDEX}"
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         return "is of another format"
+    if not isinstance(index.get("files"), dict):
+        return f"has a damaged {INDEX}"
     for name, size in index["files"].items():
         file = directory / name
         if not file.is_file():

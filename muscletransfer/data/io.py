@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name its whole documentation uses
+import SimpleITK as sitk
 
 from muscletransfer.data import io_dicom
 from muscletransfer.data.files import atomic_path

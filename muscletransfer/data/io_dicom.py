@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name its whole documentation uses
+import SimpleITK as sitk
 
 from muscletransfer.data.io_volume import (
     READABLE,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk  # noqa: N813 - the name its whole documentation uses
+import SimpleITK as sitk
 
 from muscletransfer.data.types import IDENTITY, Volume, narrowest
 from muscletransfer.errors import ImageReadError, close_matches

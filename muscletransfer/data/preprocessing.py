@@ -13,15 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from muscletransfer.data.intensities import FULL_SCALE, finite_float, scale_plain
 from muscletransfer.data.resampling import resample, resample_classes, weights_back
 from muscletransfer.data.types import Array, SliceGeometry
 from muscletransfer.errors import DataError, GeometryError, close_matches
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["AIR_HU", "PreprocessingSpec"]
 
@@ -278,7 +280,7 @@ class PreprocessingSpec:
                 f"the batch has shape {tuple(batch.shape)}; wanted (B, h, w) or (B, h, w, 3)."
             )
         x = batch.unsqueeze(1) if batch.ndim == 3 else batch.movedim(-1, 1)
-        x = x.to(torch.float32)
+        x = x.float()
         if self.hu_window is None:
             x = x * (1.0 / FULL_SCALE)
         else:
@@ -313,7 +315,9 @@ class PreprocessingSpec:
                 f"scores have shape {tuple(scores.shape)}; wanted (K, {geometry.size[0]}, "
                 f"{geometry.size[1]}), the network grid of this slice."
             )
-        x = scores.to(torch.float32)
+        import torch  # here, so that processes which only build caches start without it
+
+        x = scores.float()
         (wy, inside_y), (wx, inside_x) = (
             [torch.tensor(part, device=x.device) for part in weights_back(geometry, axis)]
             for axis in (0, 1)
@@ -339,7 +343,7 @@ class PreprocessingSpec:
 
 def _per_channel(value: float | tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
     values = value if isinstance(value, tuple) else (value,)
-    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+    return like.new_tensor(values).view(1, -1, 1, 1)
 
 
 def _is_number(value: object) -> bool:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from muscletransfer.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Array", "CTImage", "MaskImage", "Sample", "SliceGeometry", "Volume", "narrowest"]
 
