@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import numpy as np
 import torch
+
+from muscletransfer.data.samplers import step_seed
 
 __all__ = ["seeded"]
 
@@ -26,7 +27,7 @@ def seeded(*keys: int, device: torch.device | None = None) -> Iterator[None]:
         ...     bool(torch.rand(1) == first)
         True
     """
-    seed = int(np.random.SeedSequence(keys).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    seed = step_seed(*keys)
     if device is None or device.type == "cpu":
         with torch.random.fork_rng(devices=[], device_type="cuda"):
             # Not torch.manual_seed, which would also reach every accelerator.
