@@ -15,11 +15,7 @@ from torch.optim import AdamW
 
 from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import DataError, SettingError
-from muscletransfer.finetune.assembly import (
-    assemble,
-    assemble_loss,
-    move_weights,
-)
+from muscletransfer.finetune.assembly import assemble, assemble_loss, move_weights
 from muscletransfer.finetune.callbacks import UnfreezeEncoder, default_callbacks
 from muscletransfer.finetune.checks import BatchCheck, batch_value, check_positive
 from muscletransfer.finetune.evaluation import predict_batch, score_batch
@@ -119,7 +115,7 @@ class SegmentationFineTuner(FineTuningRecord):
     ) -> None:
         settings = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
-        _check_settings(num_classes, encoder_lr_decay, lr, weight_decay, warmup_steps)
+        _check_settings(num_classes, encoder_lr_decay, lr, weight_decay, warmup_steps, seed)
         check_option("transfer", transfer, get_args(Transfer))
         check_option("stem", stem, get_args(Stem))
         check_option("freeze", freeze, get_args(Freeze))
@@ -177,6 +173,14 @@ class SegmentationFineTuner(FineTuningRecord):
     def on_train_epoch_end(self) -> None:
         """Look at the checks whose outcome an accelerator still holds."""
         self._check.flush()
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the cases of a validation that did not end."""
+        self.val_scores.reset()
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the cases of a test that did not end."""
+        self.test_scores.reset()
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """Score a batch on the native grid."""
@@ -269,11 +273,15 @@ class SegmentationFineTuner(FineTuningRecord):
         for name, value in summarise(self._cases).items():
             bar = name in ("dice", "loss")
             self.log(f"{stage}_{name}", value, prog_bar=bar, sync_dist=True)
-        scores.reset()
 
 
 def _check_settings(
-    num_classes: int, encoder_lr_decay: float, lr: float, weight_decay: float, warmup_steps: int
+    num_classes: int,
+    encoder_lr_decay: float,
+    lr: float,
+    weight_decay: float,
+    warmup_steps: int,
+    seed: int | None,
 ) -> None:
     if not isinstance(num_classes, int) or num_classes < 1:
         raise SettingError(
@@ -289,3 +297,5 @@ def _check_settings(
     check_positive("lr", lr)
     check_positive("weight_decay", weight_decay, zero=True)
     check_positive("warmup_steps", warmup_steps, zero=True)
+    if seed is not None:
+        check_positive("seed", seed, zero=True)

@@ -34,6 +34,7 @@ SETTINGS = [
     ({"freeze": "until_epoch", "unfreeze_epoch": "3"}, SettingError, "epoch '3'; wanted 1"),
     ({"lr": float("nan")}, SettingError, "lr is nan"),
     ({"weight_decay": -1}, SettingError, "weight_decay is -1; wanted 0 or a number above"),
+    ({"seed": -1}, SettingError, "seed is -1"),
     ({"warmup_steps": -1}, SettingError, "warmup_steps is -1"),
     ({"encoder_lr_decay": 1.5}, SettingError, r"encoder_lr_decay is 1\.5; wanted at most 1"),
     ({"encoder_lr_decay": 0}, SettingError, "encoder_lr_decay is 0; wanted a number above 0"),

@@ -188,6 +188,20 @@ def test_an_empty_reference_names_the_case(tmp_path):
         trainer(tmp_path).test(model, datamodule=data, verbose=False)
 
 
+def test_a_test_that_broke_off_leaves_nothing_behind(tmp_path):
+    data = ToyData(cases=3, eval_batch=1)
+    data.slices.items[2]["native_mask"].zero_()
+    model = SegmentationFineTuner(**tiny())
+    with pytest.raises(EmptyMaskError):
+        trainer(tmp_path).test(model, datamodule=data, verbose=False)
+    other = ToyData(cases=1, seed=4)
+    for _ in range(2):
+        trainer(tmp_path).test(model, datamodule=other, verbose=False)
+        assert [row["case"] for row in model.case_table()] == [0]
+        mask, reference = by_hand(model, other, 0), other.slices.items[0]["native_mask"]
+        assert model.case_table()[0]["dice"] == dice(mask, reference)
+
+
 def test_images_that_only_claim_to_be_ct_name_the_case(tmp_path):
     data = ToyData(cases=2)
     data.slices.items[1]["native_hu"].clamp_(0, 255)
