@@ -148,7 +148,7 @@ def from_class_folder(path: Path) -> ImageSource:
 
 
 def from_mask_folders(path: Path) -> ImageSource:
-    """Read ``images/`` and ``masks/`` paired by name, or the same in ``train/``, ``val/``, ``test/``.
+    """Read ``images/`` and ``masks/`` paired by name, or the same in ``train/``, ``val/``...
 
     Args:
         path: The folder.

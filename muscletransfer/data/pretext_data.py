@@ -184,7 +184,7 @@ class PretextDataModule(SliceDataModule):
         rank_zero_info(
             f"Pretext images: {roles.count('train')} train, {roles.count('val')} validate"
             + (
-                f"; {roles.excluded_images} of {roles.excluded_patients} excluded patients left out"
+                f"; {roles.excluded_images} of {roles.excluded_patients} patients left out"
                 if self.exclude is not None
                 else ""
             )
@@ -199,21 +199,34 @@ class PretextDataModule(SliceDataModule):
 
     @property
     def num_classes(self) -> int:
-        """Number of image classes, or else of mask classes (largest value + 1, 255 apart).
+        """Number of image classes.
 
         Raises:
-            DataError: The images carry neither class nor mask.
+            DataError: The images carry no class.
         """
-        if self.classes:
-            return len(self.classes)
+        if not self.classes:
+            raise DataError(
+                f"{', '.join(map(str, self.paths))}: the images carry no class; wanted a folder a "
+                "class, a CSV of classes, or a manifest whose rows all have a label. For the "
+                "classes of masks see num_mask_classes."
+            )
+        return len(self.classes)
+
+    @property
+    def num_mask_classes(self) -> int:
+        """Number of mask classes: the largest value + 1, ignored pixels apart.
+
+        Raises:
+            DataError: The images carry no mask.
+        """
         if not self._caches:
             self.setup("fit")
         ignored = {IGNORE_INDEX, self.ignore_value}
         values = [c for cache in self._caches for c in cache.classes if c not in ignored]
-        if len(self.sources) > 1 or not values:
+        if not values:
             raise DataError(
-                f"{', '.join(map(str, self.paths))}: the images carry neither classes nor masks, "
-                "so there is no number of classes; wanted a labelled source."
+                f"{', '.join(map(str, self.paths))}: the images carry no mask; wanted one source "
+                "with images/ and masks/, or a manifest whose rows all have a mask."
             )
         return max(values) + 1
 

@@ -117,7 +117,9 @@ def test_ct_manifest_with_masks(root: Path) -> None:
     assert first["image"].shape == (4, 1, 32, 32)
     assert first["mask"].dtype == torch.int64
     assert len(val["case"]) == 1  # a tenth of 12 patients
-    assert data.num_classes == 2
+    assert data.num_mask_classes == 2
+    with pytest.raises(DataError, match="carry no class.*num_mask_classes"):
+        _ = data.num_classes
     assert data.augmentation == Augmentation()
     assert data.preprocessing == PreprocessingSpec(size=32)
 
@@ -242,7 +244,7 @@ def test_class_csv(root: Path) -> None:
 def test_mask_folders(root: Path) -> None:
     data = ready(root, "pairs", ignore_value=11, channels=3)
     assert [len(s) for s in (data.train_set, data.val_set, data.test_set)] == [5, 2, 3]
-    assert data.num_classes == 3
+    assert data.num_mask_classes == 3
     (batch,) = batches(data, data.val_dataloader())
     assert set(batch["mask"].unique().tolist()) == {0, 1, 2, 255}
     # bands of 10 columns end at 10, 20 and 30, on the grid at 5.7, 16.3 and 27: 32 / 30 of each, 5
@@ -296,8 +298,10 @@ def test_mixed_sources(root: Path) -> None:
     assert told["kinds"] == "manifest, class_folder, image_folder"
     assert told["patients"] == 31
     assert json.dumps(told)
-    with pytest.raises(DataError, match="neither classes nor masks"):
+    with pytest.raises(DataError, match="carry no class"):
         _ = data.num_classes
+    with pytest.raises(DataError, match="carry no mask"):
+        _ = data.num_mask_classes
 
 
 @pytest.mark.parametrize("source", ["ct/manifest.csv", "pairs", "mixed"])
@@ -396,7 +400,7 @@ def test_real_collections(tmp_path: Path) -> None:
         101,
         233,
     ]
-    assert streets.num_classes == 11
+    assert streets.num_mask_classes == 11
     things = ready(
         tmp_path,
         folder / "natural_imagenet_sample" / "classes.csv",
@@ -410,7 +414,7 @@ def test_real_collections(tmp_path: Path) -> None:
         preprocessing=PreprocessingSpec(size=64, hu_window=None, percentiles=(1, 99)),
         size=None,
     )
-    assert hearts.num_classes == 4
+    assert hearts.num_mask_classes == 4
     for data in (streets, things, hearts):
         for batch in batches(data, data.train_dataloader())[:3]:
             assert 0.05 < batch["image"].mean() < 0.8
