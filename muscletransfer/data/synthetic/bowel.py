@@ -2,138 +2,231 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from muscletransfer.data.synthetic.canvas import Float32
-from muscletransfer.data.synthetic.organs import Obstacle
-from muscletransfer.data.synthetic.scene import Scene
-from muscletransfer.data.synthetic.shapes import Array, blob, inset, strip, wobble
+from muscletransfer.data.synthetic.packing import inside, loop_outlines, relax
+from muscletransfer.data.synthetic.scene import Obstacle, Scene
+from muscletransfer.data.synthetic.shapes import Array, area, blob, strip
 from muscletransfer.data.synthetic.tissues import TISSUES
 
 __all__ = ["draw_bowel"]
 
-
-def _inside(points: Array, polygon: Array) -> np.ndarray:
-    """Even-odd test of points against a closed polygon."""
-    x, y = points[:, :1], points[:, 1:]
-    x0, y0 = polygon.T
-    x1, y1 = np.roll(polygon, -1, axis=0).T
-    crosses = (y0 > y) != (y1 > y)
-    at = (x1 - x0) * (y - y0) / np.where(y1 == y0, 1e-9, y1 - y0) + x0
-    return np.asarray((crosses & (x < at)).sum(axis=1) % 2 == 1)
+_ANGLES = 64
 
 
-def _pack(rng: np.random.Generator, fixed: list[Obstacle], radii: Array, region: Array) -> Array:
-    """Place discs into a region, clear of fixed discs and of each other; returns (x, y, r)."""
-    placed = np.array(fixed, dtype=np.float64).reshape(-1, 3)
-    start = len(placed)
-    low, high = region.min(axis=0), region.max(axis=0)
-    for radius in radii:
-        candidates = rng.uniform(low, high, size=(60, 2))
-        candidates = candidates[_inside(candidates, region)]
-        if len(candidates) == 0:
-            continue
-        edge = np.hypot(
-            candidates[:, :1] - region[None, ::6, 0], candidates[:, 1:] - region[None, ::6, 1]
-        ).min(axis=1)
-        apart = (
-            np.hypot(candidates[:, :1] - placed[:, 0], candidates[:, 1:] - placed[:, 1])
-            - placed[:, 2]
-        ).min(axis=1)
-        room = np.minimum(edge, apart)
-        best = int(np.argmin(np.abs(room - radius * 0.95)))
-        if room[best] > 0.72 * radius:
-            placed = np.vstack([placed, [*candidates[best], min(radius, 1.08 * room[best])]])
-    return placed[start:]
+@dataclass(frozen=True)
+class _Diet:
+    """What is in the bowel of this patient.
+
+    Attributes:
+        contrast: HU of oral contrast, or ``None``.
+        gas: Share of loops with visible gas.
+        collapsed: Share of collapsed loops.
+        stool: HU of stool in the colon.
+    """
+
+    contrast: float | None
+    gas: float
+    collapsed: float
+    stool: float
 
 
-def _gas(scene: Scene, lumen: Array, level: float, contents: float | Float32) -> None:
-    """Fill a lumen: gas above a horizontal level, contents below it."""
+def _fill(scene: Scene, lumens: list[Array], contents: Float32, gas: float) -> None:
+    """Fill connected lumens: gas above a horizontal level (share of the height), contents below."""
     canvas = scene.canvas
-    covered = canvas.cover(lumen)
+    covered = canvas.cover(lumens)
     if covered is None:
         return
     window, cover = covered
+    canvas.lay(window, cover, contents)
+    if gas <= 0.0:
+        return
+    heights = canvas.warp(np.vstack(lumens))[:, 1]
+    level = heights.min() + gas * np.ptp(heights)
     y = canvas.grid.y[window[0]]
     above = np.clip((level - y) / canvas.grid.spacing + 0.5, 0.0, 1.0).astype(np.float32)
-    canvas.lay(window, cover, contents)
-    canvas.lay(window, cover * above[:, None], -940.0)
+    canvas.lay(window, cover * above[:, None], -930.0)
 
 
-def _loop(scene: Scene, outline: Array, wall: float) -> None:
-    """One loop of small bowel."""
-    rng, hu = scene.rng, scene.hu
+def _lumen(outline: Array, wall: float) -> Array:
+    """Star-shaped outline without its wall; never less than a slit."""
+    middle = outline.mean(axis=0)
+    arm = outline - middle
+    length = np.hypot(*arm.T)
+    return np.asarray(middle + arm * np.maximum(1.0 - wall / length, 0.12)[:, None])
+
+
+def _chyme(scene: Scene, diet: _Diet) -> tuple[Float32, float]:
+    """Contents of one stretch of small bowel, and its share of gas."""
+    rng, hu, t = scene.rng, scene.hu, scene.textures
+    if diet.contrast is not None and rng.random() < 0.55:
+        mean = float(np.clip(diet.contrast * rng.uniform(0.5, 1.25), 90.0, 700.0))
+        contents = scene.textured(mean, 10.0, 0.14 * mean)
+    elif rng.random() < diet.collapsed:
+        # Folds fill a collapsed loop; it is as dense as its wall, hence as muscle.
+        contents = scene.textured(hu.bowel_wall - 10.0, 9.0, 9.0)
+    else:
+        # Folds and chyme mix: a feathery pattern between the fluid and the wall.
+        fluid = hu.fluid + rng.uniform(-6.0, 24.0)
+        folds = np.clip(0.3 + 0.35 * t.medium + 0.3 * t.fine, 0.0, 1.0)
+        contents = fluid + (np.float32(0.75 * (hu.bowel_wall - fluid)) * folds)
+        contents += np.float32(5.0) * t.fine
+    gas = float(rng.uniform(0.12, 0.7)) if rng.random() < diet.gas else 0.0
+    return np.asarray(contents, dtype=np.float32), gas
+
+
+def _small_bowel(
+    scene: Scene, outlines: list[Array], links: list[tuple[Array, float]], diet: _Diet
+) -> None:
+    """One stretch of small bowel that the slice cuts once or several times."""
+    rng = scene.rng
     tissue = TISSUES["bowel"]
-    scene.canvas.paint(outline, scene.textured(hu.bowel_wall, 4.0), tissue=tissue)
-    kind = rng.random()
-    if kind < 0.22:  # collapsed
-        return
-    lumen = inset(outline, wall)
-    contents = scene.textured(hu.fluid + rng.uniform(-4.0, 26.0), 5.0, 5.0)
-    if scene.frame.front and rng.random() < 0.3:
-        contents = scene.textured(float(rng.uniform(150.0, 380.0)), 12.0, 25.0)
-    top, bottom = scene.canvas.warp(lumen)[:, 1].min(), scene.canvas.warp(lumen)[:, 1].max()
-    share = rng.uniform(0.15, 0.8) if rng.random() < 0.22 else -1.0
-    _gas(scene, lumen, float(top + share * (bottom - top)), contents)
+    wall = float(rng.uniform(1.1, 2.2))
+    density = scene.hu.bowel_wall + rng.normal(0.0, 6.0)
+    bridges = [strip(path, width) for path, width in links]
+    scene.canvas.paint([*outlines, *bridges], scene.textured(density, 6.0, 4.0), tissue=tissue)
+    contents, gas = _chyme(scene, diet)
+    lumens = [_lumen(outline, wall) for outline in outlines]
+    lumens += [strip(path, max(width - 2.0 * wall, 1.0)) for path, width in links]
+    _fill(scene, lumens, contents, gas)
 
 
-def _colon(scene: Scene, x: float, y: float, radius: float, other: float) -> None:
+def _colon(scene: Scene, outline: Array, diet: _Diet, collapsed: bool) -> None:
     """One cross-section of the colon with stool, gas or nothing in it."""
-    rng, canvas, hu = scene.rng, scene.canvas, scene.hu
-    tissue = TISSUES["bowel"]
-    outline = wobble(blob(x, y, radius, rng, other=other, rough=0.07), rng, 0.05 * radius, (3, 6))
-    canvas.paint(outline, scene.textured(hu.bowel_wall - 5.0, 4.0), tissue=tissue)
-    lumen = inset(outline, rng.uniform(1.6, 3.2))
-    if radius < 9.0:
+    rng, hu, t = scene.rng, scene.hu, scene.textures
+    wall = hu.bowel_wall - 8.0
+    scene.canvas.paint(outline, scene.textured(wall, 6.0, 4.0), tissue=TISSUES["bowel"])
+    if collapsed:
+        radius = float(np.sqrt(abs(area(outline)) / np.pi))
+        lumen = _lumen(outline, rng.uniform(0.5, 0.75) * radius)
+        _fill(scene, [lumen], scene.textured(rng.uniform(-250.0, 20.0), 40.0, 60.0), 0.0)
         return
-    t = scene.textures
-    mottle = 0.75 * t.medium + 0.65 * t.fine
-    bubbles = np.clip((mottle - np.float32(rng.uniform(0.5, 1.3))) * 2.0, 0.0, 1.0)
-    stool = scene.textured(float(rng.uniform(5.0, 55.0)), 14.0, 18.0)
-    stool += bubbles * (np.float32(-750.0) - stool)
-    top, bottom = canvas.warp(lumen)[:, 1].min(), canvas.warp(lumen)[:, 1].max()
-    share = rng.uniform(0.1, 0.95) if rng.random() < 0.5 else -1.0
-    _gas(scene, lumen, float(top + share * (bottom - top)), stool)
+    lumen = _lumen(outline, float(rng.uniform(1.3, 2.6)))
+    bubbles = 0.35 * t.medium + 0.85 * t.fine - np.float32(rng.uniform(0.3, 1.3))
+    stool = scene.textured(diet.stool + rng.normal(0.0, 10.0), 12.0, 16.0)
+    stool += np.clip(bubbles * 0.9, 0.0, 1.0) * (np.float32(-780.0) - stool)
+    gas = float(rng.uniform(0.1, 0.95)) if rng.random() < 0.45 else 0.0
+    _fill(scene, [lumen], stool, gas)
+
+
+def _haustra(rng: np.random.Generator, radius: float) -> Array:
+    """Radius of a colon at each angle: a few shallow sacs."""
+    turn = np.linspace(0.0, 2.0 * np.pi, _ANGLES, endpoint=False)
+    sacs = rng.integers(2, 5)
+    wave = 0.1 * np.abs(np.sin(0.5 * sacs * turn + rng.uniform(0, 6.3)))
+    oval = 0.12 * np.cos(2.0 * turn + rng.uniform(0, 6.3))
+    return np.asarray(radius * (0.95 + wave + oval))
+
+
+def _organic(rng: np.random.Generator, radii: Array) -> Array:
+    """Radius of each small loop at each angle."""
+    turn = np.linspace(0.0, 2.0 * np.pi, _ANGLES, endpoint=False)
+    reach = np.ones((len(radii), _ANGLES))
+    for order, size in ((1, 0.1), (2, 0.2), (3, 0.07), (5, 0.03)):
+        phase = rng.uniform(0.0, 2.0 * np.pi, size=(len(radii), 1))
+        reach += size * rng.uniform(0.2, 1.0, size=phase.shape) * np.cos(order * turn + phase)
+    return np.asarray(1.12 * radii[:, None] * reach)
 
 
 def draw_bowel(scene: Scene, obstacles: list[Obstacle]) -> None:
-    """Draw ascending and descending colon and pack the small bowel between the obstacles."""
-    rng, s, frame = scene.rng, scene.frame.scale, scene.frame
-    blocked = list(obstacles)
-    for side, low, high in ((-1, 17.0, 30.0), (1, 9.0, 21.0)):
-        radius = rng.uniform(low, high) * s
-        x = side * (frame.half_width - radius - rng.uniform(4.0, 14.0))
-        y = -26.0 * s + rng.normal(0.0, 7.0)
-        other = radius * rng.uniform(0.9, 1.35)
-        _colon(scene, x, y, radius, other)
-        blocked.append((x, y, 0.5 * (radius + other) + 3.0))
-    region = frame.cavity[frame.cavity[:, 1] < 6.0]
-    fullness = float(
-        np.clip(1.0 - 0.9 * scene.patient.visceral - 0.012 * (scene.patient.bmi - 26.0), 0.2, 0.9)
+    """Place colon and small bowel around the obstacles and draw them with their mesentery.
+
+    Args:
+        scene: The slice, with everything but bowel drawn.
+        obstacles: Discs to keep clear of.
+    """
+    rng, frame = scene.rng, scene.frame
+    s, fat = frame.scale, 0.6 * scene.patient.visceral + 0.03 * (scene.patient.bmi - 26.0)
+    diet = _Diet(
+        contrast=float(rng.uniform(150.0, 420.0)) if rng.random() < 0.4 else None,
+        gas=float(rng.uniform(0.05, 0.35)),
+        collapsed=float(rng.uniform(0.2, 0.6)),
+        stool=float(rng.uniform(5.0, 60.0)),
     )
-    number = int(16 + 44 * fullness)
-    loops = _pack(rng, blocked, np.sort(rng.uniform(7.0, 17.0, size=number))[::-1] * s, region)
-    for x, y, radius in loops:
-        turn, stretch = rng.uniform(0.0, np.pi), rng.uniform(1.0, 1.22)
-        outline = blob(x, y, radius * stretch, rng, other=radius / stretch, turn=turn, rough=0.06)
-        _loop(scene, outline, float(rng.uniform(1.4, 2.8)))
-    _mesentery(scene, region)
-
-
-def _mesentery(scene: Scene, region: Array) -> None:
-    """Small vessels and strands in the visceral fat."""
-    rng, canvas = scene.rng, scene.canvas
-    fat = (canvas.tissues == TISSUES["visceral_fat"]).astype(np.float32)
+    region = frame.cavity[frame.cavity[:, 1] < 14.0 * s]
+    colon = [
+        (-1.0, rng.uniform(17.0, 29.0) * s, -26.0 * s + rng.normal(0.0, 8.0)),
+        (1.0, rng.uniform(8.0, 20.0) * s, -18.0 * s + rng.normal(0.0, 8.0)),
+    ]
+    places = [
+        (side * (frame.half_width - 0.95 * radius - rng.uniform(1.0, 9.0)), y, radius)
+        for side, radius, y in colon
+    ]
+    if rng.random() < 0.5:  # the transverse colon hangs down to this level
+        start = rng.uniform(-60.0, 0.0) * s
+        for step in range(int(rng.integers(1, 4))):
+            radius = rng.uniform(13.0, 24.0) * s
+            places.append((start + 42.0 * s * step, frame.front + radius + 4.0, radius))
+    colon_count = len(places)
     low, high = region.min(axis=0), region.max(axis=0)
-    dots, lines = [], []
-    for x, y in rng.uniform(low, high, size=(40, 2)):
-        dots.append(blob(x, y, rng.uniform(0.8, 2.1), rng))
-    for _ in range(24):
-        start = rng.uniform(low, high)
-        angle = rng.uniform(0.0, 2.0 * np.pi)
-        t = np.linspace(0.0, 1.0, 10)[:, None]
-        bend = angle + rng.normal(0.0, 0.8) * t
-        path = start + rng.uniform(8.0, 30.0) * t * np.hstack([np.cos(bend), np.sin(bend)])
-        lines.append(strip(path, np.linspace(1.8, 0.6, 10)))
-    canvas.paint(dots, scene.hu.vein, keep_labels=True, opacity=fat * np.float32(0.8))
-    canvas.paint(lines, 10.0, keep_labels=True, opacity=fat * np.float32(0.5))
+    seeds = rng.uniform(low, high, size=(700, 2))
+    taken = np.array([*obstacles, *places])
+    free = np.hypot(seeds[:, :1] - taken[:, 0], seeds[:, 1:] - taken[:, 1]) > taken[:, 2]
+    seeds = seeds[inside(seeds, region) & free.all(axis=1)]
+    room = len(seeds) / 700.0 * float(np.prod(high - low))
+    share = float(np.clip(0.95 - 1.1 * fat + rng.normal(0.0, 0.08), 0.22, 0.86))
+    radii = rng.uniform(7.5, 16.5, size=60) * s
+    radii = radii[np.cumsum(np.pi * radii**2) < room * share]
+    seeds = seeds[np.argsort(rng.random(len(seeds)) + 0.012 * np.abs(seeds[:, 1] + 60.0 * s))]
+    seeds = seeds[: len(radii)]
+    radii = radii[: len(seeds)]
+    everything = np.vstack([np.array(places)[:, :2], seeds])
+    sizes = np.concatenate([np.array(places)[:, 2], radii])
+    fixed = np.array(obstacles, dtype=np.float64)
+    centres = relax(everything, sizes, fixed, region, rng)
+    reach = np.vstack(
+        [*(_haustra(rng, r)[None] for r in sizes[:colon_count]), _organic(rng, radii)]
+    )
+    gap = float(np.clip(0.3 + 5.0 * (fat - 0.3), 0.2, 3.0))
+    outlines = loop_outlines(centres, reach, sizes, fixed, region, gap)
+    _mesentery(scene, centres[colon_count:], region)
+    for index in range(colon_count):
+        collapsed = bool(rng.random() < (0.45 if index == 1 else 0.08))
+        _colon(scene, outlines[index], diet, collapsed)
+    waiting = list(range(colon_count, len(centres)))
+    while waiting:
+        group = [waiting.pop(0)]
+        links: list[tuple[Array, float]] = []
+        while waiting and rng.random() < 0.45 and len(group) < 4:
+            last = group[-1]
+            distance = np.hypot(*(centres[waiting] - centres[last]).T)
+            near = int(np.argmin(distance))
+            partner = waiting[near]
+            if distance[near] > 1.12 * (sizes[last] + sizes[partner]):
+                break
+            waiting.pop(near)
+            group.append(partner)
+            width = 1.45 * min(sizes[last], sizes[partner])
+            links.append((centres[[last, partner]], width))
+        _small_bowel(scene, [outlines[k] for k in group], links, diet)
+
+
+def _mesentery(scene: Scene, loops: Array, region: Array) -> None:
+    """Vessels that fan out from the root of the mesentery to the loops, and fine strands."""
+    rng, canvas, s = scene.rng, scene.canvas, scene.frame.scale
+    fat = (canvas.tissues == TISSUES["visceral_fat"]).astype(np.float32)
+    root = np.array([0.0, -48.0 * s])
+    vessels, dots, strands = [], [], []
+    t = np.linspace(0.0, 1.0, 14)[:, None]
+    for place in loops[rng.random(len(loops)) < 0.7]:
+        start = root + rng.normal(0.0, 9.0, size=2)
+        across = np.array([place[1] - start[1], start[0] - place[0]]) / 60.0
+        first, last = np.sort(rng.uniform(0.0, 1.0, size=2))
+        part = first + (last - first) * t
+        path = start + part * (place - start) + across * np.sin(np.pi * part) * rng.normal(0, 12.0)
+        path += rng.normal(0.0, 0.35, size=path.shape)
+        vessels.append(strip(path, np.linspace(2.6, 1.3, 14) * rng.uniform(0.6, 1.2)))
+    low, high = region.min(axis=0), region.max(axis=0)
+    for x, y in rng.uniform(low, high, size=(70, 2)):
+        dots.append(blob(x, y, float(rng.uniform(0.6, 1.8)), rng))
+    for x, y in rng.uniform(low, high, size=(45, 2)):
+        heading = rng.uniform(0.0, 2.0 * np.pi) + rng.normal(0.0, 0.9) * t
+        path = (x, y) + rng.uniform(5.0, 22.0) * t * np.hstack([np.cos(heading), np.sin(heading)])
+        strands.append(strip(path, 0.9))
+    vein = float(min(scene.hu.vein, 190.0))
+    canvas.paint(strands, -20.0, keep_labels=True, opacity=fat * np.float32(0.45))
+    canvas.paint(vessels, vein, keep_labels=True, opacity=fat * np.float32(0.75))
+    canvas.paint(dots, vein, keep_labels=True, opacity=fat * np.float32(0.8))

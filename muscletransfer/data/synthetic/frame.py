@@ -53,7 +53,7 @@ class Wall:
         """Thickness of the lateral wall along the curve in mm; 0 outside its extent."""
         start, end, thickness = self.lateral
         v = (self.s - start) / (end - start)
-        profile = np.sqrt(smoothstep(v / 0.22) * smoothstep((1.0 - v) / 0.34))
+        profile = np.sqrt(smoothstep(v / 0.22) * smoothstep((1.0 - v) / 0.24))
         return np.asarray(thickness * profile * (1.0 + self.wave))
 
     def rectus_depth(self) -> Array:
@@ -67,7 +67,10 @@ class Wall:
     def inner(self) -> Array:
         """Surface of the abdominal cavity under the wall."""
         fascia = 1.6 * smoothstep((self.lateral[1] + 14.0 - self.s) / 14.0)
-        depth = np.maximum(self.lateral_depth(), self.rectus_depth()) + fascia
+        depth = np.maximum(self.lateral_depth(), self.rectus_depth())
+        # Preperitoneal fat behind the linea alba.
+        middle = 0.75 * self.rectus[2] * smoothstep((self.rectus[0] + 12.0 - self.s) / 8.0)
+        depth = np.maximum(depth, middle) + fascia
         return np.asarray(self.curve + depth[:, None] * normals(self.curve, closed=False))
 
 
@@ -80,6 +83,7 @@ class Frame:
         bulk: Muscle cross-section relative to that man's.
         skin: Closed outline of the skin.
         walls: The wall of each side, by side (+1 left, -1 right).
+        stretch: ``(2,)`` relative width and depth of the back muscles.
         outer: Closed outline of the muscle wall and the back muscles.
         cavity: Closed outline of the abdominal cavity with the retroperitoneum.
         half_width: Half the width of the cavity in mm.
@@ -90,6 +94,7 @@ class Frame:
     bulk: float
     skin: Array
     walls: dict[int, Wall]
+    stretch: Array
     outer: Array
     cavity: Array
     half_width: float
@@ -115,14 +120,18 @@ def _sizes(patient: Habitus, rng: np.random.Generator) -> dict[str, float]:
         "front": front,
         "side": side,
         "back": back,
+        "front_box": float(rng.uniform(2.15, 2.5)),
+        "back_box": float(rng.uniform(2.3, 2.9)),
     }
 
 
 def _half_skin(size: dict[str, float], top: float, middle: float, bottom: float) -> Array:
     """Skin of the left half from the front to the back midline."""
     turn = np.linspace(0.0, np.pi / 2.0, 40)
-    front = superellipse((0.0, middle), (size["a"], middle - top), 2.15, turn)
-    back = superellipse((0.0, middle), (size["a"], bottom - middle), 2.5, turn + np.pi / 2.0)
+    front = superellipse((0.0, middle), (size["a"], middle - top), size["front_box"], turn)
+    back = superellipse(
+        (0.0, middle), (size["a"], bottom - middle), size["back_box"], turn + np.pi / 2.0
+    )
     return np.vstack([front, back[1:]])
 
 
@@ -168,16 +177,17 @@ def build_frame(patient: Habitus, rng: np.random.Generator) -> Frame:
     top = bottom - 2.0 * size["b"]
     middle = top + 0.56 * (bottom - top) - 6.0
     width = size["a"] - size["side"]
-    boxiness = float(rng.uniform(2.1, 2.4))
+    boxiness = float(rng.uniform(2.2, 2.5))
     turn = float(rng.normal(0.0, 0.02))
     walls: dict[int, Wall] = {}
     halves: dict[int, Array] = {}
     inner: dict[int, Array] = {}
     distension = np.clip(1.0 - 0.012 * (patient.bmi - 26.0), 0.8, 1.1)
     gap = max(rng.normal(4.0, 1.5) + 0.35 * max(patient.bmi - 27.0, 0.0), 2.0) * scale
+    stretch = np.array([rng.uniform(0.88, 1.02), rng.uniform(0.96, 1.06)])
     for side in SIDES:
         back = np.array(_BACK) * scale
-        back = (0.25 + 0.75 * grow) * (back - (5.0, 45.0)) + (5.0, 45.0)
+        back = (0.25 + 0.75 * grow) * (back - (5.0, 45.0)) * stretch + (5.0, 45.0)
         points, free = _half_outer(
             width * (1.0 + side * turn), top + size["front"], middle, back, boxiness
         )
@@ -213,12 +223,13 @@ def build_frame(patient: Habitus, rng: np.random.Generator) -> Frame:
     half_skin = _half_skin(size, top, middle, bottom)
     skin = np.vstack([half_skin, mirrored(half_skin, -1)[-2:0:-1]])
     furrow = rng.uniform(3.0, 8.0) * np.exp(-((skin[:, 0] / 13.0) ** 2)) * (skin[:, 1] > 0)
-    skin = wobble(closed_spline(skin - np.stack([0 * furrow, furrow], 1), 720), rng, 1.6, (2, 9))
+    skin = wobble(closed_spline(skin - np.stack([0 * furrow, furrow], 1), 720), rng, 1.3, (4, 12))
     return Frame(
         scale=scale,
         bulk=bulk,
         skin=skin,
         walls=walls,
+        stretch=stretch,
         outer=outer,
         cavity=cavity,
         half_width=float(max(np.ptp(inner[1][:, 0]), np.ptp(inner[-1][:, 0]))),

@@ -30,8 +30,8 @@ _PSOAS = [
     (39.0, 24.0), (30.0, 20.0), (26.0, 10.0),
 ]  # fmt: skip
 _QUADRATUS = [
-    (47.0, 29.0), (54.0, 21.5), (66.0, 20.0), (78.0, 24.0), (88.0, 34.0), (85.0, 42.0),
-    (72.0, 42.0), (58.0, 38.0),
+    (44.0, 29.0), (47.0, 22.5), (56.0, 20.5), (68.0, 23.0), (80.0, 30.0), (89.0, 41.0),
+    (88.0, 48.5), (79.0, 46.0), (68.0, 40.5), (56.0, 35.0),
 ]  # fmt: skip
 _ERECTOR = [
     (5.5, 46.0), (13.0, 41.5), (22.0, 40.0), (34.0, 33.0), (48.0, 36.5), (62.0, 42.0), (76.0, 48.0),
@@ -61,7 +61,9 @@ def muscle_texture(scene: Scene, offset: float = 0.0, share: float = 1.0) -> Flo
     return np.asarray(value, dtype=np.float32)
 
 
-def _grown(points: list[tuple[float, float]], anchor: tuple[float, float], grow: float) -> Array:
+def _grown(
+    points: list[tuple[float, float]], anchor: tuple[float, float], grow: float | Array
+) -> Array:
     """Template that swells or shrinks about the point where the muscle is fixed to bone."""
     return (np.array(points) - anchor) * grow + anchor
 
@@ -97,11 +99,18 @@ def draw_back_muscles(scene: Scene) -> None:
     flat = rng.normal(0.0, 1.0)
     for side in SIDES:
         own = grow * rng.normal(1.0, 0.03)
-        erector = _grown(_ERECTOR, (5.0, 45.0), 0.25 + 0.75 * own)
+        back = (0.25 + 0.75 * own) * scene.frame.stretch
+        erector = _grown(_ERECTOR, (5.0, 45.0), back)
         outline = wobble(closed_spline(rigid(erector, side, s, rng, 0.8), 260), rng, 0.5, (3, 14))
         canvas.paint(outline, back_hu, group=_code("erector_spinae", side))
-        _erector_fat(scene, outline, side, own)
-        quadratus = _grown(_QUADRATUS, (52.0, 30.0), own * rng.normal(1.0, 0.07))
+        _erector_fat(scene, outline, side, back)
+        # It rests on the erector spinae, so it moves with it and thins towards it.
+        quadratus = _grown(_QUADRATUS, (5.0, 45.0), back)
+        along = quadratus @ (0.88, 0.47)
+        front = np.array([0, 1, 1, 1, 1, 1, 0, 0, 0, 0]) * (own * rng.normal(1.0, 0.12) - 1.0)
+        quadratus += np.outer(
+            front * 13.0 * np.sin(np.clip((along - 48.0) / 55.0, 0.1, 0.9) * np.pi), (0.47, -0.88)
+        )
         shape = wobble(closed_spline(rigid(quadratus, side, s, rng, 0.8), 160), rng, 0.5, (2, 9))
         canvas.paint(shape, quadratus_hu, group=_code("quadratus_lumborum", side))
         psoas = _grown(_PSOAS, (25.0, 4.0), own**1.5 * rng.normal(1.0, 0.04))
@@ -112,7 +121,7 @@ def draw_back_muscles(scene: Scene) -> None:
         canvas.paint(lines, scene.hu.fat, keep_labels=True, opacity=0.5)
 
 
-def _erector_fat(scene: Scene, outline: Array, side: int, grow: float) -> None:
+def _erector_fat(scene: Scene, outline: Array, side: int, grow: Array) -> None:
     """Fat between multifidus, longissimus and iliocostalis, and streaks within them."""
     rng, s, canvas = scene.rng, scene.frame.scale, scene.canvas
     fat = scene.patient.fat_infiltration
@@ -140,9 +149,11 @@ def draw_wall(scene: Scene) -> None:
     rectus_hu = muscle_texture(scene, -1.0, 0.9)
     for side in SIDES:
         wall = scene.frame.walls[side]
-        zero = np.zeros_like(wall.s)
-        sheath = mirrored(band(wall.curve, zero, zero + 1.5), side)
-        canvas.paint(sheath, scene.hu.fascia, opacity=0.85)
+        # The linea alba lies a little deeper than the front of the two bellies.
+        sink = 0.4 * wall.rectus[2] * smoothstep((wall.rectus[0] + 7.0 - wall.s) / 8.0)
+        thick = 1.3 + 0.9 * smoothstep((wall.rectus[0] + 3.0 - wall.s) / 6.0)
+        sheath = mirrored(band(wall.curve, sink, sink + thick), side)
+        canvas.paint(sheath, scene.hu.fascia + 10.0, opacity=0.85)
         _rectus(scene, wall, side, rectus_hu)
         _lateral(scene, wall, side, wall_hu)
 
@@ -150,7 +161,9 @@ def draw_wall(scene: Scene) -> None:
 def _rectus(scene: Scene, wall: Wall, side: int, hu: Float32) -> None:
     depth = wall.rectus_depth()
     keep = depth > 0.3
-    outline = band(wall.curve[keep], np.full(keep.sum(), 0.6), depth[keep] + 0.4)
+    # The medial edge is round: it leaves the front surface as it thins.
+    front = 0.6 + 0.42 * (wall.rectus[2] - depth) * (wall.s < 0.5 * sum(wall.rectus[:2]))
+    outline = band(wall.curve[keep], np.minimum(front, depth)[keep], depth[keep] + 0.4)
     scene.canvas.paint(mirrored(outline, side), hu, group=_code("rectus_abdominis", side))
 
 

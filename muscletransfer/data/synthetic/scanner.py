@@ -16,9 +16,9 @@ __all__ = ["KERNELS", "Scanner", "acquire", "draw_table", "sample_scanner"]
 
 #: Kernel name: Gaussian blur (mm), edge enhancement, centre of the noise spectrum (1/mm), noise.
 KERNELS: dict[str, tuple[float, float, float, float]] = {
-    "smooth": (0.85, 0.0, 0.16, 0.75),
-    "medium": (0.62, 0.15, 0.24, 1.0),
-    "sharp": (0.45, 0.45, 0.38, 1.5),
+    "smooth": (0.72, 0.0, 0.3, 0.75),
+    "medium": (0.58, 0.1, 0.42, 1.0),
+    "sharp": (0.45, 0.35, 0.6, 1.45),
 }
 
 
@@ -57,13 +57,13 @@ def sample_scanner(frame: Frame, rng: np.random.Generator) -> Scanner:
     """
     width = float(np.ptp(frame.skin[:, 0]))
     view = np.clip(width * rng.uniform(1.05, 1.22), 0.68 * 512, 0.98 * 512)
-    dose = np.exp(rng.normal(0.0, 0.28))
+    dose = np.exp(rng.normal(0.0, 0.32))
     return Scanner(
         field_of_view=float(round(view)),
         kernel=str(rng.choice(list(KERNELS), p=[0.35, 0.45, 0.2])),
         kvp=int(rng.choice([100, 120, 120, 140])),
         slice_thickness=float(rng.choice([3.0, 5.0, 5.0])),
-        noise=float(10.0 * dose * (width / 360.0) ** 1.2),
+        noise=float(17.0 * dose * (width / 360.0) ** 1.2),
         cupping=float(rng.uniform(0.0, 5.0)),
         table=float(rng.uniform(4.0, 14.0)),
     )
@@ -76,9 +76,9 @@ def draw_table(canvas: Canvas, frame: Frame, scanner: Scanner) -> None:
     top = bottom + 14.0 - 30.0 * (x / 215.0) ** 2
     mattress = strip(np.stack([x, top - 7.0], axis=1), 9.0)
     canvas.paint(mattress, -965.0)
-    for shift, value in ((2.0, -350.0), (28.0, -420.0)):
-        canvas.paint(strip(np.stack([x, top + shift], axis=1), 2.2), value)
     canvas.paint(strip(np.stack([x, top + 15.0], axis=1), 24.0), -955.0)
+    for shift, width, value in ((-3.0, 0.7, -450.0), (2.0, 2.6, 60.0), (29.0, 1.8, -150.0)):
+        canvas.paint(strip(np.stack([x, top + shift], axis=1), width), value)
 
 
 def _spectra(grid: Grid, scanner: Scanner) -> tuple[Float32, Float32]:
@@ -124,6 +124,6 @@ def acquire(
     ry = ((grid.y - centre[1]) / half[1]).astype(np.float32)
     depth = np.clip(1.0 - (rx[None, :] ** 2 + ry[:, None] ** 2), 0.0, 1.0)
     uneven = 1.0 + 0.12 * random_field(rng, grid, 60.0)
-    image += noise * (sigma * (0.45 + 0.55 * depth) * uneven)
+    image += noise * (sigma * (0.72 + 0.28 * depth) * uneven)
     image -= np.float32(scanner.cupping) * depth
     return np.asarray(image, dtype=np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,7 +14,11 @@ from muscletransfer.data.synthetic.habitus import Habitus
 from muscletransfer.data.synthetic.shapes import Array, mirrored
 from muscletransfer.data.synthetic.tissues import Hounsfield
 
-__all__ = ["Scene", "Textures", "make_textures", "rigid"]
+__all__ = ["Obstacle", "Scene", "Textures", "make_textures", "rigid"]
+
+
+#: A disc that bowel keeps away from: x, y and radius in mm.
+Obstacle: TypeAlias = tuple[float, float, float]
 
 
 @dataclass(frozen=True)

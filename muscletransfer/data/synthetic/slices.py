@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from muscletransfer.data.synthetic.bowel import draw_bowel
 from muscletransfer.data.synthetic.canvas import Canvas, Grid
-from muscletransfer.data.synthetic.frame import build_frame
+from muscletransfer.data.synthetic.frame import SIDES, build_frame
 from muscletransfer.data.synthetic.habitus import Habitus, sample_habitus
+from muscletransfer.data.synthetic.kidneys import draw_kidneys
 from muscletransfer.data.synthetic.levels import check_level
 from muscletransfer.data.synthetic.muscles import draw_back_muscles, draw_wall
-from muscletransfer.data.synthetic.organs import draw_kidneys, draw_vessels
 from muscletransfer.data.synthetic.pose import sample_warp
 from muscletransfer.data.synthetic.scanner import (
     Scanner,
@@ -23,10 +23,12 @@ from muscletransfer.data.synthetic.scanner import (
     sample_scanner,
 )
 from muscletransfer.data.synthetic.scene import Scene, make_textures
-from muscletransfer.data.synthetic.shapes import inset
+from muscletransfer.data.synthetic.solid import draw_solid_tip
 from muscletransfer.data.synthetic.spine import draw_vertebra
-from muscletransfer.data.synthetic.tissues import TISSUES, hounsfield
+from muscletransfer.data.synthetic.tissues import hounsfield
 from muscletransfer.data.synthetic.troubles import check_troubles
+from muscletransfer.data.synthetic.trunk import draw_fascia, draw_rib, draw_shell
+from muscletransfer.data.synthetic.vessels import draw_vessels
 
 __all__ = ["PhantomSlice", "phantom_slice"]
 
@@ -136,15 +138,21 @@ def phantom_slice(
 
 def _draw_trunk(scene: Scene) -> None:
     """Paint everything from the skin inwards."""
-    canvas, frame, hu = scene.canvas, scene.frame, scene.hu
-    canvas.paint(frame.skin, hu.skin)
-    fat = scene.textured(hu.fat, 4.0, 4.0)
-    canvas.paint(inset(frame.skin, 1.9), fat, tissue=TISSUES["subcutaneous_fat"])
-    canvas.paint(frame.outer, fat)
-    visceral = scene.textured(hu.visceral_fat, 5.0, 5.0)
-    canvas.paint(frame.cavity, visceral, tissue=TISSUES["visceral_fat"])
+    rng = scene.rng
+    draw_shell(scene)
     draw_wall(scene)
     draw_back_muscles(scene)
+    draw_fascia(scene)
+    for side in SIDES:
+        chance, place, length = rng.random(), rng.uniform(0.72, 0.86), rng.uniform(9.0, 24.0)
+        if chance < 0.3:
+            draw_rib(scene, side, place, length)
     draw_vertebra(scene)
     obstacles = draw_vessels(scene) + draw_kidneys(scene)
+    liver, spleen, size = rng.random(3)
+    if liver < 0.35:
+        extent = (float(rng.uniform(0.42, 0.55)), float(rng.uniform(0.75, 0.86)))
+        obstacles += draw_solid_tip(scene, -1, extent, 9.0 + 26.0 * size, scene.hu.liver)
+    if spleen < 0.06:
+        obstacles += draw_solid_tip(scene, 1, (0.6, 0.8), 8.0 + 14.0 * size, scene.hu.spleen)
     draw_bowel(scene, obstacles)

@@ -25,14 +25,26 @@ _BODY_LEFT = [
 ]  # fmt: skip
 
 
-def _shell(scene: Scene, outline: Array, thickness: float, cortical: float = 1.0) -> None:
-    """Bone with a cortical shell and trabecular marrow."""
+def _shell(
+    scene: Scene, outlines: list[Array], thickness: float, cortical: float = 1.0, solid: float = 1.0
+) -> None:
+    """Connected bones with a common cortical shell and trabecular marrow.
+
+    Args:
+        scene: The slice.
+        outlines: Closed curves that overlap where the bones are connected.
+        thickness: Of the cortex in mm.
+        cortical: Relative density of the cortex.
+        solid: Opacity; thin processes fill the slice thickness only in part.
+    """
     bone = TISSUES["bone"]
     hu, canvas = scene.hu, scene.canvas
-    canvas.paint(outline, scene.textured(hu.cortical * cortical, 30.0), tissue=bone)
-    marrow = inset(outline, thickness)
-    if abs(area(marrow)) > 12.0 and area(marrow) * area(outline) > 0:
-        canvas.paint(marrow, scene.textured(hu.trabecular, 26.0, 22.0), tissue=bone)
+    cortex = scene.textured(hu.cortical * cortical, 60.0, 50.0)
+    canvas.paint(outlines, cortex, tissue=bone, opacity=solid)
+    marrows = [inset(outline, thickness) for outline in outlines]
+    kept = [m for m, o in zip(marrows, outlines, strict=True) if area(m) * area(o) > 0]
+    marrow = scene.textured(hu.trabecular, 36.0, 20.0)
+    canvas.paint([m for m in kept if abs(area(m)) > 12.0], marrow, tissue=bone, opacity=solid)
 
 
 def _canal(scene: Scene, centre_y: float) -> None:
@@ -62,7 +74,7 @@ def draw_vertebra(scene: Scene) -> None:
     """
     rng, s, canvas = scene.rng, scene.frame.scale, scene.canvas
     bone = TISSUES["bone"]
-    shell = rng.uniform(1.0, 1.7) * s
+    shell = rng.uniform(0.7, 1.25) * s
     pedicles = bool(rng.random() < 0.68)
     centre_y = 22.5 * s
     # Arch first, so that the canal and the body lie over its roots.
@@ -72,59 +84,45 @@ def draw_vertebra(scene: Scene) -> None:
     if pedicles and rng.random() < 0.45:
         spinous = spinous[2:]  # between lamina and tip the process leaves the slice
     blade = strip(spinous, np.array([8.0, 6.0, 6.5, 9.5])[-len(spinous) :] * s)
-    _shell(scene, wobble(closed_spline(blade, 90), rng, 0.35), shell * 0.8)
+    process = wobble(closed_spline(blade, 90), rng, 0.35)
+    arch: list[Array] = [process]
     for side in SIDES:
         if pedicles:
-            lateral = rng.uniform(41.0, 50.0)
-            tilt = rng.uniform(0.0, 7.0)
-            transverse = [
-                (15.0, 18.0), (24.0, 17.0), (34.0, 20.0), (lateral, 22.0 + tilt),
-                (lateral + 1.0, 26.0 + tilt), (34.0, 27.0), (24.0, 29.0), (15.0, 30.0),
-            ]  # fmt: skip
-            _shell(scene, closed_spline(rigid(transverse, side, s, rng, 0.5), 120), shell)
+            reach, tilt, thick = rng.uniform((38.0, -1.0, 2.4), (50.0, 8.0, 4.2))
+            middle = [(14.0, 23.0), (23.0, 22.0), (31.0, 23.5 + 0.3 * tilt), (reach, 24.0 + tilt)]
+            width = np.array([12.0, 9.0, 2.0 * thick, 1.7 * thick]) * s
+            wing = strip(rigid(middle, side, s, rng, 0.8), width)
+            transverse = wobble(closed_spline(wing, 120), rng, 0.45, (4, 12))
+            _shell(scene, [transverse], shell, 0.8, float(rng.uniform(0.55, 0.95)))
             pedicle = [
-                (13.0, 9.0),
-                (20.5, 9.5),
-                (21.0, 18.0),
-                (19.5, 30.0),
-                (12.5, 30.5),
-                (13.0, 19.0),
-            ]
-            _shell(scene, closed_spline(rigid(pedicle, side, s, rng, 0.4), 120), shell)
+                (13.0, 9.0), (20.5, 9.5), (21.0, 18.0), (21.0, 29.0), (14.0, 32.0), (13.0, 19.0),
+            ]  # fmt: skip
             lamina = [
-                (14.0, 27.0),
-                (20.0, 30.0),
-                (13.0, 38.0),
-                (2.0, 43.0),
-                (1.0, 35.0),
-                (8.0, 32.0),
-            ]
-            _shell(scene, closed_spline(rigid(lamina, side, s, rng, 0.5), 120), shell, 1.05)
+                (14.0, 26.0), (21.0, 29.0), (13.0, 38.0), (2.0, 43.0), (-1.0, 36.0), (8.0, 32.0),
+            ]  # fmt: skip
+            arch += [closed_spline(rigid(p, side, s, rng, 0.5), 120) for p in (pedicle, lamina)]
         else:
             superior = [(16.0, 22.0), (23.0, 24.0), (25.0, 33.0), (20.0, 38.0), (16.5, 32.0)]
             inferior = [
-                (9.0, 33.0),
-                (14.5, 31.0),
-                (18.0, 38.5),
-                (14.0, 45.0),
-                (4.0, 43.0),
-                (4.0, 37.5),
-            ]
-            for facet in (superior, inferior):
-                _shell(scene, closed_spline(rigid(facet, side, s, rng, 0.5), 120), shell * 1.15)
+                (9.0, 33.0), (14.5, 31.0), (18.0, 38.5), (14.0, 45.0), (2.0, 44.0), (2.0, 37.5),
+            ]  # fmt: skip
+            arch.append(closed_spline(rigid(inferior, side, s, rng, 0.5), 120))
+            facet = closed_spline(rigid(superior, side, s, rng, 0.5), 120)
+            _shell(scene, [facet], shell * 1.15)
+    _shell(scene, arch, shell)
     _canal(scene, centre_y)
     half = np.array(_BODY_LEFT) * s * rng.normal(1.0, 0.025)
     points = np.vstack([half, half[:0:-1] * (-1.0, 1.0)])
-    points = points + rng.normal(0.0, 0.45, size=points.shape)
+    points = points * rng.normal(1.0, 0.04, size=2) + rng.normal(0.0, 0.5, size=points.shape)
     if not pedicles:
         points = points * (1.04, 1.02)
     body = wobble(closed_spline(points, 240), rng, 0.35, (4, 12))
-    _shell(scene, body, shell)
+    _shell(scene, [body], shell)
     if pedicles:
         # Marrow runs through the pedicles: no cortex between them and the body.
         for side in SIDES:
             root = strip(rigid([(15.5, 6.0), (16.6, 13.0), (16.6, 22.0)], side, s, rng), 5.6 * s)
-            canvas.paint(root, scene.textured(scene.hu.trabecular, 26.0, 22.0), tissue=bone)
+            canvas.paint(root, scene.textured(scene.hu.trabecular, 30.0, 20.0), tissue=bone)
     # The basivertebral vein is a dark notch at the back of the body.
     vein = strip(np.array([(0.0, 3.0 * s), (0.0, 14.5 * s)]), np.array([1.0, 5.0]) * s)
     canvas.paint(vein, scene.hu.trabecular * 0.62, tissue=bone, opacity=float(rng.uniform(0, 0.9)))

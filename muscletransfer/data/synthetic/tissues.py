@@ -94,7 +94,7 @@ def hounsfield(patient: Habitus, rng: np.random.Generator) -> Hounsfield:
         skin=35.0 + 10.0 * draw[3],
         fascia=25.0,
         cortical=float(np.clip(820.0 * bone, 560.0, 1150.0)),
-        trabecular=float(np.clip(190.0 * bone, 110.0, 270.0)) + 12.0 * enhanced,
+        trabecular=float(np.clip(155.0 * bone, 90.0, 240.0)) + 12.0 * enhanced,
         thecal=20.0 + 4.0 * draw[4],
         artery=float(artery),
         vein=float(vein),

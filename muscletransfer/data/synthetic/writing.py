@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk  # noqa: N813 - its own habit
+import SimpleITK as sitk
 
 from muscletransfer.data.synthetic.scanner import KERNELS
 from muscletransfer.data.synthetic.slices import PhantomSlice
