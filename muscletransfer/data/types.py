@@ -49,6 +49,11 @@ class Volume:
     path: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.array, np.ndarray):
+            raise DataError(
+                f"the array is a {type(self.array).__name__}; wanted a numpy array of shape "
+                "(slices, rows, columns)."
+            )
         if self.array.ndim != 3:
             raise DataError(
                 f"{self.path or 'the array'} has {self.array.ndim} dimensions, shape "

@@ -164,6 +164,13 @@ def test_nifti2_is_named_as_what_it_is(tmp_path: Path) -> None:
         read_ct(tmp_path / "a.nii.gz")
 
 
+@pytest.mark.parametrize("index", ["1", 1.0, -1, 3])
+def test_slices_that_are_not_there(tmp_path: Path, index: object) -> None:
+    path = save_nifti(tmp_path / "a.nii", np.eye(4))
+    with pytest.raises(ImageReadError, match=r"whole number|slices 0 to 2"):
+        read_ct(path, index)  # type: ignore[arg-type]
+
+
 def test_missing_file_offers_near_names(tmp_path: Path) -> None:
     save_nifti(tmp_path / "patient_01.nii.gz", np.eye(4))
     with pytest.raises(ImageReadError, match=r"does not exist\. Did you mean patient_01\.nii\.gz"):
@@ -210,6 +217,7 @@ def test_slices_know_their_place() -> None:
     ("arguments", "message"),
     [
         ({"array": VOLUME[0]}, "2 dimensions"),
+        ({"array": VOLUME.tolist()}, "array is a list; wanted a numpy array"),
         ({"array": VOLUME, "spacing": (1.0, 1.0)}, "spacing has 2 numbers; wanted 3"),
         ({"array": VOLUME, "spacing": (1.0, 0.0, 1.0)}, "wanted mm above 0"),
         ({"array": VOLUME, "direction": (1.0, 0.0)}, "direction has 2"),

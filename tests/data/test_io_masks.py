@@ -174,6 +174,8 @@ def test_plain_masks_that_cannot_be(tmp_path: Path) -> None:
         (LABELS.astype(int) - 1, {}, DataError, "from -1"),
         (np.full(CT.shape, np.nan), {}, DataError, "holds nan"),
         (LABELS, {"name": "m.png"}, DataError, "cannot hold a grid"),
+        (LABELS, {"reference": "ct.nii.gz"}, DataError, r"reference is a str; wanted.*read_ct"),
+        (LABELS[:0], {}, DataError, r"is empty, shape \(0, 8, 10\)"),
         (LABELS, {"name": "m.jpg"}, DataError, "cannot hold a grid"),
         (LABELS, {"name": "m.nii.gz", "reference": None}, DataError, "pass the image as ref"),
         (LABELS, {"name": "m.png", "reference": None}, DataError, r"wanted \(H, W\)"),
