@@ -23,7 +23,7 @@ from muscletransfer.data.cache_build import FORMAT, INDEX, build, cache_key
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import Array, SliceGeometry
-from muscletransfer.errors import DataError
+from muscletransfer.errors import DataError, SettingError
 
 __all__ = ["SliceCache", "default_cache_dir"]
 
@@ -73,8 +73,8 @@ class SliceCache:
         problem = _problem(self.directory)
         if problem:
             raise DataError(
-                f"{self.directory}: {problem}; wanted a whole cache of format {FORMAT}. Delete the "
-                "folder and build it again with SliceCache.open_or_build."
+                f"{self.directory}: {problem}; wanted a whole cache of format {FORMAT}. Build it "
+                "with SliceCache.open_or_build, which replaces a damaged one."
             )
         self._index = _read_index(self.directory)
         self.has_masks: bool = self._index["has_masks"]
@@ -125,6 +125,7 @@ class SliceCache:
                 do so for that one reason; names up to ten rows.
             DataError: When they fail for several reasons, or the folder cannot be written.
         """
+        _check_types(manifest, preprocessing)
         root = default_cache_dir() if cache_dir is None else Path(cache_dir)
         options = (need_masks, allow_empty_masks, pad_label)
         key = cache_key(manifest, preprocessing, *options, memo_dir=root / "digests")
@@ -196,6 +197,19 @@ class SliceCache:
                 f"{self.directory}: was built without masks; build it with need_masks=True."
             )
         return array
+
+
+def _check_types(manifest: object, preprocessing: object) -> None:
+    if not isinstance(manifest, Manifest):
+        raise SettingError(
+            f"manifest is a {type(manifest).__name__}; wanted a Manifest, such as "
+            "Manifest.read(path)."
+        )
+    if not isinstance(preprocessing, PreprocessingSpec):
+        raise SettingError(
+            f"preprocessing is a {type(preprocessing).__name__}; wanted a PreprocessingSpec, such "
+            "as PreprocessingSpec.from_dict(...)."
+        )
 
 
 def _view(flat: Array, offset: int, dtype: str, shape: tuple[int, int]) -> Array:

@@ -5,15 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
-import secrets
-import shutil
-import socket
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from muscletransfer.data.cache_folder import building
 from muscletransfer.data.cases import Case, Failure, read_group
 from muscletransfer.data.files import fsync_folder
 from muscletransfer.data.manifest import Manifest, row_key
@@ -32,7 +27,6 @@ __all__ = ["FORMAT", "INDEX", "build", "cache_key"]
 
 FORMAT = 1
 INDEX = "index.json"  # written last: a folder without it is no cache
-_STALE_SECONDS = 3600
 _SHOWN = 10
 
 
@@ -85,7 +79,7 @@ def build(
     Raises:
         DataError: Rows failed (see `SliceCache.open_or_build`), or the folder cannot be written.
     """
-    with _building(directory, is_whole) as temporary:
+    with building(directory, is_whole) as temporary:
         writer = _Writer(temporary, len(manifest), preprocessing, need_masks)
         failures: list[Failure] = []
         task = partial(
@@ -168,71 +162,6 @@ def _append(file: Any, array: np.ndarray[Any, Any]) -> int:
     offset = int(file.tell())
     file.write(np.ascontiguousarray(array).tobytes())
     return offset
-
-
-@contextmanager
-def _building(directory: Path, is_whole: Callable[[], bool]) -> Iterator[Path]:
-    """Give a temporary folder beside ``directory`` and rename it there when the block succeeds."""
-    name = f".building-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary = directory.parent / name
-    try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(
-            f"{directory.parent}: cannot be written ({error.strerror}); wanted a folder for the "
-            "cache. Pass cache_dir, or set MUSCLETRANSFER_CACHE."
-        ) from error
-    try:
-        _sweep(directory.parent)
-        yield temporary
-        _install(temporary, directory, is_whole)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _install(temporary: Path, directory: Path, is_whole: Callable[[], bool]) -> None:
-    try:
-        temporary.rename(directory)
-        return
-    except OSError:
-        if is_whole():
-            return  # another process was first; its cache is the same
-    # What stands there is damaged: move it aside, for it may still be mapped by someone.
-    aside = temporary.with_name(temporary.name + "-old")
-    try:
-        directory.rename(aside)
-    except FileNotFoundError:
-        pass  # another process has just moved it
-    else:
-        shutil.rmtree(aside, ignore_errors=True)
-    try:
-        temporary.rename(directory)
-    except OSError:
-        if not is_whole():
-            raise
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what builds on this machine left behind when they were killed."""
-    mine = f".building-{socket.gethostname()}-"
-    for path in folder.glob(f"{mine}*"):
-        pid = path.name.removeprefix(mine).split("-")[0]
-        try:
-            old = time.time() - path.stat().st_mtime > _STALE_SECONDS
-        except FileNotFoundError:
-            continue
-        if old and pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _groups(manifest: Manifest) -> list[list[tuple[int, ManifestRow]]]:

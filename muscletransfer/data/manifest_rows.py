@@ -33,8 +33,8 @@ class ManifestRow:
 
     Args:
         patient_id: Whose slice it is; what splits go by.
-        image: The image file or DICOM folder, absolute.
-        mask: The mask file, absolute, or ``None``.
+        image: The image file or DICOM folder; made absolute.
+        mask: The mask file, or ``None``; made absolute.
         slice_index: Which slice of a volume, from 0, or ``None`` for a single slice.
         label: Class for classification, as text.
         height_m: Height in metres; only the skeletal muscle index needs it.
@@ -58,6 +58,13 @@ class ManifestRow:
     extra: Mapping[str, str] = field(default_factory=dict, hash=False)
     manifest: Path = Path("manifest")
     line: int = 0
+
+    def __post_init__(self) -> None:
+        # Folding '..' gives each file one name, so that rows of one file are seen as such.
+        for name in ("image", "mask"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, Path(os.path.abspath(value)))
 
     @property
     def where(self) -> str:
@@ -129,7 +136,7 @@ def parse_row(
 
 
 def _existing(manifest: Path, at: str, column: str, text: str) -> Path:
-    path = Path(os.path.abspath(manifest.parent / text))  # folds '..', so one file has one name
+    path = Path(os.path.abspath(manifest.parent / text))
     if path.exists():
         return path
     hint = ""

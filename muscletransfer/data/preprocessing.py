@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from muscletransfer.data.intensities import FULL_SCALE, finite_float, scale_plain
+from muscletransfer.data.preprocessing_checks import check_fields, plain
 from muscletransfer.data.resampling import resample, resample_classes, weights_back
 from muscletransfer.data.types import Array, SliceGeometry
-from muscletransfer.errors import DataError, GeometryError, close_matches
+from muscletransfer.errors import DataError, GeometryError, SettingError, close_matches
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,7 @@ class PreprocessingSpec:
         std: Divides after that; one number, or one a channel.
 
     Raises:
-        DataError: A field has a value that cannot work; the message says which would.
+        SettingError: A field has a value that cannot work; the message says which would.
 
     Example:
         >>> import numpy as np, torch
@@ -72,45 +73,11 @@ class PreprocessingSpec:
     std: float | tuple[float, ...] = 1.0
 
     def __post_init__(self) -> None:
-        # Lists (from YAML and JSON) become tuples, so that equal specs compare and hash equal.
-        for name in ("size", "hu_window", "percentiles", "mean", "std"):
-            value = getattr(self, name)
-            if isinstance(value, list):
-                object.__setattr__(self, name, tuple(value))
-        self._check()
-
-    def _check(self) -> None:
-        if self.spacing is not None and not (_is_number(self.spacing) and self.spacing > 0):
-            raise DataError(f"spacing is {self.spacing!r}; wanted mm above 0, or None to fit.")
-        rows_columns = (self.size,) if isinstance(self.size, int) else self.size
-        if (
-            not isinstance(rows_columns, tuple)
-            or len(rows_columns) not in (1, 2)
-            or not all(isinstance(s, int) and s >= 8 for s in rows_columns)
-        ):
-            raise DataError(
-                f"size is {self.size!r}; wanted pixels, at least 8: 256 or (rows, columns)."
-            )
-        if self.hu_window is not None:
-            _check_pair("hu_window", self.hu_window, -32768, 32767, "HU, such as (-150, 250)")
-            if self.percentiles is not None:
-                raise DataError(
-                    f"hu_window={self.hu_window} and percentiles={self.percentiles} exclude each "
-                    "other. For CT drop percentiles; for other images set hu_window=None."
-                )
-        if self.percentiles is not None:
-            _check_pair("percentiles", self.percentiles, 0, 100, "per cent, such as (1, 99)")
-        if self.channels not in (1, 3):
-            raise DataError(f"channels is {self.channels!r}; wanted 1 or 3.")
-        for name in ("mean", "std"):
-            value = getattr(self, name)
-            values = value if isinstance(value, tuple) else (value,)
-            if len(values) not in (1, self.channels) or not all(_is_number(v) for v in values):
-                raise DataError(
-                    f"{name} is {value!r}; wanted one number or {self.channels} (channels)."
-                )
-            if name == "std" and any(v <= 0 for v in values):
-                raise DataError(f"std is {value!r}; wanted above 0.")
+        # Lists (from YAML and JSON) and numpy's numbers become plain, so that equal specs compare,
+        # hash and print equal and go into a checkpoint.
+        for f in fields(self):
+            object.__setattr__(self, f.name, plain(getattr(self, f.name)))
+        check_fields(self)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -139,14 +106,18 @@ class PreprocessingSpec:
         """Rebuild from `to_dict`.
 
         Raises:
-            DataError: A key that is no field; close matches are offered.
+            SettingError: A key that is no field; close matches are offered.
         """
+        if not isinstance(data, Mapping):
+            raise SettingError(
+                f"preprocessing is a {type(data).__name__}; wanted the dictionary of to_dict()."
+            )
         known = [f.name for f in fields(cls)]
         for key in data:
             if key not in known:
                 near = close_matches(key, known)
                 hint = f" Did you mean {', '.join(near)}?" if near else ""
-                raise DataError(
+                raise SettingError(
                     f"preprocessing has no field {key!r}.{hint} Fields: {', '.join(known)}."
                 )
         return cls(**data)
@@ -180,9 +151,17 @@ class PreprocessingSpec:
             already at the wanted spacing is copied and not interpolated.
 
         Raises:
-            GeometryError: The spec asks for a spacing and the slice's own is unknown.
+            GeometryError: The spec asks for a spacing and the slice's own is unknown, or that is
+                no pair of millimetres.
         """
         h, w = self.shape
+        if spacing is not None and not (
+            isinstance(spacing, tuple) and len(spacing) == 2 and all(s > 0 for s in spacing)
+        ):
+            raise GeometryError(
+                f"the slice's spacing is {spacing!r}; wanted (sy, sx) in mm above 0, or None when "
+                "unknown."
+            )
         if self.spacing is not None:
             if spacing is None:
                 raise GeometryError(
@@ -254,8 +233,14 @@ class PreprocessingSpec:
 
         Raises:
             GeometryError: The mask has another shape than the image had.
+            DataError: Values that are no class indices.
         """
         mask = np.asarray(mask)
+        if mask.dtype.kind not in "iub" or (mask.size and not 0 <= mask.min() <= mask.max() <= 255):
+            raise DataError(
+                f"the mask holds {mask.dtype} from {mask.min()} to {mask.max()}; wanted class "
+                "indices, whole numbers from 0 to 255."
+            )
         if mask.shape != geometry.native_shape:
             raise GeometryError(
                 f"the mask has shape {mask.shape}, its image {geometry.native_shape}; "
@@ -273,13 +258,18 @@ class PreprocessingSpec:
             float32 ``(B, channels, h, w)``: mapped to [0, 1], then ``(x - mean) / std``.
 
         Raises:
-            DataError: The batch has another rank.
+            DataError: The batch has another rank, or is colour where grey is wanted.
         """
         if batch.ndim not in (3, 4) or (batch.ndim == 4 and batch.shape[-1] != 3):
             raise DataError(
                 f"the batch has shape {tuple(batch.shape)}; wanted (B, h, w) or (B, h, w, 3)."
             )
         x = batch.unsqueeze(1) if batch.ndim == 3 else batch.movedim(-1, 1)
+        if x.shape[1] > self.channels:
+            raise DataError(
+                f"the batch has {x.shape[1]} channels and the preprocessing {self.channels}; "
+                "wanted channels=3 for colour, or slices stored with these settings."
+            )
         x = x.float()
         if self.hu_window is None:
             x = x * (1.0 / FULL_SCALE)
@@ -344,19 +334,3 @@ class PreprocessingSpec:
 def _per_channel(value: float | tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
     values = value if isinstance(value, tuple) else (value,)
     return like.new_tensor(values).view(1, -1, 1, 1)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check_pair(name: str, pair: object, low: float, high: float, what: str) -> None:
-    if (
-        not isinstance(pair, tuple)
-        or len(pair) != 2
-        or not all(_is_number(v) for v in pair)
-        or not low <= pair[0] < pair[1] <= high
-    ):
-        raise DataError(
-            f"{name} is {pair!r}; wanted two rising numbers in {what}, from {low} to {high}."
-        )

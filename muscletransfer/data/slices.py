@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name its whole documentation uses
+import SimpleITK as sitk
 
 from muscletransfer.data.io import read_volume
 from muscletransfer.data.io_dicom import list_series

@@ -7,141 +7,16 @@ generator: the same on every rank, machine and numpy version, and independent of
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from typing import cast
 
-from muscletransfer.data.files import write_text_atomic
 from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.split import Split, ids
 from muscletransfer.errors import SplitError
 
 __all__ = ["Split", "make_folds", "make_split", "nested_subsets", "predefined_folds"]
-
-_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Split:
-    """Patients by role, with what drew them.
-
-    Args:
-        train: Patients to learn from, in the nested order: the first 5 are the subset of 5.
-        val: Patients that choose the checkpoint; the same whatever the size of ``train``.
-        test: Patients of the fold, looked at once.
-        fold: Which fold is the test fold.
-        num_folds: How many folds there are.
-        seed: Seed of the folds and of ``val``.
-        repeat: Which redraw of the subsets.
-
-    Raises:
-        SplitError: A patient occurs twice, in one role or in two.
-
-    Example:
-        >>> split = Split(train=("a", "b"), val=("c",), test=("d",))
-        >>> split.label_budget, split.role_of("d")
-        (3, 'test')
-        >>> Split(train=("a",), val=(), test=("a",))
-        Traceback (most recent call last):
-        ...
-        muscletransfer.errors.SplitError: patient 'a' is in train and in test; ...
-    """
-
-    train: tuple[str, ...]
-    val: tuple[str, ...]
-    test: tuple[str, ...]
-    fold: int = 0
-    num_folds: int = 1
-    seed: int = 0
-    repeat: int = 0
-
-    def __post_init__(self) -> None:
-        role_of: dict[str, str] = {}
-        for role in ("train", "val", "test"):
-            patients = tuple(getattr(self, role))
-            object.__setattr__(self, role, patients)
-            for patient in patients:
-                if patient in role_of:
-                    raise SplitError(
-                        f"patient {patient!r} is in {role_of[patient]} and in {role}; wanted each "
-                        "patient once. Remove it from one of them, or draw the split anew."
-                    )
-                role_of[patient] = role
-
-    @property
-    def label_budget(self) -> int:
-        """Labelled patients that the model has seen in any way: train and val together."""
-        return len(self.train) + len(self.val)
-
-    @property
-    def patients_hash(self) -> str:
-        """SHA-256 of who is in which role; says whether two splits are one without naming anyone.
-
-        Patient ids are few and guessable, so do not publish it beside them as if it hid them.
-        """
-        text = json.dumps([sorted(self.train), sorted(self.val), sorted(self.test)])
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def role_of(self, patient: str) -> str | None:
-        """Return ``"train"``, ``"val"``, ``"test"``, or ``None`` for a patient in no role."""
-        for role in ("train", "val", "test"):
-            if patient in getattr(self, role):
-                return role
-        return None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain types. They name patients: for files of yours, never for a checkpoint."""
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return {"format": _FORMAT, **plain}
-
-    def save(self, path: str | Path) -> Path:
-        """Write JSON, whole or not at all.
-
-        Returns:
-            The path written.
-        """
-        return write_text_atomic(path, json.dumps(self.to_dict(), indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Split:
-        """Read and check what `save` wrote.
-
-        Raises:
-            SplitError: The file is missing, is not JSON, lacks a field, or a patient has two roles.
-        """
-        path = Path(path)
-        wanted = "wanted a JSON file as Split.save writes it"
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise SplitError(f"{path}: cannot be read ({error.strerror}); {wanted}.") from error
-        except ValueError as error:
-            raise SplitError(f"{path}: is not JSON ({error}); {wanted}.") from error
-        if not isinstance(data, dict):
-            raise SplitError(f"{path}: holds a {type(data).__name__}; {wanted}.")
-        try:
-            return cls._from_plain(data)
-        except SplitError as error:
-            raise SplitError(f"{path}: {error}") from error
-
-    @classmethod
-    def _from_plain(cls, data: Mapping[str, Any]) -> Split:
-        if data.get("format") != _FORMAT:
-            raise SplitError(f"has format {data.get('format')!r}; wanted {_FORMAT}.")
-        values: dict[str, Any] = {}
-        for f in fields(cls):
-            if f.name not in data:
-                raise SplitError(f"has no {f.name!r}; wanted {[g.name for g in fields(cls)]}.")
-            value = data[f.name]
-            is_role = f.name in ("train", "val", "test")
-            if is_role and not (isinstance(value, list) and all(isinstance(p, str) for p in value)):
-                raise SplitError(f"{f.name!r} is {value!r}; wanted a list of patient ids (text).")
-            if not is_role and (not isinstance(value, int) or isinstance(value, bool)):
-                raise SplitError(f"{f.name!r} is {value!r}; wanted a whole number.")
-            values[f.name] = value
-        return cls(**values)
 
 
 def make_folds(patients: Iterable[str], num_folds: int, seed: int = 0) -> list[list[str]]:
@@ -165,7 +40,8 @@ def make_folds(patients: Iterable[str], num_folds: int, seed: int = 0) -> list[l
         >>> sorted(p for f in folds for p in f) == [f"p{i:02d}" for i in range(10)]
         True
     """
-    unique = sorted(set(patients))
+    unique = sorted(set(ids(patients)))
+    _check_whole(num_folds=num_folds, seed=seed)
     if num_folds < 2:
         raise SplitError(f"num_folds is {num_folds}; wanted at least 2 (one of them tests).")
     if len(unique) < num_folds:
@@ -238,9 +114,11 @@ def nested_subsets(
         >>> subsets[6][:3] == subsets[3]
         True
     """
-    order = _shuffled(sorted(set(train_patients)), f"subset|{seed}|{fold}|{repeat}")
+    _check_whole(seed=seed, repeat=repeat, fold=fold)
+    order = _shuffled(sorted(set(ids(train_patients))), f"subset|{seed}|{fold}|{repeat}")
     subsets: dict[int, list[str]] = {}
     for size in sizes:
+        _check_whole(size=size)
         if size < 1:
             raise SplitError(f"a subset of {size} patients was asked for; wanted 1 or more.")
         if size > len(order):
@@ -291,15 +169,16 @@ def make_split(
         >>> ten.label_budget
         15
     """
-    given = list(patients)
-    if given and not isinstance(given[0], str):
-        folds = [sorted(set(f)) for f in given]
+    _check_whole(fold=fold, val_patients=val_patients)
+    given = ids(patients) if isinstance(patients, str) else list(patients)
+    if given and isinstance(given[0], (list, tuple, set)):
+        folds = [sorted(set(ids(f))) for f in given]
         twice = [p for p, n in Counter(p for f in folds for p in f).items() if n > 1]
         if twice:
             raise SplitError(f"patient {twice[0]!r} is in two folds; wanted one fold a patient.")
         num_folds = len(folds)
     else:
-        folds = make_folds([str(p) for p in given], num_folds, seed)
+        folds = make_folds(cast("list[str]", given), num_folds, seed)
     if not 0 <= fold < num_folds:
         raise SplitError(f"fold is {fold}; wanted 0 to {num_folds - 1} ({num_folds} folds).")
     if val_patients < 0:
@@ -315,6 +194,12 @@ def make_split(
     size = len(left) if train_patients is None else train_patients
     train = nested_subsets(left, [size], seed, repeat, fold)[size]
     return Split(tuple(train), tuple(val), tuple(folds[fold]), fold, num_folds, seed, repeat)
+
+
+def _check_whole(**numbers: object) -> None:
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise SplitError(f"{name} is {value!r}; wanted a whole number.")
 
 
 def _shuffled(patients: Sequence[str], salt: str) -> list[str]:

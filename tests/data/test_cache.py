@@ -1,4 +1,4 @@
-"""The cache on disk: what it holds, when it is rebuilt, many processes, kills, damage, bad rows."""
+"""The cache on disk: what it holds, when it is rebuilt, many processes, kills, damage."""
 
 from __future__ import annotations
 
@@ -14,67 +14,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
+from cached_slices import SHAPES, SPEC, folders, make_root, manifest_of, save, write
 from dicom_files import body, write_slice
 from PIL import Image
 
 from muscletransfer.data import (
-    Manifest,
     PreprocessingSpec,
     SliceCache,
     SliceGeometry,
     default_cache_dir,
     read_ct,
 )
-from muscletransfer.errors import (
-    DataError,
-    EmptyMaskError,
-    GeometryError,
-    ImageReadError,
-    ManifestError,
-)
-
-SPEC = PreprocessingSpec(size=32)
-SHAPES = [(40, 50), (64, 64), (33, 71)]
-
-
-def save(path: Path, array: np.ndarray, *, nifti_ras: bool = False) -> None:
-    image = sitk.GetImageFromArray(array)
-    if array.ndim == 3:
-        image.SetSpacing((0.8, 0.8, 5.0))
-        if nifti_ras:
-            image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
-    sitk.WriteImage(image, str(path))
+from muscletransfer.errors import DataError, SettingError
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Three single slices of three sizes, and two slices of one volume."""
-    for k, shape in enumerate(SHAPES):
-        hu = body(shape, k)
-        save(tmp_path / f"ct{k}.nii.gz", hu[None], nifti_ras=k == 1)
-        save(tmp_path / f"m{k}.nii.gz", (hu[None] > -20).astype(np.uint8), nifti_ras=k == 1)
-    volume = np.stack([body((30, 36), k) for k in range(10, 14)])
-    save(tmp_path / "ct3.nrrd", volume)
-    save(tmp_path / "m3.nrrd", (volume > -20).astype(np.uint8) * 2)
-    rows = [f"P{k},ct{k}.nii.gz,m{k}.nii.gz," for k in range(3)]
-    rows += ["P3,ct3.nrrd,m3.nrrd,3", "P3,ct3.nrrd,m3.nrrd,1"]
-    return write(tmp_path, *rows)
-
-
-def write(root: Path, *rows: str, header: str = "patient_id,image,mask,slice_index") -> Path:
-    (root / "m.csv").write_text("\n".join([header, *rows]) + "\n")
-    return root
-
-
-def manifest_of(root: Path) -> Manifest:
-    return Manifest.read(root / "m.csv")
-
-
-def folders(root: Path) -> list[str]:
-    where = root / "cache" / "slices"
-    return sorted(p.name for p in where.iterdir()) if where.exists() else []
+    return make_root(tmp_path)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -246,9 +203,9 @@ def test_four_processes_at_once_make_one_cache(root: Path, damaged: bool) -> Non
 def test_killed_build_leaves_no_lock_and_is_swept_later(root: Path) -> None:
     os.mkfifo(root / "pipe")  # opening it waits for a writer: the build hangs there until killed
     code = (
-        "import sys; from pathlib import Path; from muscletransfer.data import cache_build\n"
+        "import sys; from pathlib import Path; from muscletransfer.data import cache_folder\n"
         "root = Path(sys.argv[1])\n"
-        "with cache_build._building(root / 'cache/slices/k', lambda: False) as folder:\n"
+        "with cache_folder.building(root / 'cache/slices/k', lambda: False) as folder:\n"
         "    (folder / 'images.npy').write_bytes(b'half')\n"
         "    open(root / 'pipe').read()\n"
     )
@@ -276,7 +233,7 @@ def test_damaged_cache_is_seen_and_built_again(root: Path, name: str, how: str) 
         os.truncate(file, file.stat().st_size // 2)
     else:
         file.unlink()
-    with pytest.raises(DataError, match=r"wanted a whole cache.*Delete the folder"):
+    with pytest.raises(DataError, match=r"wanted a whole cache.*open_or_build"):
         SliceCache(cache.directory)
     again = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
     np.testing.assert_array_equal(again.images, whole)
@@ -328,115 +285,8 @@ def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert default_cache_dir() == tmp_path / ".cache" / "muscletransfer"
 
 
-EMPTY = np.zeros((1, *SHAPES[0]), np.uint8)
-
-
-@pytest.mark.parametrize(
-    ("row", "error", "message"),
-    [
-        ("P0,ct0.nii.gz,empty.nrrd,", EmptyMaskError, r"empty\.nrrd has no foreground.*\[0\]"),
-        ("P0,ct0.nii.gz,ignored.nrrd,", EmptyMaskError, r"no foreground \(values \[0, 255\]\)"),
-        ("P0,ct0.nii.gz,m1.nii.gz,", GeometryError, r"differ in shape"),
-        ("P0,ct0.nii.gz,moved.nrrd,", GeometryError, r"differ in origin"),
-        ("P0,ct0.nii.gz,many.nrrd,", DataError, r"values up to 300; wanted class indices 0 to"),
-        ("P0,ct0.nii.gz,m3.nrrd,", GeometryError, r"4 slices, its image one"),
-        ("P3,ct3.nrrd,m3.nrrd,", ManifestError, r"has 4 slices and slice_index is empty.*0 to 3"),
-        ("P3,ct3.nrrd,m3.nrrd,4", ImageReadError, r"slices 0 to 3; slice 4"),
-        ("P0,plain.png,plain.png,", ImageReadError, "plain image.*hu_window=None"),
-        ("P0,short.nii.gz,m0.nii.gz,", ImageReadError, r"short\.nii\.gz"),
-        ("P0,mr.nii.gz,m0.nii.gz,", ImageReadError, r"0 to 200.*wanted HU"),
-        ("P3,sagittal.nrrd,m3.nrrd,1", GeometryError, r"not stored as axial.*DICOMOrient"),
-        ("P3,ct3.nrrd,fractions.nrrd,1", DataError, r"holds 0\.5"),
-    ],
-)
-def test_bad_rows_are_named_and_leave_nothing(
-    root: Path, row: str, error: type, message: str
-) -> None:
-    save(root / "empty.nrrd", EMPTY)
-    save(root / "ignored.nrrd", np.where(np.indices(EMPTY.shape)[2] > 9, 255, EMPTY))
-    moved = sitk.ReadImage(str(root / "m0.nii.gz"))
-    moved.SetOrigin((3, 0, 0))
-    sitk.WriteImage(moved, str(root / "moved.nrrd"))
-    save(root / "many.nrrd", EMPTY.astype(np.uint16) + 300)
-    Image.new("L", (5, 5)).save(root / "plain.png")
-    (root / "short.nii.gz").write_bytes((root / "ct0.nii.gz").read_bytes()[:900])
-    save(root / "mr.nii.gz", EMPTY.astype(np.int16) + np.arange(50, dtype=np.int16) * 4 + 4)
-    save(root / "mr.nii.gz", (np.indices(EMPTY.shape)[2] % 3 * 100).astype(np.int16))
-    sagittal = sitk.DICOMOrient(sitk.ReadImage(str(root / "ct3.nrrd")), "PIR")
-    sitk.WriteImage(sagittal, str(root / "sagittal.nrrd"))
-    save(root / "fractions.nrrd", np.full((4, 30, 36), 0.5, np.float32))
-    write(root, "P9,ct1.nii.gz,m1.nii.gz,", row)
-    with pytest.raises(error, match=rf"m\.csv row 3: .*{message}"):
-        SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
-    assert folders(root) == []
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_all_bad_rows_are_told_at_once(root: Path, workers: int) -> None:
-    for k in range(14):
-        hu = body((20, 20), k)
-        save(root / f"x{k}.nrrd", hu[None])
-        save(root / f"e{k}.nrrd", np.zeros((1, 20, 20), np.uint8))
-    rows = [f"Q{k},x{k}.nrrd,e{k}.nrrd," for k in range(14)]
-    write(root, "P0,ct0.nii.gz,m0.nii.gz,", *rows)
-    with pytest.raises(EmptyMaskError) as caught:
-        SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache", workers=workers)
-    text = str(caught.value)
-    assert "14 of 15 rows cannot be used, so nothing was cached" in text
-    assert "m.csv row 3: " in text
-    assert "m.csv row 12: " in text
-    assert "m.csv row 13: " not in text
-    assert "and 4 more" in text
-    write(root, *rows[:2], "P3,ct3.nrrd,m3.nrrd,", "P0,ct0.nii.gz,m0.nii.gz,")
-    with pytest.raises(DataError) as mixed:
-        SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
-    assert type(mixed.value) is DataError
-    assert folders(root) == []
-    options = {"allow_empty_masks": True}
-    write(root, *rows)
-    assert len(SliceCache.open_or_build(manifest_of(root), SPEC, root / "c2", **options)) == 14
-
-
-def test_outline_lost_or_cut_by_the_network_grid(root: Path) -> None:
-    edge = np.zeros((1, 40, 50), np.uint8)
-    edge[:, :3, :3] = 1
-    save(root / "edge.nii.gz", edge)
-    write(root, "P0,ct0.nii.gz,edge.nii.gz,")
-    tight = PreprocessingSpec(spacing=0.8, size=16)
-    with pytest.raises(EmptyMaskError, match=r"9 foreground pixels, none.*16 x 16.*100%"):
-        SliceCache.open_or_build(manifest_of(root), tight, root / "cache")
-    write(root, "P0,ct0.nii.gz,m0.nii.gz,", "P1,ct1.nii.gz,m1.nii.gz,")
-    with pytest.warns(UserWarning, match=r"2 of 2 masks reach outside the 16 x 16.*row 3: \d+"):
-        SliceCache.open_or_build(manifest_of(root), tight, root / "cache")
-
-
-def test_copied_image_under_another_patient_is_reported(root: Path) -> None:
-    shutil.copy(root / "ct0.nii.gz", root / "copy.nii.gz")
-    write(root, "P0,ct0.nii.gz,m0.nii.gz,", "P7,copy.nii.gz,m0.nii.gz,")
-    with pytest.warns(UserWarning, match=r"row 3: its image is the same, byte for byte.*row 2"):
-        SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
-
-
-def test_spacing_columns_fill_in_and_must_not_contradict(root: Path) -> None:
-    header = "patient_id,image,mask,slice_index,spacing_x_mm,spacing_y_mm"
-    write(root, "P0,ct0.nii.gz,m0.nii.gz,,0.8,0.8", header=header)
-    SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
-    write(root, "P0,ct0.nii.gz,m0.nii.gz,,0.8,1.0", header=header)
-    with pytest.raises(ManifestError, match=r"row 2: spacing_y_mm, spacing_x_mm are \(1.0, 0.8\)"):
-        SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
-
-
-def test_mask_of_one_slice_for_a_slice_of_a_volume(root: Path) -> None:
-    one = sitk.ReadImage(str(root / "m3.nrrd"))[:, :, 2:3]
-    sitk.WriteImage(one, str(root / "one.nrrd"))
-    write(root, "P3,ct3.nrrd,one.nrrd,2", "P3,ct3.nrrd,m3.nrrd,1")
-    cache = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
-    np.testing.assert_array_equal(cache.native_mask(0) > 0, cache.native_image(0) > -20)
-    write(root, "P3,ct3.nrrd,one.nrrd,1")
-    with pytest.raises(GeometryError, match="differ in origin"):
-        SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
-
-
-def test_empty_manifest(root: Path) -> None:
-    with pytest.raises(DataError, match="no rows to cache"):
-        SliceCache.open_or_build(Manifest((), root / "m.csv"), SPEC, root / "cache")
+def test_arguments_of_another_kind(root: Path) -> None:
+    with pytest.raises(SettingError, match=r"manifest is a str; wanted .*Manifest\.read"):
+        SliceCache.open_or_build(str(root / "m.csv"), SPEC)  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="preprocessing is a dict; wanted a PreprocessingSpec"):
+        SliceCache.open_or_build(manifest_of(root), SPEC.to_dict())  # type: ignore[arg-type]

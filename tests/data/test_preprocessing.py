@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from muscletransfer.data import PreprocessingSpec, SliceGeometry
-from muscletransfer.errors import DataError, GeometryError
+from muscletransfer.errors import DataError, GeometryError, SettingError
 
 SHAPES = [(512, 512), (511, 387), (101, 122), (64, 90), (300, 1024)]
 SPACINGS = [None, (0.8, 0.8), (0.9, 0.6)]
@@ -246,6 +246,12 @@ def test_plain_dictionary_survives_json(spec: PreprocessingSpec) -> None:
     assert SliceGeometry.from_dict(json.loads(json.dumps(g.to_dict()))) == g
 
 
+def test_numbers_of_numpy_become_plain() -> None:
+    spec = PreprocessingSpec(np.float64(1.5), np.int64(64), [np.int64(-100), 200])  # type: ignore[arg-type]
+    assert spec == PreprocessingSpec(1.5, 64, (-100, 200))
+    assert json.dumps(spec.to_dict())
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
@@ -266,19 +272,21 @@ def test_plain_dictionary_survives_json(spec: PreprocessingSpec) -> None:
     ],
 )
 def test_fields_that_cannot_work(field: str, value: object, message: str) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(SettingError, match=message):
         PreprocessingSpec(**{field: value})
 
 
 def test_percentiles_out_of_range() -> None:
-    with pytest.raises(DataError, match=r"percentiles is \(1, 101\)"):
+    with pytest.raises(SettingError, match=r"percentiles is \(1, 101\)"):
         PreprocessingSpec(hu_window=None, percentiles=(1, 101))
 
 
 def test_unknown_key_offers_the_near_one() -> None:
-    with pytest.raises(DataError, match=r"no field 'windows'.*Did you mean hu_window|'windows'"):
+    with pytest.raises(SettingError, match=r"no field 'windows'.*Did you mean hu_window|'windows'"):
         PreprocessingSpec.from_dict({"windows": (0, 1)})
-    with pytest.raises(DataError, match="Did you mean spacing"):
+    with pytest.raises(SettingError, match="preprocessing is a list; wanted the dictionary"):
+        PreprocessingSpec.from_dict([1])  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="Did you mean spacing"):
         PreprocessingSpec.from_dict({"spacings": 1})
 
 
@@ -290,6 +298,19 @@ def test_unknown_key_offers_the_near_one() -> None:
         (lambda s: s.apply(np.full((5, 5), np.nan)), DataError, "nan or infinite"),
         (lambda s: s.apply(np.full((5, 5), "a")), DataError, "wanted numbers"),
         (lambda s: s.to_float(torch.zeros(5, 5)), DataError, r"shape \(5, 5\)"),
+        (lambda s: s.to_float(torch.zeros(1, 5, 5, 3)), DataError, r"has 3 channels and the"),
+        (lambda s: s.apply(np.zeros((5, 5)), (0.0, 1.0)), GeometryError, r"spacing is \(0\.0, 1"),
+        (lambda s: s.apply(np.zeros((5, 5)), 0.8), GeometryError, r"spacing is 0\.8; wanted"),
+        (
+            lambda s: s.apply_mask(np.full((5, 5), 300), s.geometry((5, 5))),
+            DataError,
+            "from 300 to 300; wanted class indices",
+        ),
+        (
+            lambda s: s.apply_mask(np.full((5, 5), 0.5), s.geometry((5, 5))),
+            DataError,
+            "holds float64",
+        ),
         (
             lambda s: s.apply_mask(np.zeros((5, 5), np.uint8), s.geometry((5, 6))),
             GeometryError,

@@ -118,7 +118,7 @@ def test_ct_manifest_with_masks(root: Path) -> None:
     assert first["mask"].dtype == torch.int64
     assert len(val["case"]) == 1  # a tenth of 12 patients
     assert data.num_mask_classes == 2
-    with pytest.raises(DataError, match="carry no class.*num_mask_classes"):
+    with pytest.raises(DataError, match=r"carry no class.*num_mask_classes"):
         _ = data.num_classes
     assert data.augmentation == Augmentation()
     assert data.preprocessing == PreprocessingSpec(size=32)

@@ -96,11 +96,19 @@ def test_each_patient_is_as_likely_in_a_subset() -> None:
         ({"val_patients": -1}, "val_patients is -1"),
         ({"train_patients": 28}, r"subset of 28 patients.*fold 0 has only 27.*Ask for less"),
         ({"train_patients": 0}, "subset of 0 patients"),
+        ({"train_patients": 2.5}, r"size is 2\.5; wanted a whole number"),
+        ({"fold": "0"}, "fold is '0'; wanted a whole number"),
     ],
 )
 def test_splits_that_cannot_be_drawn_say_the_numbers(arguments: dict, message: str) -> None:
     with pytest.raises(SplitError, match=message):
         make_split(PATIENTS, **{"train_patients": 5, **arguments})
+
+
+@pytest.mark.parametrize("patients", ["P001", [1, 2, 3], [["a", 1], ["b"]], [None]])
+def test_patients_that_are_no_list_of_ids(patients: object) -> None:
+    with pytest.raises(SplitError, match=r"stands where patients should; wanted a list of ids"):
+        make_split(patients, 1, val_patients=0)  # type: ignore[arg-type]
 
 
 def test_given_folds_with_a_patient_in_two() -> None:
