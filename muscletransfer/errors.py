@@ -103,7 +103,7 @@ def close_matches(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return up to ``count`` known names that resemble ``name``, best first.
 
     A name given without its namespace matches the namespaced one, so ``"resnet18"`` finds
-    ``"timm/resnet18"``.
+    ``"timm/resnet18"``, and ``"resnt18"`` does too; so does the beginning of a long name.
 
     Args:
         name: The name that was not found.
@@ -119,7 +119,20 @@ def close_matches(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """
     names = list(known)
     lowered = name.lower()
-    same_tail = sorted(n for n in names if n.lower().rpartition("/")[2] == lowered)
+    same_tail = sorted(n for n in names if _tail(n) == lowered)
     folded = {n.lower(): n for n in names}
     near = [folded[n] for n in difflib.get_close_matches(lowered, folded, n=count, cutoff=0.6)]
-    return list(dict.fromkeys(same_tail + near))[:count]
+    begun: list[str] = []
+    if "/" not in lowered:
+        begun = [n for n in names if len(lowered) > 2 and _tail(n).startswith(lowered)]
+        begun.sort(key=lambda n: (len(n), n))
+        tails: dict[str, list[str]] = {}
+        for n in sorted(names):
+            tails.setdefault(_tail(n), []).append(n)
+        for tail in difflib.get_close_matches(lowered, tails, n=count, cutoff=0.7):
+            near.extend(tails[tail])
+    return list(dict.fromkeys(same_tail + begun + near))[:count]
+
+
+def _tail(name: str) -> str:
+    return name.lower().rpartition("/")[2]
