@@ -56,7 +56,7 @@ def rehearse(encoder: nn.Module, decoder: nn.Module | None = None) -> None:
     _must_fit(encoder, twin, f"encoder {spec.name!r}")
     if decoder is None:
         return
-    from muscletransfer.decoders import DecoderSpec, create_decoder  # loads smp: only when needed
+    from muscletransfer.decoders import DecoderSpec, build_decoder  # loads smp: only when needed
 
     decoder_spec = getattr(decoder, "spec", None)
     if not isinstance(decoder_spec, DecoderSpec):
@@ -65,7 +65,7 @@ def rehearse(encoder: nn.Module, decoder: nn.Module | None = None) -> None:
             "rebuild it. Make it with create_decoder(name, encoder), or set `.spec`."
         )
     rebuilt = DecoderSpec.from_dict(decoder_spec.to_dict())
-    decoder_twin = _light(lambda: create_decoder(rebuilt.name, twin, **rebuilt.kwargs))
+    decoder_twin = _light(lambda: build_decoder(rebuilt, twin))
     _must_fit(decoder, decoder_twin, f"decoder {rebuilt.name!r}")
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from muscletransfer.encoders import build_encoder
 from muscletransfer.errors import ChannelMismatchError
+from muscletransfer.transfer.artifact import encoder_spec
 
 __all__ = ["adapt_kernel", "adapt_stem"]
 
@@ -29,7 +33,7 @@ def adapt_kernel(weight: Tensor, source_channels: int, target_channels: int) -> 
     Args:
         weight: Shape (O, blocks * source_channels, ...). More than one block means that the model
             stacks neighbouring pixels into channels before its first convolution, with the image
-            channel running fastest (timm's space-to-depth).
+            channel running fastest (space-to-depth in timm).
         source_channels: Image channels of ``weight``.
         target_channels: Image channels wanted.
 
@@ -91,6 +95,8 @@ def adapt_stem(
         _check_exact(encoder, key, source, kernel, source_channels, target_channels)
         adapted[key] = kernel
         keys.append(key)
+    if any(state[key].shape[1] != source_channels for key in keys):
+        _check_order(encoder, state, adapted, source_channels, target_channels)
     return adapted, keys
 
 
@@ -129,6 +135,31 @@ def _check_exact(
             f"so the features would change. Create the encoder with in_channels={n} and repeat the "
             "image over its channels."
         )
+
+
+@torch.no_grad()
+def _check_order(
+    encoder: nn.Module, state: Mapping[str, Tensor], adapted: Mapping[str, Tensor], n: int, m: int
+) -> None:
+    """Run whole encoders where pixels are stacked into channels: the order may be another one."""
+    spec = encoder_spec(encoder)
+    with torch.random.fork_rng(devices=[]):
+        before = cast(nn.Module, build_encoder(dataclasses.replace(spec, in_channels=n))).eval()
+        after = cast(nn.Module, build_encoder(spec)).eval()
+    before.load_state_dict(state, strict=False)
+    after.load_state_dict(adapted, strict=False)
+    side = 4 * int(cast(Any, encoder).output_stride)
+    size = getattr(encoder, "image_size", None) or (side, side)
+    grey = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(0))
+    expected = before(grey.expand(-1, n, -1, -1))
+    found = after(grey.expand(-1, m, -1, -1))
+    for a, b in zip(expected[1:], found[1:], strict=True):
+        if a.numel() and (a - b).abs().max() > 1e-4 * a.abs().max().clamp(min=1e-12):
+            raise ChannelMismatchError(
+                f"The stem of {spec.name!r} cannot be adapted from {n} to {m} channels: it stacks "
+                "pixels into channels in an order of its own, and the features would change. "
+                f"Create the encoder with in_channels={n} and repeat the image over its channels."
+            )
 
 
 @torch.no_grad()
