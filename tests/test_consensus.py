@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813 - the habit of its users
+import SimpleITK as sitk
 
 from muscletransfer.errors import DataError, GeometryError
 from muscletransfer.metrics import dice

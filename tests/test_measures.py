@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813 - the habit of its users
+import SimpleITK as sitk
 import torch
 
 from muscletransfer.errors import DataError, GeometryError, UnknownNameError

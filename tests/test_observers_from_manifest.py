@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813 - the habit of its users
+import SimpleITK as sitk
 
 from muscletransfer.errors import DataError, GeometryError, ManifestError
 from muscletransfer.observers import observer_study, observer_study_from_manifest

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the habit of its users
+import SimpleITK as sitk
 import torch
 from numpy.typing import ArrayLike, NDArray
 
