@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from muscletransfer.data.cases import Case, Failure, read_group
 from muscletransfer.data.files import fsync_folder
 from muscletransfer.data.manifest import Manifest, row_key
 from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.errors import DataError
 
@@ -91,7 +90,7 @@ def build(
         )
         bar = tqdm(total=len(manifest), desc="preprocessing", unit="slice", disable=not progress)
         with bar:
-            for outcomes in _run(task, _groups(manifest), workers):
+            for outcomes in map_in_processes(task, _groups(manifest), workers):
                 for outcome in outcomes:
                     if isinstance(outcome, Failure):
                         failures.append(outcome)
@@ -170,21 +169,6 @@ def _groups(manifest: Manifest) -> list[list[tuple[int, ManifestRow]]]:
     for index, row in enumerate(manifest.rows):
         groups.setdefault(row.image, []).append((index, row))
     return list(groups.values())
-
-
-def _run(
-    task: Callable[[list[tuple[int, ManifestRow]]], list[Case | Failure]],
-    groups: Sequence[list[tuple[int, ManifestRow]]],
-    workers: int,
-) -> Iterator[list[Case | Failure]]:
-    workers = min(workers, len(groups))
-    if workers <= 0:
-        yield from map(task, groups)
-        return
-    # Spawned, not forked: torch and ITK threads of this process would not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(task, groups, chunksize=1)
 
 
 def _check_rows(manifest: Manifest, need_masks: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 import os
 import secrets
 import shutil
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from muscletransfer._version import __version__
+from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.synthetic.levels import OTHER_LEVELS
 from muscletransfer.data.synthetic.observers import OBSERVERS, simulate_observer
 from muscletransfer.data.synthetic.slices import PhantomSlice, phantom_slice
@@ -229,13 +229,8 @@ def _run(jobs: list[_Job], workers: int | None, progress: bool) -> Iterator[_Row
         workers = 1 if len(jobs) < _WORTH_A_POOL else len(os.sched_getaffinity(0))
     if workers < 1:
         raise DataError(f"make_cohort got workers={workers}; wanted 1 or more, or None")
-    if workers == 1 or len(jobs) == 1:
-        yield from _shown((_draw(job) for job in jobs), len(jobs), progress)
-        return
-    # Spawned and not forked: a fork of a process that runs threads (torch, BLAS) may hang.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs))) as pool:
-        yield from _shown(pool.imap(_draw, jobs, chunksize=1), len(jobs), progress)
+    rows = map_in_processes(_draw, jobs, 0 if workers == 1 else workers)
+    yield from _shown(rows, len(jobs), progress)
 
 
 def _shown(rows: Iterator[_Rows], total: int, progress: bool) -> Iterator[_Rows]:

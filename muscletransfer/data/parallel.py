@@ -1,0 +1,83 @@
+"""Work shared out over processes that never run the caller's script again."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, TypeVar
+
+from muscletransfer.errors import DataError
+
+__all__ = ["map_in_processes"]
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_swapping = threading.Lock()
+
+
+def map_in_processes(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Iterator[Result]:
+    """Apply a function to jobs in other processes and give the results in order.
+
+    Processes are spawned, not forked: threads of torch, ITK or BLAS would not survive a fork.
+    Unlike plain `multiprocessing`, they do not import the caller's ``__main__``, so a script
+    without an ``if __name__ == "__main__"`` guard neither runs twice nor hangs.
+
+    Args:
+        function: Importable by name from a module (not defined in ``__main__``).
+        jobs: Arguments that can be pickled.
+        workers: Processes; with 0, or one job, all runs in this process.
+
+    Yields:
+        One result a job.
+
+    Raises:
+        DataError: A process was killed, usually by the system for want of memory.
+
+    Example:
+        >>> list(map_in_processes(abs, [-1, -2], workers=0))
+        [1, 2]
+    """
+    workers = min(workers, len(jobs))
+    if workers < 1 or len(jobs) < 2:
+        yield from map(function, jobs)
+        return
+    try:
+        with ProcessPoolExecutor(workers, mp_context=_Context()) as pool:
+            yield from pool.map(function, jobs)
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"one of {workers} worker processes was killed, most likely because memory ran out; "
+            "wanted all to finish. Use fewer workers (0 works in this process alone)."
+        ) from error
+
+
+class _Process(SpawnProcess):
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - the name that multiprocessing calls
+        with _without_main():
+            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Show multiprocessing an empty ``__main__`` while it notes what a new process imports."""
+    with _swapping:
+        real = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = real

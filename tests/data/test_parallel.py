@@ -1,0 +1,69 @@
+"""Jobs shared out over processes: order, errors, scripts without a guard, killed workers."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from muscletransfer.data.parallel import map_in_processes
+from muscletransfer.errors import DataError
+
+
+def process_of(_: int) -> int:
+    return os.getpid()
+
+
+def root_of(number: int) -> float:
+    if number < 0:
+        raise DataError(f"{number} is negative")
+    return number**0.5
+
+
+def die(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [str(Path(__file__).parent), *filter(None, sys.path)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+
+def test_results_come_in_order_from_other_processes() -> None:
+    assert list(map_in_processes(root_of, [9, 4, 1, 0], workers=2)) == [3, 2, 1, 0]
+    assert os.getpid() not in set(map_in_processes(process_of, [0, 1, 2], workers=2))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_a_job_is_raised_here(workers: int) -> None:
+    with pytest.raises(DataError, match="-4 is negative"):
+        list(map_in_processes(root_of, [1, -4, 9], workers=workers))
+
+
+def test_one_job_or_no_workers_stay_in_this_process() -> None:
+    assert list(map_in_processes(process_of, [0], workers=8)) == [os.getpid()]
+    assert set(map_in_processes(process_of, [0, 1], workers=0)) == {os.getpid()}
+
+
+def test_a_killed_process_is_an_error_and_no_hang() -> None:
+    with pytest.raises(DataError, match="fewer workers"):
+        list(map_in_processes(die, [0, 1], workers=2))
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from muscletransfer.data.synthetic import make_cohort\n"
+        "print('started')\n"
+        "make_cohort('cohort', patients=4, size=32, workers=2)\n"
+        "print('ended')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["started", "ended"]
+    assert len(list((tmp_path / "cohort" / "images").iterdir())) == 4
