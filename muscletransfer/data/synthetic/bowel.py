@@ -12,7 +12,7 @@ from muscletransfer.data.synthetic.scene import Obstacle, Scene
 from muscletransfer.data.synthetic.shapes import Array, area, blob, strip
 from muscletransfer.data.synthetic.tissues import TISSUES
 
-__all__ = ["draw_bowel"]
+__all__ = ["draw_bowel", "fill_lumen", "lumen_of"]
 
 _ANGLES = 64
 
@@ -34,7 +34,7 @@ class _Diet:
     stool: float
 
 
-def _fill(scene: Scene, lumens: list[Array], contents: Float32, gas: float) -> None:
+def fill_lumen(scene: Scene, lumens: list[Array], contents: Float32, gas: float) -> None:
     """Fill connected lumens: gas above a horizontal level (share of the height), contents below."""
     canvas = scene.canvas
     covered = canvas.cover(lumens)
@@ -51,7 +51,7 @@ def _fill(scene: Scene, lumens: list[Array], contents: Float32, gas: float) -> N
     canvas.lay(window, cover * above[:, None], -930.0)
 
 
-def _lumen(outline: Array, wall: float) -> Array:
+def lumen_of(outline: Array, wall: float) -> Array:
     """Star-shaped outline without its wall; never less than a slit."""
     middle = outline.mean(axis=0)
     arm = outline - middle
@@ -89,9 +89,9 @@ def _small_bowel(
     bridges = [strip(path, width) for path, width in links]
     scene.canvas.paint([*outlines, *bridges], scene.textured(density, 6.0, 4.0), tissue=tissue)
     contents, gas = _chyme(scene, diet)
-    lumens = [_lumen(outline, wall) for outline in outlines]
+    lumens = [lumen_of(outline, wall) for outline in outlines]
     lumens += [strip(path, max(width - 2.0 * wall, 1.0)) for path, width in links]
-    _fill(scene, lumens, contents, gas)
+    fill_lumen(scene, lumens, contents, gas)
 
 
 def _colon(scene: Scene, outline: Array, diet: _Diet, collapsed: bool) -> None:
@@ -101,15 +101,15 @@ def _colon(scene: Scene, outline: Array, diet: _Diet, collapsed: bool) -> None:
     scene.canvas.paint(outline, scene.textured(wall, 6.0, 4.0), tissue=TISSUES["bowel"])
     if collapsed:
         radius = float(np.sqrt(abs(area(outline)) / np.pi))
-        lumen = _lumen(outline, rng.uniform(0.5, 0.75) * radius)
-        _fill(scene, [lumen], scene.textured(rng.uniform(-250.0, 20.0), 40.0, 60.0), 0.0)
+        lumen = lumen_of(outline, rng.uniform(0.5, 0.75) * radius)
+        fill_lumen(scene, [lumen], scene.textured(rng.uniform(-250.0, 20.0), 40.0, 60.0), 0.0)
         return
-    lumen = _lumen(outline, float(rng.uniform(1.3, 2.6)))
+    lumen = lumen_of(outline, float(rng.uniform(1.3, 2.6)))
     bubbles = 0.35 * t.medium + 0.85 * t.fine - np.float32(rng.uniform(0.3, 1.3))
     stool = scene.textured(diet.stool + rng.normal(0.0, 10.0), 12.0, 16.0)
     stool += np.clip(bubbles * 0.9, 0.0, 1.0) * (np.float32(-780.0) - stool)
     gas = float(rng.uniform(0.1, 0.95)) if rng.random() < 0.45 else 0.0
-    _fill(scene, [lumen], stool, gas)
+    fill_lumen(scene, [lumen], stool, gas)
 
 
 def _haustra(rng: np.random.Generator, radius: float) -> Array:
@@ -131,12 +131,20 @@ def _organic(rng: np.random.Generator, radii: Array) -> Array:
     return np.asarray(1.12 * radii[:, None] * reach)
 
 
-def draw_bowel(scene: Scene, obstacles: list[Obstacle]) -> None:
+def draw_bowel(
+    scene: Scene,
+    obstacles: list[Obstacle],
+    *,
+    amount: float = 1.0,
+    sides: tuple[float, ...] = (-1.0, 1.0),
+) -> None:
     """Place colon and small bowel around the obstacles and draw them with their mesentery.
 
     Args:
         scene: The slice, with everything but bowel drawn.
         obstacles: Discs to keep clear of.
+        amount: How much of the usual small bowel is at this level.
+        sides: Where the colon runs: -1 ascending, 1 descending.
     """
     rng, frame = scene.rng, scene.frame
     s, fat = frame.scale, 0.6 * scene.patient.visceral + 0.03 * (scene.patient.bmi - 26.0)
@@ -154,12 +162,14 @@ def draw_bowel(scene: Scene, obstacles: list[Obstacle]) -> None:
     places = [
         (side * (frame.half_width - 0.95 * radius - rng.uniform(1.0, 9.0)), y, radius)
         for side, radius, y in colon
+        if side in sides
     ]
     if rng.random() < 0.5:  # the transverse colon hangs down to this level
         start = rng.uniform(-60.0, 0.0) * s
         for step in range(int(rng.integers(1, 4))):
             radius = rng.uniform(13.0, 24.0) * s
             places.append((start + 42.0 * s * step, frame.front + radius + 4.0, radius))
+    places = [_pushed_in(place, obstacles, s) for place in places]
     colon_count = len(places)
     low, high = region.min(axis=0), region.max(axis=0)
     seeds = rng.uniform(low, high, size=(700, 2))
@@ -169,7 +179,7 @@ def draw_bowel(scene: Scene, obstacles: list[Obstacle]) -> None:
     room = len(seeds) / 700.0 * float(np.prod(high - low))
     share = float(np.clip(0.95 - 1.1 * fat + rng.normal(0.0, 0.08), 0.22, 0.86))
     radii = rng.uniform(7.5, 16.5, size=60) * s
-    radii = radii[np.cumsum(np.pi * radii**2) < room * share]
+    radii = radii[np.cumsum(np.pi * radii**2) < room * share * amount]
     seeds = seeds[np.argsort(rng.random(len(seeds)) + 0.012 * np.abs(seeds[:, 1] + 60.0 * s))]
     seeds = seeds[: len(radii)]
     radii = radii[: len(seeds)]
@@ -180,6 +190,10 @@ def draw_bowel(scene: Scene, obstacles: list[Obstacle]) -> None:
     reach = np.vstack(
         [*(_haustra(rng, r)[None] for r in sizes[:colon_count]), _organic(rng, radii)]
     )
+    # What was pushed out of the cavity has no room at this level.
+    stays = inside(centres, region)
+    colon_count = int(stays[:colon_count].sum())
+    centres, sizes, reach = centres[stays], sizes[stays], reach[stays]
     gap = float(np.clip(0.3 + 5.0 * (fat - 0.3), 0.2, 3.0))
     outlines = loop_outlines(centres, reach, sizes, fixed, region, gap)
     _mesentery(scene, centres[colon_count:], region)
@@ -202,6 +216,19 @@ def draw_bowel(scene: Scene, obstacles: list[Obstacle]) -> None:
             width = 1.45 * min(sizes[last], sizes[partner])
             links.append((centres[[last, partner]], width))
         _small_bowel(scene, [outlines[k] for k in group], links, diet)
+
+
+def _pushed_in(
+    place: tuple[float, float, float], obstacles: list[Obstacle], scale: float
+) -> tuple[float, float, float]:
+    """A stretch of colon moved forwards and to the middle until it is clear of solid organs."""
+    x, y, radius = place
+    for _ in range(12):
+        gaps = [np.hypot(x - ox, y - oy) - radius - r for ox, oy, r in obstacles]
+        if min(gaps) > -0.2 * radius:
+            break
+        x, y = 0.92 * x, y + 0.12 * (-55.0 * scale - y)
+    return float(x), float(y), radius
 
 
 def _mesentery(scene: Scene, loops: Array, region: Array) -> None:

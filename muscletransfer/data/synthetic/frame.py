@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from muscletransfer.data.synthetic.builds import BUILDS, Build
 from muscletransfer.data.synthetic.habitus import Habitus
 from muscletransfer.data.synthetic.shapes import (
     Array,
@@ -27,9 +28,6 @@ __all__ = ["SIDES", "Frame", "build_frame"]
 #: Sides of the patient: +1 is left (on the right of the screen).
 SIDES = (1, -1)
 
-#: Lateral and posterior border of the erector spinae of a man of 1.75 m, patient's left, mm.
-_BACK = [(83.0, 58.0), (80.0, 71.0), (64.0, 82.0), (42.0, 87.5), (22.0, 87.0)]
-
 
 @dataclass(frozen=True)
 class Wall:
@@ -41,6 +39,7 @@ class Wall:
         rectus: Start, end (mm along the curve) and greatest thickness of the rectus.
         lateral: Start, end and greatest thickness of the three flat muscles together.
         wave: ``(N,)`` slow relative variation of the thickness.
+        inner_end: How much of the curve bounds the cavity, as a share of its length.
     """
 
     curve: Array
@@ -48,6 +47,7 @@ class Wall:
     rectus: tuple[float, float, float]
     lateral: tuple[float, float, float]
     wave: Array
+    inner_end: float = 1.0
 
     def lateral_depth(self) -> Array:
         """Thickness of the lateral wall along the curve in mm; 0 outside its extent."""
@@ -71,7 +71,8 @@ class Wall:
         # Preperitoneal fat behind the linea alba.
         middle = 0.75 * self.rectus[2] * smoothstep((self.rectus[0] + 12.0 - self.s) / 8.0)
         depth = np.maximum(depth, middle) + fascia
-        return np.asarray(self.curve + depth[:, None] * normals(self.curve, closed=False))
+        surface = self.curve + depth[:, None] * normals(self.curve, closed=False)
+        return np.asarray(surface[self.s <= self.inner_end * self.s[-1]])
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Frame:
     """Outlines and sizes that every organ is placed by.
 
     Attributes:
+        build: Proportions of the level.
         scale: Linear size of the skeleton relative to a man of 1.75 m.
         bulk: Muscle cross-section relative to that man's.
         skin: Closed outline of the skin.
@@ -90,6 +92,7 @@ class Frame:
         front: y of the front of the cavity in mm (negative).
     """
 
+    build: Build
     scale: float
     bulk: float
     skin: Array
@@ -152,12 +155,19 @@ def _half_outer(
     return points, len(front) + len(side)
 
 
-def build_frame(patient: Habitus, rng: np.random.Generator) -> Frame:
-    """Lay out the trunk of a patient at the third lumbar vertebra.
+def build_frame(
+    patient: Habitus,
+    rng: np.random.Generator,
+    build: Build | None = None,
+    own: np.random.Generator | None = None,
+) -> Frame:
+    """Lay out the trunk of a patient at a vertebral level.
 
     Args:
         patient: Body size, fat and muscle.
-        rng: Source of individual variation.
+        rng: Source of what is the patient's at every level: girth and thickness of the fat.
+        build: Proportions of the level; those of the third lumbar vertebra without it.
+        own: Source of what varies from level to level; ``rng`` without it.
 
     Returns:
         The outlines, before pose and the individual warp.
@@ -169,14 +179,23 @@ def build_frame(patient: Habitus, rng: np.random.Generator) -> Frame:
         >>> frame.front < 0 < frame.half_width
         True
     """
+    build = BUILDS["L3"] if build is None else build
     scale = patient.frame
     bulk = patient.muscle * (1.0 if patient.male else 0.84)
     size = _sizes(patient, rng)
+    rng = rng if own is None else own
+    for name, factor in zip(
+        ("a", "b", "front", "side", "back"), (*build.girth, *build.fat), strict=True
+    ):
+        size[name] *= factor
     grow = float(np.sqrt(bulk))
-    bottom = 86.0 * scale * (0.6 + 0.4 * grow) + size["back"]
+    bottom = (max(y for _, y in build.back) - 1.5) * scale * (0.6 + 0.4 * grow) + size["back"]
     top = bottom - 2.0 * size["b"]
     middle = top + 0.56 * (bottom - top) - 6.0
     width = size["a"] - size["side"]
+    if build.skeleton_width is not None:
+        width = build.skeleton_width * scale * (0.8 + 0.2 * grow)
+        size["a"] = max(size["a"], width + max(size["side"], 8.0))
     boxiness = float(rng.uniform(2.2, 2.5))
     turn = float(rng.normal(0.0, 0.02))
     walls: dict[int, Wall] = {}
@@ -184,9 +203,9 @@ def build_frame(patient: Habitus, rng: np.random.Generator) -> Frame:
     inner: dict[int, Array] = {}
     distension = np.clip(1.0 - 0.012 * (patient.bmi - 26.0), 0.8, 1.1)
     gap = max(rng.normal(4.0, 1.5) + 0.35 * max(patient.bmi - 27.0, 0.0), 2.0) * scale
-    stretch = np.array([rng.uniform(0.88, 1.02), rng.uniform(0.96, 1.06)])
+    stretch = np.array([rng.uniform(0.88, 1.02), rng.uniform(0.96, 1.06)]) * build.stretch
     for side in SIDES:
-        back = np.array(_BACK) * scale
+        back = np.array(build.back) * scale
         back = (0.25 + 0.75 * grow) * (back - (5.0, 45.0)) * stretch + (5.0, 45.0)
         points, free = _half_outer(
             width * (1.0 + side * turn), top + size["front"], middle, back, boxiness
@@ -206,25 +225,29 @@ def build_frame(patient: Habitus, rng: np.random.Generator) -> Frame:
         walls[side] = Wall(
             curve=curve,
             s=s,
-            rectus=(gap, reach, 11.0 * bulk * scale * distension * rng.normal(1.0, 0.07)),
+            rectus=(
+                gap,
+                reach,
+                build.rectus * 11.0 * bulk * scale * distension * rng.normal(1.0, 0.07),
+            ),
             lateral=(
                 reach + rng.uniform(-2.0, 6.0),
-                s[-1] - rng.uniform(2.0, 10.0),
-                24.0 * bulk * scale * distension * rng.normal(1.0, 0.05),
+                build.lateral_end * s[-1] - rng.uniform(2.0, 10.0),
+                build.lateral * 24.0 * bulk * scale * distension * rng.normal(1.0, 0.05),
             ),
             wave=np.asarray(wave),
+            inner_end=build.inner_end,
         )
         inner[side] = walls[side].inner()
     outer = closed_spline(np.vstack([halves[1], mirrored(halves[-1], -1)[:0:-1]]), 720)
-    floor = [(86.0, 40.0), (66.0, 33.0), (40.0, 24.0), (0.0, 20.0), (-40.0, 24.0), (-66.0, 33.0)]
-    cavity = np.vstack(
-        [inner[1], np.array([*floor, (-86.0, 40.0)]) * scale, mirrored(inner[-1], -1)[::-1]]
-    )
+    floor = [*build.floor, *((-x, y) for x, y in build.floor[-2::-1])]
+    cavity = np.vstack([inner[1], np.array(floor) * scale, mirrored(inner[-1], -1)[::-1]])
     half_skin = _half_skin(size, top, middle, bottom)
     skin = np.vstack([half_skin, mirrored(half_skin, -1)[-2:0:-1]])
     furrow = rng.uniform(3.0, 8.0) * np.exp(-((skin[:, 0] / 13.0) ** 2)) * (skin[:, 1] > 0)
     skin = wobble(closed_spline(skin - np.stack([0 * furrow, furrow], 1), 720), rng, 1.3, (4, 12))
     return Frame(
+        build=build,
         scale=scale,
         bulk=bulk,
         skin=skin,

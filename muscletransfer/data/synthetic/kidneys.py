@@ -12,13 +12,16 @@ from muscletransfer.data.synthetic.tissues import TISSUES
 __all__ = ["draw_kidneys"]
 
 
-def draw_kidneys(scene: Scene, sizes: tuple[float, float] = (2.0, 31.0)) -> list[Obstacle]:
+def draw_kidneys(
+    scene: Scene, sizes: tuple[float, float] = (2.0, 31.0), behind: float = 0.0
+) -> list[Obstacle]:
     """Draw both kidneys; return what bowel has to avoid.
 
     Args:
         scene: The slice.
         sizes: Range of the radius in mm; under 11 the pole ends above the slice, above 20 the
             sinus is cut.
+        behind: How much further back and nearer to the spine than at L3, in mm.
 
     Returns:
         Discs over kidneys and psoas muscles.
@@ -32,6 +35,12 @@ def draw_kidneys(scene: Scene, sizes: tuple[float, float] = (2.0, 31.0)) -> list
         y = -7.0 * s + rng.normal(0.0, 4.0) - 0.2 * radius
         if radius < 11.0:
             continue
+        if behind:
+            # The upper half lies in a bed of fat between spine, liver and spleen.
+            x, y = x - 0.5 * behind, y + behind
+            bed = blob(side * x, y, radius + rng.uniform(4.0, 9.0), rng, rough=0.05)
+            fat = scene.textured(scene.hu.visceral_fat, 3.0, 5.0)
+            scene.canvas.paint(bed, fat, tissue=TISSUES["visceral_fat"])
         _kidney(scene, side, x, y, radius)
         obstacles.append((side * x, y, radius + rng.uniform(1.0, 7.0)))
     return obstacles

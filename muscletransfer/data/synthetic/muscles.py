@@ -23,7 +23,7 @@ from muscletransfer.data.synthetic.shapes import (
 )
 from muscletransfer.data.synthetic.tissues import GROUPS
 
-__all__ = ["draw_back_muscles", "draw_wall", "muscle_texture"]
+__all__ = ["draw_back_muscles", "draw_wall", "muscle_texture", "psoas_outline"]
 
 _PSOAS = [
     (25.0, -11.0), (31.0, -19.0), (42.0, -19.0), (51.0, -9.0), (54.0, 5.0), (49.0, 18.0),
@@ -62,7 +62,7 @@ def muscle_texture(scene: Scene, offset: float = 0.0, share: float = 1.0) -> Flo
 
 
 def _grown(
-    points: list[tuple[float, float]], anchor: tuple[float, float], grow: float | Array
+    points: list[tuple[float, float]] | Array, anchor: tuple[float, float], grow: float | Array
 ) -> Array:
     """Template that swells or shrinks about the point where the muscle is fixed to bone."""
     return (np.array(points) - anchor) * grow + anchor
@@ -90,7 +90,7 @@ def _streaks(
 
 def draw_back_muscles(scene: Scene) -> None:
     """Draw psoas, quadratus lumborum and erector spinae of both sides (before the vertebra)."""
-    rng, s, canvas = scene.rng, scene.frame.scale, scene.canvas
+    rng, s, canvas, build = scene.rng, scene.frame.scale, scene.canvas, scene.frame.build
     grow = float(np.sqrt(scene.frame.bulk))
     fat = scene.patient.fat_infiltration
     psoas_hu = muscle_texture(scene, 4.0, 0.35)
@@ -104,21 +104,39 @@ def draw_back_muscles(scene: Scene) -> None:
         outline = wobble(closed_spline(rigid(erector, side, s, rng, 0.8), 260), rng, 0.5, (3, 14))
         canvas.paint(outline, back_hu, group=_code("erector_spinae", side))
         _erector_fat(scene, outline, side, back)
-        # It rests on the erector spinae, so it moves with it and thins towards it.
-        quadratus = _grown(_QUADRATUS, (5.0, 45.0), back)
-        along = quadratus @ (0.88, 0.47)
-        front = np.array([0, 1, 1, 1, 1, 1, 0, 0, 0, 0]) * (own * rng.normal(1.0, 0.12) - 1.0)
-        quadratus += np.outer(
-            front * 13.0 * np.sin(np.clip((along - 48.0) / 55.0, 0.1, 0.9) * np.pi), (0.47, -0.88)
-        )
-        shape = wobble(closed_spline(rigid(quadratus, side, s, rng, 0.8), 160), rng, 0.5, (2, 9))
-        canvas.paint(shape, quadratus_hu, group=_code("quadratus_lumborum", side))
-        psoas = _grown(_PSOAS, (25.0, 4.0), own**1.5 * rng.normal(1.0, 0.04))
-        psoas[:, 1] += 2.5 * flat
-        shape = wobble(closed_spline(rigid(psoas, side, s, rng, 0.7), 200), rng, 0.5, (2, 9))
+        if build.quadratus:
+            outline = _quadratus(scene, side, own, back)
+            canvas.paint(outline, quadratus_hu, group=_code("quadratus_lumborum", side))
+        if build.psoas is None:
+            continue
+        shape = psoas_outline(scene, side, own, flat)
         canvas.paint(shape, psoas_hu, group=_code("psoas", side))
         lines = _streaks(scene, shape, (side * 45.0, -60.0), int(2 + 8 * fat), 0.8)
         canvas.paint(lines, scene.hu.fat, keep_labels=True, opacity=0.5)
+
+
+def _quadratus(scene: Scene, side: int, own: float, back: Array) -> Array:
+    """Outline of a quadratus lumborum; it rests on the erector spinae and thins towards it."""
+    rng, size = scene.rng, scene.frame.build.quadratus
+    points = _grown(_QUADRATUS, (5.0, 45.0), back)
+    along = points @ (0.88, 0.47)
+    front = np.array([0, 1, 1, 1, 1, 1, 0, 0, 0, 0]) * (own * rng.normal(1.0, 0.12) - 1.0)
+    points += np.outer(
+        front * 13.0 * np.sin(np.clip((along - 48.0) / 55.0, 0.1, 0.9) * np.pi), (0.47, -0.88)
+    )
+    points = _grown(points, (52.0, 30.0), size)
+    smooth = closed_spline(rigid(points, side, scene.frame.scale, rng, 0.8), 160)
+    return wobble(smooth, rng, 0.5, (2, 9))
+
+
+def psoas_outline(scene: Scene, side: int, own: float, flat: float) -> Array:
+    """Outline of a psoas beside the vertebral body."""
+    rng = scene.rng
+    size, dx, dy = scene.frame.build.psoas or (1.0, 0.0, 0.0)
+    points = _grown(_PSOAS, (25.0, 4.0), size * own**1.5 * rng.normal(1.0, 0.04))
+    points += (dx, dy + 2.5 * flat)
+    smooth = closed_spline(rigid(points, side, scene.frame.scale, rng, 0.7), 200)
+    return wobble(smooth, rng, 0.5, (2, 9))
 
 
 def _erector_fat(scene: Scene, outline: Array, side: int, grow: Array) -> None:

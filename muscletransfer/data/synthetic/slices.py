@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from muscletransfer.data.synthetic.bowel import draw_bowel
+from muscletransfer.data.synthetic.builds import BUILDS
 from muscletransfer.data.synthetic.canvas import Canvas, Grid
-from muscletransfer.data.synthetic.frame import SIDES, build_frame
+from muscletransfer.data.synthetic.frame import build_frame
 from muscletransfer.data.synthetic.habitus import Habitus, sample_habitus
-from muscletransfer.data.synthetic.kidneys import draw_kidneys
-from muscletransfer.data.synthetic.levels import check_level
-from muscletransfer.data.synthetic.muscles import draw_back_muscles, draw_wall
+from muscletransfer.data.synthetic.levels import Level, check_level
+from muscletransfer.data.synthetic.lumbar import LUMBAR, draw_lumbar
+from muscletransfer.data.synthetic.pelvis import draw_pelvis
 from muscletransfer.data.synthetic.pose import sample_warp
 from muscletransfer.data.synthetic.scanner import (
     Scanner,
@@ -23,12 +23,15 @@ from muscletransfer.data.synthetic.scanner import (
     sample_scanner,
 )
 from muscletransfer.data.synthetic.scene import Scene, make_textures
-from muscletransfer.data.synthetic.solid import draw_solid_tip
-from muscletransfer.data.synthetic.spine import draw_vertebra
+from muscletransfer.data.synthetic.streams import random_streams
 from muscletransfer.data.synthetic.tissues import hounsfield
-from muscletransfer.data.synthetic.troubles import check_troubles
-from muscletransfer.data.synthetic.trunk import draw_fascia, draw_rib, draw_shell
-from muscletransfer.data.synthetic.vessels import draw_vessels
+from muscletransfer.data.synthetic.troubles import (
+    check_troubles,
+    trouble_body,
+    trouble_image,
+    trouble_scanner,
+)
+from muscletransfer.data.synthetic.upper import draw_upper
 
 __all__ = ["PhantomSlice", "phantom_slice"]
 
@@ -39,8 +42,9 @@ class PhantomSlice:
 
     Attributes:
         hu: ``(H, W)`` int16, Hounsfield units.
-        mask: ``(H, W)`` uint8, 1 where an expert would outline skeletal muscle.
-        groups: ``(H, W)`` uint8, named muscles, codes of ``GROUPS``.
+        mask: ``(H, W)`` uint8, 1 where an expert would outline skeletal muscle; all 0 at other
+            levels than L3.
+        groups: ``(H, W)`` uint8, named muscles, codes of ``GROUPS``; all 0 where the mask is.
         tissues: ``(H, W)`` uint8, organs and tissues other than muscle, codes of ``TISSUES``.
         spacing: Row and column spacing ``(sy, sx)`` in mm.
         origin: ``(x, y)`` of the centre of the first pixel in mm, LPS.
@@ -78,7 +82,8 @@ def phantom_slice(
     Args:
         seed: Everything follows from it; the same seed at another ``size`` is the same patient.
         size: Rows and columns. The field of view stays, so the spacing grows for small sizes.
-        level: Vertebral level; only L3 has a muscle mask.
+        level: Vertebral level; only L3 has a muscle mask. Another level of a seed is the same
+            patient, scanner and attenuation with shapes, pose, texture and noise of its own.
         troubles: Names in :data:`TROUBLES`.
         habitus: The patient; drawn from the seed when not given.
 
@@ -92,19 +97,16 @@ def phantom_slice(
     """
     where, kinds = check_level(level), check_troubles(troubles)
     sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    # Every concern has a stream of its own, keyed and not spawned: a change in one does not
-    # disturb the others, and calling twice with one SeedSequence gives the same slice.
-    streams = {
-        name: np.random.default_rng(
-            np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, index))
-        )
-        for index, name in enumerate(("who", "hu", "frame", "pose", "shapes", "texture", "scan"))
-    }
+    streams = random_streams(sequence, where)
     patient = sample_habitus(streams["who"])
     patient = habitus or patient
     hu = hounsfield(patient, streams["hu"])
+    # The scanner is set for the girth at L3, once for all levels.
     frame = build_frame(patient, streams["frame"])
-    scanner = sample_scanner(frame, streams["scan"])
+    scanner = trouble_scanner(kinds, sample_scanner(frame, streams["scan"]), frame)
+    if where != "L3":
+        again = random_streams(sequence, where)["frame"]
+        frame = build_frame(patient, again, BUILDS[where], streams["own_frame"])
     spacing = scanner.field_of_view / size
     warp, shift = sample_warp(frame, scanner, streams["pose"])
     centre = 0.5 * (frame.skin.min(axis=0) + frame.skin.max(axis=0)) + shift
@@ -120,8 +122,12 @@ def phantom_slice(
     canvas.warp = lambda points: points
     draw_table(canvas, frame, scanner)
     canvas.warp = warp
-    _draw_trunk(scene)
-    image = acquire(canvas.hu, grid, frame, scanner, streams["scan"])
+    _draw_trunk(scene, where)
+    trouble_body(kinds, scene, streams["trouble"])
+    image = acquire(canvas.hu, grid, frame, scanner, streams["noise"])
+    image = trouble_image(kinds, image, canvas, frame, streams["trouble"])
+    if where != "L3":
+        canvas.groups[:] = 0
     return PhantomSlice(
         hu=np.clip(np.rint(image), -1024, 3071).astype(np.int16),
         mask=(canvas.groups > 0).astype(np.uint8),
@@ -136,23 +142,11 @@ def phantom_slice(
     )
 
 
-def _draw_trunk(scene: Scene) -> None:
+def _draw_trunk(scene: Scene, level: Level) -> None:
     """Paint everything from the skin inwards."""
-    rng = scene.rng
-    draw_shell(scene)
-    draw_wall(scene)
-    draw_back_muscles(scene)
-    draw_fascia(scene)
-    for side in SIDES:
-        chance, place, length = rng.random(), rng.uniform(0.72, 0.86), rng.uniform(9.0, 24.0)
-        if chance < 0.3:
-            draw_rib(scene, side, place, length)
-    draw_vertebra(scene)
-    obstacles = draw_vessels(scene) + draw_kidneys(scene)
-    liver, spleen, size = rng.random(3)
-    if liver < 0.35:
-        extent = (float(rng.uniform(0.42, 0.55)), float(rng.uniform(0.75, 0.86)))
-        obstacles += draw_solid_tip(scene, -1, extent, 9.0 + 26.0 * size, scene.hu.liver)
-    if spleen < 0.06:
-        obstacles += draw_solid_tip(scene, 1, (0.6, 0.8), 8.0 + 14.0 * size, scene.hu.spleen)
-    draw_bowel(scene, obstacles)
+    if level in LUMBAR:
+        draw_lumbar(scene, level)
+    elif level == "S1":
+        draw_pelvis(scene)
+    else:
+        draw_upper(scene, level)

@@ -1,4 +1,4 @@
-"""The third lumbar vertebra with its canal, or a neighbour that looks like it."""
+"""A lumbar vertebra with its canal; the size and the processes are the level's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from muscletransfer.data.synthetic.shapes import (
 )
 from muscletransfer.data.synthetic.tissues import TISSUES
 
-__all__ = ["draw_vertebra"]
+__all__ = ["draw_bone", "draw_canal", "draw_vertebra"]
 
 _BODY_LEFT = [
     (0.0, -17.5), (9.0, -17.0), (17.0, -13.5), (22.0, -6.0), (23.0, 3.0), (21.5, 10.0),
@@ -25,7 +25,7 @@ _BODY_LEFT = [
 ]  # fmt: skip
 
 
-def _shell(
+def draw_bone(
     scene: Scene, outlines: list[Array], thickness: float, cortical: float = 1.0, solid: float = 1.0
 ) -> None:
     """Connected bones with a common cortical shell and trabecular marrow.
@@ -47,7 +47,7 @@ def _shell(
     canvas.paint([m for m in kept if abs(area(m)) > 12.0], marrow, tissue=bone, opacity=solid)
 
 
-def _canal(scene: Scene, centre_y: float) -> None:
+def draw_canal(scene: Scene, centre_y: float) -> None:
     """Vertebral canal: epidural fat, thecal sac and nerve roots."""
     rng, s, canvas = scene.rng, scene.frame.scale, scene.canvas
     width = 12.0 * s * rng.normal(1.0, 0.06)
@@ -69,12 +69,14 @@ def _canal(scene: Scene, centre_y: float) -> None:
 def draw_vertebra(scene: Scene) -> None:
     """Draw the vertebra at the height of its pedicles or of its facet joints.
 
-    Both are called L3 by a radiographer: with pedicles and transverse processes, or a little lower
-    with the facet joints, the lamina and the root of the spinous process.
+    Both are called one level by a radiographer: with pedicles and transverse processes, or a
+    little lower with the facet joints, the lamina and the root of the spinous process.
     """
-    rng, s, canvas = scene.rng, scene.frame.scale, scene.canvas
+    rng, canvas, build = scene.rng, scene.canvas, scene.frame.build
+    s = scene.frame.scale * build.vertebra
     bone = TISSUES["bone"]
     shell = rng.uniform(0.7, 1.25) * s
+    nearest, farthest = build.transverse
     pedicles = bool(rng.random() < 0.68)
     centre_y = 22.5 * s
     # Arch first, so that the canal and the body lie over its roots.
@@ -88,12 +90,12 @@ def draw_vertebra(scene: Scene) -> None:
     arch: list[Array] = [process]
     for side in SIDES:
         if pedicles:
-            reach, tilt, thick = rng.uniform((38.0, -1.0, 2.4), (50.0, 8.0, 4.2))
+            reach, tilt, thick = rng.uniform((nearest, -1.0, 2.4), (farthest, 8.0, 4.2))
             middle = [(14.0, 23.0), (23.0, 22.0), (31.0, 23.5 + 0.3 * tilt), (reach, 24.0 + tilt)]
             width = np.array([12.0, 9.0, 2.0 * thick, 1.7 * thick]) * s
             wing = strip(rigid(middle, side, s, rng, 0.8), width)
             transverse = wobble(closed_spline(wing, 120), rng, 0.45, (4, 12))
-            _shell(scene, [transverse], shell, 0.8, float(rng.uniform(0.55, 0.95)))
+            draw_bone(scene, [transverse], shell, 0.8, float(rng.uniform(0.55, 0.95)))
             pedicle = [
                 (13.0, 9.0), (20.5, 9.5), (21.0, 18.0), (21.0, 29.0), (14.0, 32.0), (13.0, 19.0),
             ]  # fmt: skip
@@ -108,16 +110,16 @@ def draw_vertebra(scene: Scene) -> None:
             ]  # fmt: skip
             arch.append(closed_spline(rigid(inferior, side, s, rng, 0.5), 120))
             facet = closed_spline(rigid(superior, side, s, rng, 0.5), 120)
-            _shell(scene, [facet], shell * 1.15)
-    _shell(scene, arch, shell)
-    _canal(scene, centre_y)
+            draw_bone(scene, [facet], shell * 1.15)
+    draw_bone(scene, arch, shell)
+    draw_canal(scene, centre_y)
     half = np.array(_BODY_LEFT) * s * rng.normal(1.0, 0.025)
     points = np.vstack([half, half[:0:-1] * (-1.0, 1.0)])
     points = points * rng.normal(1.0, 0.04, size=2) + rng.normal(0.0, 0.5, size=points.shape)
     if not pedicles:
         points = points * (1.04, 1.02)
     body = wobble(closed_spline(points, 240), rng, 0.35, (4, 12))
-    _shell(scene, [body], shell)
+    draw_bone(scene, [body], shell)
     if pedicles:
         # Marrow runs through the pedicles: no cortex between them and the body.
         for side in SIDES:

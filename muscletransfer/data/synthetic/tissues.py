@@ -24,7 +24,8 @@ GROUPS: dict[str, int] = {
     "lateral_wall_right": 10,
 }
 
-#: Codes of the organ and tissue mask. Muscle is part of 0, so that the mask cannot give it away.
+#: Codes of the organ and tissue mask. Muscle is part of 0, so that the mask cannot give it away; so
+#: are skin, lung, pancreas, adrenals, gall bladder, cartilage, the canal, metal and air.
 TISSUES: dict[str, int] = {
     "subcutaneous_fat": 1,
     "visceral_fat": 2,

@@ -69,14 +69,17 @@ def draw_fascia(scene: Scene) -> None:
     canvas.paint(lines, scene.hu.fascia, keep_labels=True, opacity=0.5)
 
 
-def draw_rib(scene: Scene, side: int, place: float, length: float) -> None:
-    """Draw the oblique cut of a rib within the abdominal wall.
+def draw_rib(
+    scene: Scene, side: int, place: float, length: float, *, cartilage: bool = False
+) -> None:
+    """Draw the oblique cut of a rib within the wall.
 
     Args:
         scene: The slice.
         side: +1 left, -1 right.
         place: Where along the wall, as a share of its length.
         length: Length of the cut in mm.
+        cartilage: Whether the cut is through the cartilage in front of the rib.
     """
     rng, canvas, hu = scene.rng, scene.canvas, scene.hu
     wall = scene.frame.walls[side]
@@ -92,6 +95,10 @@ def draw_rib(scene: Scene, side: int, place: float, length: float) -> None:
     line = wall.curve[keep] + depth[:, None] * direction
     width = rng.uniform(5.0, 7.5) * np.sqrt(np.clip(1.05 - t**2, 0.02, 1.0))
     bone = TISSUES["bone"]
+    if cartilage:
+        rind = scene.textured(125.0, 20.0, 15.0)
+        canvas.paint(mirrored(strip(line, 1.4 * width), side), rind)
+        return
     canvas.paint(mirrored(strip(line, width), side), 0.75 * hu.cortical, tissue=bone)
     marrow = mirrored(strip(line, np.maximum(width - 2.6, 0.1)), side)
     canvas.paint(marrow, scene.textured(hu.trabecular, 20.0, 20.0), tissue=bone)

@@ -9,11 +9,19 @@ from muscletransfer.data.synthetic.scene import Obstacle, Scene
 from muscletransfer.data.synthetic.shapes import Array, blob, inset, strip
 from muscletransfer.data.synthetic.tissues import TISSUES
 
-__all__ = ["draw_vessels"]
+__all__ = ["draw_iliacs", "draw_vessels"]
 
 
-def draw_vessels(scene: Scene) -> list[Obstacle]:
-    """Draw the great vessels in front of the spine; return what bowel has to avoid."""
+def draw_vessels(scene: Scene, *, mesenteric_pair: bool = True) -> list[Obstacle]:
+    """Draw the great vessels in front of the spine; return what bowel has to avoid.
+
+    Args:
+        scene: The slice.
+        mesenteric_pair: Whether the superior mesenteric vessels and the ureters are at this level.
+
+    Returns:
+        Discs over aorta, vena cava, vertebral body and mesenteric vessels, in that order.
+    """
     rng, s, canvas, hu = scene.rng, scene.frame.scale, scene.canvas, scene.hu
     vessel = TISSUES["vessel"]
     front = -17.5 * s
@@ -33,7 +41,8 @@ def draw_vessels(scene: Scene) -> list[Obstacle]:
     canvas.paint(aorta, scene.textured(hu.artery, 3.0), tissue=vessel)
     _calcify(scene, aorta)
     mesenteric: list[Obstacle] = []
-    for dx, gap, size, value in ((5.0, 15.0, 3.4, hu.artery), (-9.0, 17.0, 5.6, hu.vein)):
+    pair = ((5.0, 15.0, 3.4, hu.artery), (-9.0, 17.0, 5.6, hu.vein)) if mesenteric_pair else ()
+    for dx, gap, size, value in pair:
         place = (
             x + dx + rng.normal(0.0, 2.5),
             y - radius - gap * s * rng.uniform(0.8, 1.15),
@@ -43,6 +52,8 @@ def draw_vessels(scene: Scene) -> list[Obstacle]:
         mesenteric.append((place[0], place[1], place[2] + 2.5))
     lesser = [(x + radius * 0.5, y - radius - 2.5, 1.6, hu.artery)]
     for side in SIDES:
+        if not mesenteric_pair:
+            continue
         urine = hu.urine if scene.patient.phase == "delayed" else 20.0
         lesser.append((side * 44.0 * s, -24.0 * s + rng.normal(0, 2.0), 2.1, urine))
         lesser.append((side * 52.0 * s, -21.0 * s + rng.normal(0, 2.0), 1.5, hu.vein))
@@ -56,6 +67,35 @@ def draw_vessels(scene: Scene) -> list[Obstacle]:
         (0.0, 2.0, 24.0 * s),
         *mesenteric,
     ]
+
+
+def draw_iliacs(scene: Scene, apart: float, behind: float) -> list[Obstacle]:
+    """Draw the iliac vessels below the bifurcation; return what bowel has to avoid.
+
+    Args:
+        scene: The slice.
+        apart: Distance of the arteries from the midline in mm.
+        behind: y of the veins in mm; the arteries lie in front of them.
+
+    Returns:
+        Discs over the vessels and the vertebra.
+    """
+    rng, s, canvas, hu = scene.rng, scene.frame.scale, scene.canvas, scene.hu
+    obstacles: list[Obstacle] = [(0.0, 2.0, 24.0 * s)]
+    for side in SIDES:
+        x, y = side * apart * s + rng.normal(0.0, 2.0), behind * s + rng.normal(0.0, 1.5)
+        vein = 6.5 * s * rng.normal(1.0, 0.1)
+        artery = (5.2 + 0.02 * (scene.patient.age - 50.0)) * rng.normal(1.0, 0.08)
+        place = (x - 3.0 * side, y, vein)
+        flat = blob(*place, rng, other=0.75 * vein, turn=0.4 * side)
+        canvas.paint(flat, scene.textured(hu.vein, 3.0), tissue=TISSUES["vessel"])
+        front = (x + 2.0 * side, y - vein - 0.7 * artery, artery)
+        tube = blob(*front, rng, rough=0.03)
+        canvas.paint(inset(tube, -1.0), 45.0, tissue=TISSUES["vessel"])
+        canvas.paint(tube, scene.textured(hu.artery, 3.0), tissue=TISSUES["vessel"])
+        _calcify(scene, tube)
+        obstacles += [(place[0], place[1], vein + 2.0), (front[0], front[1], artery + 2.0)]
+    return obstacles
 
 
 def _calcify(scene: Scene, aorta: Array) -> None:
