@@ -69,7 +69,7 @@ class MuscleTransferCLI(LightningCLI):
         checkpoint = self.trainer.checkpoint_callback
         best = getattr(checkpoint, "best_model_path", "")
         if best:
-            _say(f"best checkpoint: {best}")
+            _say(f"best checkpoint: {Path(best).resolve()}")
 
     def after_test(self) -> None:
         """Write one row a test case beside the log."""

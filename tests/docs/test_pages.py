@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "MPLBACKEND": "Agg"}
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.M | re.S)
 PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))]
 # Blocks that set up the machine or take minutes; .ci/run runs both README commands.
@@ -27,7 +28,12 @@ def test_python_blocks_run(page: str, tmp_path: Path) -> None:
     script = tmp_path / "page.py"
     script.write_text("\n\n".join(blocks(page, "python")))
     done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -40,9 +46,10 @@ def test_shell_blocks_run(page: str, tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(blocks(page, "bash"))],
         cwd=tmp_path,
-        env={**os.environ, "PATH": path},
+        env={**ENVIRONMENT, "PATH": path},
         capture_output=True,
         text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
