@@ -2,7 +2,7 @@
 
 Run from a checkout, on one core::
 
-    OMP_NUM_THREADS=1 python benchmarks/distance.py --patients 3
+    OMP_NUM_THREADS=1 python examples/benchmarks/distance.py --patients 3
 
 Every observer's outline is compared with the reference of its case at 512 x 512. Printed are the
 median and the fastest of several runs a pair, in ms, and the median over the pairs.

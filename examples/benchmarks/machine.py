@@ -1,0 +1,34 @@
+"""What a benchmark says of the machine it ran on, and how it sums up times."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+
+def describe() -> str:
+    """Processor, cores, Python and the versions that matter for speed."""
+    import lightning
+    import torch
+
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0].partition(":")[2].strip() if names else cpu
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (
+        f"{cpu}, {cores} cores, {torch.get_num_threads()} torch threads; "
+        f"Python {platform.python_version()}, torch {torch.__version__}, "
+        f"lightning {lightning.__version__}"
+    )
+
+
+def spread(times: Sequence[float], unit: float = 1e3, name: str = "ms") -> str:
+    """Median and quartiles of times in seconds, in another unit."""
+    low, middle, high = np.percentile(np.asarray(times) * unit, [25, 50, 75])
+    return f"{middle:8.2f} {name} ({low:.2f} to {high:.2f})"

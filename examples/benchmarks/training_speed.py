@@ -1,0 +1,175 @@
+"""Training through Trainer.fit beside a plain smp loop and beside our own bare loop.
+
+Run from a checkout on an otherwise idle machine::
+
+    python examples/benchmarks/training_speed.py
+
+U-Net / resnet18, 128 x 128, batch 8, on phantom slices. Four loops take turns in one process:
+
+- ``plain``: segmentation-models-pytorch as its users write it, fp32, on a ready batch, without
+  augmentation, data loading or logging (so it does less than ours);
+- ``bare``: our model, loss, optimiser, schedule, precision, loader and augmentation in a
+  hand-written loop;
+- ``ready``: the same on a ready batch, without loader and augmentation;
+- ``fit``: everything through ``Trainer.fit``.
+
+Printed are the median step and its quartiles, and the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from lightning.pytorch import Callback, Trainer
+from machine import describe, spread
+
+from muscletransfer import LowDataModule, SegmentationFineTuner
+from muscletransfer.data import PreprocessingSpec
+from muscletransfer.data.synthetic import make_cohort
+from muscletransfer.hardware import recommended_precision
+from muscletransfer.schedule import warmup_cosine
+from muscletransfer.transfer import layerwise_groups
+
+BATCH, SIZE, WARM_UP = 8, 128, 4
+
+
+class Clock(Callback):
+    """Notes when each training step has ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Note it."""
+        self.ends.append(time.perf_counter())
+
+
+def plain_loop(batch: dict[str, torch.Tensor]) -> Iterator[float]:
+    """Plain smp, fp32."""
+    model = smp.Unet("resnet18", encoder_weights=None, in_channels=1, classes=1).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    overlap = smp.losses.DiceLoss("binary")
+    image, mask = batch["image"].contiguous(), batch["mask"][:, None].float()
+    while True:
+        start = time.perf_counter()
+        logits = model(image)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, mask)
+        loss = loss + overlap(logits, mask)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+        yield time.perf_counter() - start
+
+
+def bare_loop(data: LowDataModule, ready: dict[str, torch.Tensor] | None) -> Iterator[float]:
+    """Our parts without the Trainer; with the loader and augmentation unless a batch is given."""
+    model = SegmentationFineTuner("timm/resnet18", "unet").train()
+    parts = [model.model.decoder, model.model.head]
+    groups = layerwise_groups(model.model.encoder, parts, 1e-3, 1.0)
+    optimizer = torch.optim.AdamW(groups, 1e-3, weight_decay=0.01, fused=True)
+    scheduler = warmup_cosine(optimizer, 10_000, 50)
+    mixed = recommended_precision() != "32-true"
+    batches: Iterator[dict[str, torch.Tensor]]
+    if ready is None:
+        batches = itertools.chain.from_iterable(data.train_dataloader() for _ in itertools.count())
+    else:
+        batches = itertools.repeat(ready)
+    while True:
+        start = time.perf_counter()
+        batch = next(batches)
+        if ready is None:
+            batch = data.on_after_batch_transfer(batch, 0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss = model.loss(model(batch["image"]), batch["mask"])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        loss.item()
+        yield time.perf_counter() - start
+
+
+def fit(data: LowDataModule, steps: int, folder: Path) -> list[float]:
+    """Times of the steps of one Trainer.fit."""
+    clock = Clock()
+    trainer = Trainer(
+        max_steps=steps + WARM_UP,
+        precision=recommended_precision(),
+        accelerator="cpu",
+        callbacks=[clock],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        default_root_dir=folder,
+    )
+    trainer.fit(SegmentationFineTuner("timm/resnet18", "unet"), datamodule=data)
+    return np.diff(clock.ends)[WARM_UP - 1 :].tolist()
+
+
+def main() -> None:
+    """Let the loops take turns, print medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=12, help="timed steps a loop and round")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    torch.manual_seed(0)
+    times: dict[str, list[float]] = {"plain": [], "bare": [], "ready": [], "fit": []}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cohort = make_cohort(folder / "cohort", patients=24, size=256, seed=0)
+        data = LowDataModule(
+            cohort.manifest,
+            train_patients=10,
+            preprocessing=PreprocessingSpec(size=SIZE),
+            batch_size=BATCH,
+            steps_per_epoch=10_000,
+            cache_dir=folder / "cache",
+        )
+        data.setup("fit")
+        batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+        loops = {
+            "plain": plain_loop(batch),
+            "bare": bare_loop(data, None),
+            "ready": bare_loop(data, batch),
+        }
+        for number in range(args.rounds):
+            for name, loop in loops.items():
+                taken = [next(loop) for _ in range(args.steps + (WARM_UP if number == 0 else 0))]
+                times[name] += taken[-args.steps :]
+            times["fit"] += fit(data, args.steps, folder)
+    medians = {name: float(np.median(found)) for name, found in times.items()}
+    print(describe())
+    print(f"precision of ours: {recommended_precision()}; of plain: 32-true")
+    for name, found in times.items():
+        print(f"{name:>6}: {spread(found)} a step, {BATCH / medians[name]:6.1f} images/s")
+    ratios = {
+        "plain / fit (wanted at least 2.3)": medians["plain"] / medians["fit"],
+        "fit / bare (wanted at most 1.10)": medians["fit"] / medians["bare"],
+        "fit / ready": medians["fit"] / medians["ready"],
+    }
+    for name, ratio in ratios.items():
+        print(f"{name}: {ratio:.2f}")
+    if args.json:
+        record = {"machine": describe(), "times_s": times, "ratios": ratios}
+        args.json.write_text(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()
