@@ -18,17 +18,30 @@ __all__ = ["building"]
 _STALE_SECONDS = 3600
 
 
+_FOR_THE_CACHE = "a folder for the cache. Pass cache_dir, or set MUSCLETRANSFER_CACHE."
+
+
 @contextmanager
-def building(directory: Path, is_whole: Callable[[], bool]) -> Iterator[Path]:
-    """Give a temporary folder beside ``directory`` and rename it there when the block succeeds."""
+def building(
+    directory: Path, is_whole: Callable[[], bool], wanted: str = _FOR_THE_CACHE
+) -> Iterator[Path]:
+    """Give a temporary folder beside ``directory`` and rename it there when the block succeeds.
+
+    Args:
+        directory: What to build.
+        is_whole: Whether someone else has built it meanwhile.
+        wanted: End of the error message when the folder cannot be made, with the way out.
+
+    Raises:
+        DataError: The folder beside it cannot be made.
+    """
     name = f".building-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     temporary = directory.parent / name
     try:
         temporary.mkdir(parents=True)
     except OSError as error:
         raise DataError(
-            f"{directory.parent}: cannot be written ({error.strerror}); wanted a folder for the "
-            "cache. Pass cache_dir, or set MUSCLETRANSFER_CACHE."
+            f"{directory.parent}: cannot be written ({error.strerror}); wanted {wanted}"
         ) from error
     try:
         _sweep(directory.parent)

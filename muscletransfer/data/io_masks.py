@@ -13,6 +13,7 @@ from muscletransfer.data.files import atomic_path
 from muscletransfer.data.io_plain import is_plain, read_plain_mask, write_plain_mask
 from muscletransfer.data.io_read import read_volume
 from muscletransfer.data.io_volume import quiet
+from muscletransfer.data.io_write import save_image
 from muscletransfer.data.types import Array, MaskImage, Volume
 from muscletransfer.errors import DataError, GeometryError
 
@@ -94,7 +95,8 @@ def write_mask(
 
     Raises:
         GeometryError: The mask does not have the reference's shape.
-        DataError: Values that are no class indices, or a file ending that cannot be written.
+        DataError: Values that are no class indices, a file ending that cannot be written, or a file
+            that could not be written whole.
 
     Example:
         >>> import tempfile
@@ -123,7 +125,7 @@ def write_mask(
     image.SetOrigin([0.0 if math.isnan(o) else o for o in reference.origin])
     image.SetDirection(reference.direction)
     with atomic_path(path) as temporary, quiet():
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+        save_image(image, temporary)
     return path
 
 

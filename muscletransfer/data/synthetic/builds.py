@@ -117,7 +117,7 @@ BUILDS: dict[Level, Build] = {
         transverse=(38.0, 48.0),
     ),
     "S1": Build(
-        girth=(1.04, 0.98),
+        girth=(1.01, 0.97),
         fat=(1.1, 1.2, 1.35),
         rectus=0.95,
         lateral=0.5,
@@ -125,7 +125,7 @@ BUILDS: dict[Level, Build] = {
         back=_BUTTOCK,
         floor=_PELVIS,
         inner_end=0.47,
-        skeleton_width=142.0,
+        skeleton_width=138.0,
         psoas=(1.05, 14.0, -16.0),
         quadratus=0.0,
     ),

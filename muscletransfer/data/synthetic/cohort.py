@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from muscletransfer._version import __version__
+from muscletransfer.data.cache_folder import building
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.synthetic.levels import OTHER_LEVELS
 from muscletransfer.data.synthetic.observers import OBSERVERS, simulate_observer
@@ -160,9 +159,8 @@ def make_cohort(
     cohort = _cohort(root, observers > 0, other_levels > 0)
     if _already_there(root, record):
         return cohort
-    root.parent.mkdir(parents=True, exist_ok=True)
-    draft = root.parent / f".{root.name}.writing-{secrets.token_hex(6)}"
-    try:
+    wanted = "a folder for the cohort. Choose another out_dir."
+    with building(root, lambda: _already_there(root, record), wanted) as draft:
         for folder in ("images", "masks", "groups", "observers", "pretext"):
             (draft / folder).mkdir(parents=True)
         jobs = [
@@ -183,12 +181,6 @@ def make_cohort(
         for folder in ("observers", "pretext"):
             if not any((draft / folder).iterdir()):
                 (draft / folder).rmdir()
-        if root.is_dir():
-            root.rmdir()  # empty, as checked above
-        draft.rename(root)
-    finally:
-        if draft.exists():
-            shutil.rmtree(draft)
     return cohort
 
 

@@ -195,7 +195,7 @@ def build_frame(
     width = size["a"] - size["side"]
     if build.skeleton_width is not None:
         width = build.skeleton_width * scale * (0.8 + 0.2 * grow)
-        size["a"] = max(size["a"], width + max(size["side"], 8.0))
+        size["a"] = max(size["a"], width + max(size["side"], 5.0))
     boxiness = float(rng.uniform(2.2, 2.5))
     turn = float(rng.normal(0.0, 0.02))
     walls: dict[int, Wall] = {}

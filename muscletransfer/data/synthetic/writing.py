@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from muscletransfer.data.io_write import save_image
 from muscletransfer.data.synthetic.scanner import KERNELS
 from muscletransfer.data.synthetic.slices import PhantomSlice
 
@@ -52,7 +53,7 @@ def _volume(
 
 def write_label(label: npt.NDArray[np.uint8], phantom: PhantomSlice, path: Path) -> None:
     """Write a label map with the geometry of a phantom as NIfTI."""
-    sitk.WriteImage(_volume(label, phantom), str(path), useCompression=True, compressionLevel=1)
+    save_image(_volume(label, phantom), path)
 
 
 def _uid(*parts: str) -> str:
@@ -68,10 +69,13 @@ def write_image(phantom: PhantomSlice, path: Path, patient_id: str, seed: str) -
         path: Where to.
         patient_id: Pseudonym for the DICOM header.
         seed: Text that all UIDs are made from, so that a cohort is the same each time.
+
+    Raises:
+        DataError: The file could not be written whole.
     """
     volume = _volume(phantom.hu, phantom)
     if path.suffix != ".dcm":
-        sitk.WriteImage(volume, str(path), useCompression=True, compressionLevel=1)
+        save_image(volume, path)
         return
     scanner, patient = phantom.scanner, phantom.patient
     tags = {
@@ -113,5 +117,4 @@ def write_image(phantom: PhantomSlice, path: Path, patient_id: str, seed: str) -
     writer = sitk.ImageFileWriter()
     writer.SetImageIO("GDCMImageIO")
     writer.KeepOriginalImageUIDOn()
-    writer.SetFileName(str(path))
-    writer.Execute(volume)
+    save_image(volume, path, writer)
