@@ -1,0 +1,1 @@
+"""The parts of `examples/real_ct.py`, one idea a file."""

@@ -1,0 +1,55 @@
+"""What a run was made on and with: no host name, no path."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from muscletransfer.hardware import recommended_precision
+
+PACKAGES = (
+    "muscletransfer",
+    "torch",
+    "lightning",
+    "timm",
+    "segmentation-models-pytorch",
+    "torchmetrics",
+    "SimpleITK",
+    "numpy",
+)
+
+
+def describe_machine(started: float, load: float) -> dict[str, Any]:
+    """Return processor, threads, precision, versions, date and wall time.
+
+    Args:
+        started: ``time.time()`` at the start.
+        load: Highest load average that was seen.
+    """
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": load,
+        "precision": recommended_precision("cpu"),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "date": time.strftime("%Y-%m-%d", time.gmtime(started)),
+        "wall_seconds": time.time() - started,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

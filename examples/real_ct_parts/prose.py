@@ -1,0 +1,272 @@
+"""The words of the page; numbers come in from the run."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from muscletransfer.measures import HU_WINDOWS
+from real_ct_parts.pretraining import CAMVID_IGNORE
+from real_ct_parts.settings import ARMS, COPY, RANDOM, Settings
+from real_ct_parts.summary import (
+    BOOTSTRAPS,
+    against_random,
+    chosen,
+    over_runs,
+    patients_against_random,
+    verdict,
+)
+
+_LOW, _HIGH = HU_WINDOWS["muscle"]
+
+QUICK = (
+    "**This is the quick form: each run takes a few steps, so the scores only show that the page "
+    "can be made.**"
+)
+
+INTRODUCTION = (
+    "Four source tasks on real images, then fine-tuning on few real labels: muscle on the CT of "
+    "one patient, and, since one patient cannot answer the question, the heart on MR of many. "
+    "This page is written by the run itself; no number in it was typed by hand."
+)
+
+CT_COLUMNS = (
+    "Each run is first reduced to its median over the test slices; cells give the median over runs "
+    "and, in brackets, the lowest and the highest run. Distances are RMS, pooled over both "
+    "directions, in mm on the native grid. Muscle area is outline AND "
+    f"{_LOW:.0f} to {_HIGH:.0f} HU; its error, the outline's and that of the mean muscle HU (SMD) "
+    "are absolute. Clipping to the muscle window flatters areas, so look at the outline's as well. "
+    "*Missed* counts empty predictions (Dice 0, no distance); a median that falls on one says "
+    '"missed". The last column compares each run with '
+    "the random one on the same slices and seed."
+)
+
+MR_DOTS = (
+    "Each dot is one run, tested on another fold; the bar is the median over runs, the dashed line "
+    "that of random weights."
+)
+
+IMAGES = """\
+None of the images is part of this project.
+
+- Muscle on CT: the reference example of
+  [TotalSegmentator](https://github.com/wasserth/TotalSegmentator) (Apache-2.0; Wasserthal et al.,
+  Radiol Artif Intell 2023;5(5):e230024). The outlines in the figure are drawn on it.
+- CT without labels: The Cancer Imaging Archive, CPTAC-PDA, CMB-CRC and LIDC-IDRI (CC BY), and a
+  series of QIICR/dcmqi (BSD style).
+- Street scenes: CamVid (CC BY-NC 4.0; Brostow et al. 2009). Photographs: a sample of ImageNet
+  (ImageNet terms, research use; Deng et al. 2009). No picture of either is shown.
+- Heart on MR: ACDC (Bernard et al., IEEE Trans Med Imaging 2018;37(11):2514), by way of
+  HiLab-git/WSL4MIS; treated as CC BY-NC-SA, and not shown."""
+
+_TRANSFERRED = [arm.name for arm in ARMS if arm.source is not None]
+
+
+def in_short(results: dict[str, Any], settings: Settings) -> str:
+    """Say what came out, by rule: an arm differs where the interval excludes zero."""
+    found = verdict(
+        _TRANSFERRED,
+        settings.mr_patients,
+        lambda arm, n: patients_against_random(results["mr"], arm, n),
+    )
+    total = sum(map(len, found.values()))
+    parts = [
+        "- **Heart on MR, by patient.** Dice against random weights, judged by the 95 % interval "
+        f"over patients: higher for {_listed(found['better'])}; lower for "
+        f"{_listed(found['worse'])}; not clear for {len(found['unclear'])} of {total} comparisons. "
+        "Nothing was corrected for their number."
+    ]
+    for n in settings.ct_slices:
+        runs = len(chosen(results["ct"], RANDOM, n))
+        always, never = [], []
+        for arm in _TRANSFERRED:
+            better = against_random(results["ct"], arm, n)["better"]
+            if better == runs:
+                always.append(arm)
+            elif better == 0:
+                never.append(arm)
+        copied = over_runs(chosen(results["ct"], COPY, n), "dice")[0]
+        best = max([arm.name for arm in ARMS], key=lambda a: _middle(results, a, n))
+        parts.append(
+            f"- **Muscle on CT, one patient, n = {n} slices.** Median Dice "
+            f"{_middle(results, RANDOM, n):.3f} from random weights, "
+            f"{_middle(results, best, n):.3f} for the best arm ({best}), {copied:.3f} for copying "
+            f"the nearest labelled slice. Above random in {_all(runs)}: {_listed(always)}; in none of them: {_listed(never)}."
+        )
+    parts.append(
+        "- The best arm of a table is picked after the fact and looks better than it is; the "
+        "differences beside it are the evidence."
+    )
+    return "\n".join(parts)
+
+
+def _middle(results: dict[str, Any], arm: str, n: int) -> float:
+    return over_runs(chosen(results["ct"], arm, n), "dice")[0]
+
+
+def _all(runs: int) -> str:
+    return "the one run" if runs == 1 else f"all {runs} runs"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) if names else "none"
+
+
+def made(results: dict[str, Any], settings: Settings) -> str:
+    """Say on what, with what and how long."""
+    machine = results["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    seconds = sum(s["seconds"] for part in ("pretext", "ct", "mr") for s in results[part])
+    shared = ""
+    if machine["load"] > machine["cores"]:
+        shared = f" shared with other work (load up to {machine['load']:.1f}, so times are long)"
+    count = len(results["ct"]) + len(results["mr"])
+    return (
+        f"{machine['date']}, {machine['processor']}, {_count(machine['cores'], 'core')}{shared}, "
+        f"{_count(machine['threads'], 'thread')} a process, "
+        f"no accelerator, {machine['precision']}; Python {machine['python']} on "
+        f"{machine['system']}; {versions}. The stages took {seconds / 60:.0f} minutes of wall time when added up "
+        f"({len(results['pretext'])} source tasks, {count} runs on labelled images); they can run "
+        "side by side (`--part`).\n\n"
+        f"U-Net on `{settings.encoder}` cut to {settings.depth} halvings, {settings.size} x "
+        f"{settings.size} pixels, one channel, AdamW at {settings.lr:g} (jigsaw: half of it) with "
+        f"warm-up and cosine. {settings.pretext_steps} steps a source task, "
+        f"{settings.pretext_batch} images each ({settings.pretext_batch // 2} where a decoder is "
+        f"trained); {settings.ct_steps} steps of {settings.finetune_batch} images on CT, "
+        f"{settings.mr_steps} on MR. Nothing was tuned on these data, and no label was spent on "
+        "choosing a checkpoint: the last weights are scored, once. The random arm, and the random "
+        "encoder that stays frozen (a control), get the same steps."
+    )
+
+
+def source_tasks(results: dict[str, Any], settings: Settings, window: tuple[float, float]) -> str:
+    """Say how the source tasks were scored."""
+    by_name = {found["task"]: found for found in results["pretext"]}
+    jigsaw = by_name["jigsaw"]
+    learnt = [name for name, found in by_name.items() if _learnt(name, found["scores"])]
+    return (
+        f"CT: {jigsaw['train_images']} slices of {jigsaw['train_groups']} patients train, "
+        f"{jigsaw['val_images']} slices of others are held out and cut into puzzles (or masked) "
+        f"{settings.puzzle_draws} times. CamVid keeps its own training and validation frames, "
+        f"value {CAMVID_IGNORE} ignored. Errors in HU are within the window "
+        f"{window[0]:.0f} to {window[1]:.0f}. Held-out slices of so few patients give a sign of "
+        "life, not a measurement; and a jigsaw solved well can have been solved by a shortcut.\n\n"
+        f"Better than an answer without learning: {_listed(learnt)}. Not better: "
+        f"{_listed([name for name in by_name if name not in learnt])}; an arm that starts from "
+        "such weights shows what transfer does without a source task that was learnt."
+    )
+
+
+def _learnt(task: str, scores: dict[str, float]) -> bool:
+    """Say whether every score beats the best answer that needs no learning."""
+    if task == "jigsaw":
+        return scores["accuracy"] > scores["chance"]
+    if task == "reconstruction":
+        guess = min(scores["hidden_error_constant"], scores["hidden_error_local"])
+        return scores["hidden_error"] < guess and scores["psnr"] > scores["psnr_input"]
+    if task == "segmentation":
+        return scores["iou"] > scores["constant_iou"]
+    return (
+        scores["accuracy"] > scores["constant_accuracy"]
+        and scores["macro_accuracy"] > scores["constant_macro_accuracy"]
+    )
+
+
+def ct_design(results: dict[str, Any], settings: Settings) -> str:
+    """Say how one patient was divided."""
+    blocks = results["blocks"]
+    seen = {level for block in blocks["levels"].values() for level in block}
+    without = "" if "L3" in seen else ", none of them at L3"
+    return (
+        "**One patient, labels from a model (TotalSegmentator), not from a person.** Skeletal "
+        f"muscle is labelled on {blocks['labelled']} slices{without}. Neighbours are "
+        f"{blocks['step_mm']:.0f} mm apart and much alike, so the slices are dealt into two "
+        f"blocks, {_block(blocks, 'lower')} and {_block(blocks, 'upper')}, with {blocks['gap']} "
+        "slices left out between them: the nearest training and test slices are "
+        f"{blocks['gap_mm']:.0f} mm apart. A run trains on n slices of one block and is "
+        "tested on all slices of the other; there are no patient folds, and the ids by which the library splits are slices here. "
+        f"{_count(settings.ct_repeats, 'run')} for each of "
+        f"{_count(len(settings.ct_tests), 'test block')}, each with another draw of slices and "
+        "another seed. The blocks lie at different levels, so "
+        "this also asks a model to go from one level to another. The row *"
+        f"{COPY}* copies the mask of the training slice that lies nearest: what needs no network."
+    )
+
+
+def _block(blocks: dict[str, Any], name: str) -> str:
+    first, last = blocks["ranges"][name]
+    return f"{first} to {last} ({', '.join(blocks['levels'][name])})"
+
+
+def ct_dots(settings: Settings) -> str:
+    """Explain the figure of runs."""
+    return (
+        "Each dot is one run; the bar is the median over runs, the dashed line that of random "
+        f"weights. Runs of one block share the test slices ({settings.ct_repeats} each)."
+    )
+
+
+def overlay(run: dict[str, Any]) -> str:
+    """Explain the overlays."""
+    return (
+        f"The middle slice of the {run['test']} block, chosen by place and not by score, from the "
+        f"runs with n = {run['n']} and the first draw. CT and reference: TotalSegmentator example, "
+        "Apache-2.0."
+    )
+
+
+def mr_design(results: dict[str, Any], settings: Settings) -> str:
+    """Say how the patients were divided."""
+    runs = chosen(results["mr"], RANDOM, settings.mr_patients[0])
+    tested = sum(len(run["cases"]) for run in runs)
+    return (
+        "One mid slice a patient, right ventricle, myocardium and left ventricle outlined by hand. "
+        f"Patients are dealt into {settings.mr_folds} folds; repeat k tests on fold k, trains on n "
+        "patients of the others (the smaller n within the larger) and has a seed of its own: "
+        f"{_count(len(runs), 'repeat')}, {tested} patients tested, each once an arm. "
+        "The path is that of plain images with several classes: percentiles instead of a HU "
+        "window, and no millimetres, since the pixel size is not known. Source and target differ in modality and "
+        "preprocessing here; the library warns of that in every such run, and the run was meant."
+    )
+
+
+def mr_columns(settings: Settings) -> str:
+    """Explain the table on MR."""
+    return (
+        "Dice and distance of a case are means over the three structures; a run is its median over "
+        "the test patients, cells give the median over runs and the lowest and highest. Distances "
+        "are in **pixels** of images of many sizes: compare them within a column only. *Missed* "
+        "counts patients with a structure that was not found. The last column is the mean over "
+        "patients of the difference to random weights on the same patient, subset and seed, with "
+        f"an interval from {BOOTSTRAPS} bootstrap draws of patients. The interval does not hold "
+        "the spread over training subsets, which the few repeats cannot measure."
+    )
+
+
+def not_shown(results: dict[str, Any], settings: Settings) -> str:
+    """List what no reader should conclude."""
+    steps = math.ceil(settings.finetune_batch * settings.ct_steps / max(settings.ct_slices))
+    return (
+        "- **Nothing about L3 muscle in other people.** The CT is one patient; its runs are not "
+        "independent, and no interval over patients can be given.\n"
+        "- **Nothing about agreement with a person on CT.** The labels there are a model's, on "
+        f"{results['blocks']['step_mm']:.0f} mm voxels, smoother than hand "
+        "outlines; a high Dice is agreement with that model.\n"
+        "- **Nothing about human level.** No second observer outlined any of these images.\n"
+        "- **MR is not CT, and a heart is not muscle at L3.** The MR part asks whether transfer "
+        "saves labels on real images drawn by people; its answer need not carry over.\n"
+        "- **Not the paper's comparison.** A small encoder, a few hundred steps and at most a few "
+        "hundred source images on a CPU, against large networks trained on whole data sets. "
+        f"Fine-tuning is short too (each CT slice is seen about {steps} times at the larger n); "
+        "with more steps arms may draw level or change places.\n"
+        f"- **Few repeats** ({settings.ct_repeats} a CT block, {settings.mr_repeats} on MR) and "
+        "**one pre-training run a source task**, so luck in pre-training is not measured.\n"
+        "- **The source tasks saw different images**: natural images for segmentation and "
+        "classification, few CT slices for jigsaw and reconstruction. A difference between arms "
+        "can be the images' and not the task's.\n"
+        "- **No claim from the best row.** Arms are many, and none was chosen beforehand."
+    )
