@@ -91,7 +91,8 @@ def in_short(results: dict[str, Any], settings: Settings) -> str:
             f"- **Muscle on CT, one patient, n = {n} slices.** Median Dice "
             f"{_middle(results, RANDOM, n):.3f} from random weights, "
             f"{_middle(results, best, n):.3f} for the best arm ({best}), {copied:.3f} for copying "
-            f"the nearest labelled slice. Above random in {_all(runs)}: {_listed(always)}; in none of them: {_listed(never)}."
+            f"the nearest labelled slice. Above random in {_all(runs)}: {_listed(always)}; "
+            f"in none of them: {_listed(never)}."
         )
     parts.append(
         "- The best arm of a table is picked after the fact and looks better than it is; the "
@@ -129,7 +130,8 @@ def made(results: dict[str, Any], settings: Settings) -> str:
         f"{machine['date']}, {machine['processor']}, {_count(machine['cores'], 'core')}{shared}, "
         f"{_count(machine['threads'], 'thread')} a process, "
         f"no accelerator, {machine['precision']}; Python {machine['python']} on "
-        f"{machine['system']}; {versions}. The stages took {seconds / 60:.0f} minutes of wall time when added up "
+        f"{machine['system']}; {versions}. "
+        f"The stages took {seconds / 60:.0f} minutes of wall time when added up "
         f"({len(results['pretext'])} source tasks, {count} runs on labelled images); they can run "
         "side by side (`--part`).\n\n"
         f"U-Net on `{settings.encoder}` cut to {settings.depth} halvings, {settings.size} x "
@@ -188,7 +190,8 @@ def ct_design(results: dict[str, Any], settings: Settings) -> str:
         f"blocks, {_block(blocks, 'lower')} and {_block(blocks, 'upper')}, with {blocks['gap']} "
         "slices left out between them: the nearest training and test slices are "
         f"{blocks['gap_mm']:.0f} mm apart. A run trains on n slices of one block and is "
-        "tested on all slices of the other; there are no patient folds, and the ids by which the library splits are slices here. "
+        "tested on all slices of the other; there are no patient folds, "
+        "and the ids by which the library splits are slices here. "
         f"{_count(settings.ct_repeats, 'run')} for each of "
         f"{_count(len(settings.ct_tests), 'test block')}, each with another draw of slices and "
         "another seed. The blocks lie at different levels, so "
@@ -229,7 +232,8 @@ def mr_design(results: dict[str, Any], settings: Settings) -> str:
         "patients of the others (the smaller n within the larger) and has a seed of its own: "
         f"{_count(len(runs), 'repeat')}, {tested} patients tested, each once an arm. "
         "The path is that of plain images with several classes: percentiles instead of a HU "
-        "window, and no millimetres, since the pixel size is not known. Source and target differ in modality and "
+        "window, and no millimetres, since the pixel size is not known. "
+        "Source and target differ in modality and "
         "preprocessing here; the library warns of that in every such run, and the run was meant."
     )
 
