@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import seed_everything
 from tqdm.auto import tqdm
 
 from muscletransfer.data import LowDataModule, PreprocessingSpec, PretextDataModule
@@ -23,7 +25,11 @@ __all__ = ["run_demo"]
 
 
 def run_demo(
-    output: str | os.PathLike[str] = "muscletransfer_demo", *, seed: int = 0, quick: bool = False
+    output: str | os.PathLike[str] = "muscletransfer_demo",
+    *,
+    seed: int = 0,
+    quick: bool = False,
+    settings: DemoSettings | None = None,
 ) -> Path:
     """Run the demo: synthetic cohort, two source tasks, fine-tuning on few patients, a report.
 
@@ -34,13 +40,16 @@ def run_demo(
         output: Folder for cohorts, checkpoints, figures and ``report.html``.
         seed: Seed of every random choice.
         quick: A smaller run that shows that everything works and teaches the networks little.
+        settings: Other sizes, in place of those two.
 
     Returns:
         Path of ``report.html``.
     """
     started = time.monotonic()
-    settings = QUICK if quick else FULL
+    settings = settings or (QUICK if quick else FULL)
     folder = Path(output)
+    if (folder / "runs").is_dir():
+        shutil.rmtree(folder / "runs")  # checkpoints of an earlier run
     print("All images of this demo are synthetic; no patient is involved.")
     source, target = _cohorts(folder, settings, seed)
     runs = 2 * settings.pretext_steps + 3 * len(settings.train_patients) * settings.finetune_steps
@@ -48,7 +57,7 @@ def run_demo(
         weights = _pre_train_all(source, settings, folder, seed, bar)
         results = list(_fine_tune_all(target, weights, settings, folder, seed, bar))
     report = write_report(
-        folder, settings, target, results, weights, seconds=time.monotonic() - started, quick=quick
+        folder, settings, target, results, weights, seconds=time.monotonic() - started
     )
     print(f"report: {report}")
     return report
@@ -84,6 +93,8 @@ def _pre_train_all(
         raise RuntimeError("the source cohort was made without slices of other levels")
     from muscletransfer.data.synthetic import TISSUES
 
+    # The task's own seed is for its puzzles; first weights come from the global generator.
+    seed_everything(seed, verbose=False)
     tasks = {
         "jigsaw": JigsawPretext(encoder=settings.encoder, grid=3, lr=5e-4, seed=seed),
         "segmentation": SegmentationPretext(

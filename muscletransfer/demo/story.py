@@ -12,7 +12,7 @@ import numpy as np
 from muscletransfer.data.synthetic import Cohort
 from muscletransfer.demo.observers import ObserverBand, observer_band
 from muscletransfer.demo.overlays import percentile_overlays
-from muscletransfer.demo.settings import DemoSettings
+from muscletransfer.demo.settings import FULL, DemoSettings
 from muscletransfer.demo.training import FineTuned
 from muscletransfer.report import (
     Page,
@@ -66,7 +66,7 @@ def _scores(result: FineTuned) -> tuple[list[float], list[float], list[float]]:
     dice = [float(row["dice"]) for row in result.cases]
     distance = [float(row["dta_rms_mm"]) for row in result.cases]
     error = [
-        100 * abs(row["sma_cm2_pred"] - row["sma_cm2_ref"]) / row["sma_cm2_ref"]
+        100 * abs(row["sma_cm2"] - row["reference_sma_cm2"]) / row["reference_sma_cm2"]
         for row in result.cases
     ]
     return dice, distance, error
@@ -115,7 +115,6 @@ def write_report(
     weights: dict[str, Path],
     *,
     seconds: float,
-    quick: bool,
 ) -> Path:
     """Write ``report.html``, ``table.csv`` and the figures, and print the table.
 
@@ -126,7 +125,6 @@ def write_report(
         results: The fine-tuned models.
         weights: Checkpoints of the source tasks by name.
         seconds: Wall time of everything before the report.
-        quick: Whether this was the quick form.
 
     Returns:
         Path of the page.
@@ -142,9 +140,9 @@ def write_report(
         f"muscletransfer demo on a synthetic L3 cohort, {settings.target_patients} patients",
     )
     page.text(_SYNTHETIC, note=True)
-    if quick:
+    if settings.finetune_steps < FULL.finetune_steps:
         page.text(
-            "This is the quick form: it trains for a few steps only, so its scores are low.",
+            "This is a short form: it trains for a few steps only, so its scores are low.",
             note=True,
         )
     page.heading("Scores on the test patients")
