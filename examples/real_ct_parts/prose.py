@@ -132,8 +132,9 @@ def made(results: dict[str, Any], settings: Settings) -> str:
         f"no accelerator, {machine['precision']}; Python {machine['python']} on "
         f"{machine['system']}; {versions}. "
         f"The stages took {seconds / 60:.0f} minutes of wall time when added up "
-        f"({len(results['pretext'])} source tasks, {count} runs on labelled images); they can run "
-        "side by side (`--part`).\n\n"
+        f"({len(results['pretext'])} source tasks, {count} runs on labelled images). "
+        f"{results['kept']} of the {results['total']} were kept from earlier calls of the same "
+        "command, with or without `--part`, by which stages run side by side.\n\n"
         f"U-Net on `{settings.encoder}` cut to {settings.depth} halvings, {settings.size} x "
         f"{settings.size} pixels, one channel, AdamW at {settings.lr:g} (jigsaw: half of it) with "
         f"warm-up and cosine. {settings.pretext_steps} steps a source task, "
@@ -253,6 +254,7 @@ def mr_columns(settings: Settings) -> str:
 
 def not_shown(results: dict[str, Any], settings: Settings) -> str:
     """List what no reader should conclude."""
+    most = max(found["train_images"] for found in results["pretext"])
     steps = math.ceil(settings.finetune_batch * settings.ct_steps / max(settings.ct_slices))
     return (
         "- **Nothing about L3 muscle in other people.** The CT is one patient; its runs are not "
@@ -263,8 +265,9 @@ def not_shown(results: dict[str, Any], settings: Settings) -> str:
         "- **Nothing about human level.** No second observer outlined any of these images.\n"
         "- **MR is not CT, and a heart is not muscle at L3.** The MR part asks whether transfer "
         "saves labels on real images drawn by people; its answer need not carry over.\n"
-        "- **Not the paper's comparison.** A small encoder, a few hundred steps and at most a few "
-        "hundred source images on a CPU, against large networks trained on whole data sets. "
+        "- **Not the paper's comparison.** A small encoder, at most "
+        f"{settings.pretext_steps} steps and {most} source images a task, on a CPU, "
+        "against large networks trained on whole data sets. "
         f"Fine-tuning is short too (each CT slice is seen about {steps} times at the larger n); "
         "with more steps arms may draw level or change places.\n"
         f"- **Few repeats** ({settings.ct_repeats} a CT block, {settings.mr_repeats} on MR) and "

@@ -58,6 +58,7 @@ def run_all(source: Path, folder: Path, settings: Settings, part: str = "all") -
             for plan in mr_plan:
                 results["mr"].append(_mr_stage(stages, source, settings, folder, plan))
     load = max(load, *os.getloadavg())
+    results |= {"kept": stages.kept, "total": total}
     results |= {"blocks": blocks.described(), "machine": describe_machine(started, load)}
     return results
 

@@ -29,6 +29,7 @@ class Stages:
         self.folder = folder
         self.total = total
         self.done = 0
+        self.kept = 0
         self.settings = settings
 
     def run(self, name: str, work: Callable[[], Result]) -> Result:
@@ -49,6 +50,7 @@ class Stages:
         if path.is_file():
             kept: Result = json.loads(path.read_text())
             if kept["key"] == key:
+                self.kept += 1
                 print(f"{head}: kept", flush=True)
                 return kept
         print(f"{head} ...", flush=True)
