@@ -13,6 +13,7 @@ from real_ct_parts.figures import SHOWN, overlay_run, write_figures
 from real_ct_parts.settings import FULL, QUICK, Settings
 from real_ct_parts.tables import (
     ct_rows,
+    longer_rows,
     markdown,
     mr_class_rows,
     mr_rows,
@@ -91,6 +92,8 @@ def _sections(
         prose.ct_dots(settings),
         f"![Outlines of four arms on one slice]({figures['ct_overlays']})",
         prose.overlay(overlay_run(results, SHOWN[0], settings)),
+        prose.longer(results, settings),
+        markdown(longer_rows(results, settings)),
         "## Heart on MR, by patient",
         prose.mr_design(results, settings),
         markdown(mr_rows(results, settings)),

@@ -7,13 +7,14 @@ from typing import Any
 
 from muscletransfer.measures import HU_WINDOWS
 from real_ct_parts.pretraining import CAMVID_IGNORE
-from real_ct_parts.settings import ARMS, COPY, RANDOM, Settings
+from real_ct_parts.settings import ARMS, COPY, LONGER, RANDOM, Settings
 from real_ct_parts.summary import (
     BOOTSTRAPS,
     against_random,
     chosen,
     over_runs,
     patients_against_random,
+    run_median,
     verdict,
 )
 
@@ -59,6 +60,7 @@ None of the images is part of this project.
 - Heart on MR: ACDC (Bernard et al., IEEE Trans Med Imaging 2018;37(11):2514), by way of
   HiLab-git/WSL4MIS; treated as CC BY-NC-SA, and not shown."""
 
+_PARTS = ("pretext", "ct", "longer", "mr")
 _TRANSFERRED = [arm.name for arm in ARMS if arm.source is not None]
 
 
@@ -121,11 +123,11 @@ def made(results: dict[str, Any], settings: Settings) -> str:
     """Say on what, with what and how long."""
     machine = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    seconds = sum(s["seconds"] for part in ("pretext", "ct", "mr") for s in results[part])
+    seconds = sum(s["seconds"] for part in _PARTS for s in results[part])
     shared = ""
     if machine["load"] > machine["cores"]:
         shared = f" shared with other work (load up to {machine['load']:.1f}, so times are long)"
-    count = len(results["ct"]) + len(results["mr"])
+    count = sum(len(results[part]) for part in _PARTS[1:])
     return (
         f"{machine['date']}, {machine['processor']}, {_count(machine['cores'], 'core')}{shared}, "
         f"{_count(machine['threads'], 'thread')} a process, "
@@ -211,6 +213,34 @@ def ct_dots(settings: Settings) -> str:
     return (
         "Each dot is one run; the bar is the median over runs, the dashed line that of random "
         f"weights. Runs of one block share the test slices ({settings.ct_repeats} each)."
+    )
+
+
+def longer(results: dict[str, Any], settings: Settings) -> str:
+    """Say what more steps do to the gap between an arm and random weights."""
+    steps = results["longer"][0]["steps"]
+    gaps: dict[str, list[str]] = {"before": [], "after": []}
+    other = next(name for name in LONGER if name != RANDOM)
+    for test in settings.ct_tests:
+        after = {run["arm"]: run for run in results["longer"] if run["test"] == test}
+        n = after[RANDOM]["n"]
+        before = {
+            name: next(
+                run
+                for run in chosen(results["ct"], name, n)
+                if (run["test"], run["repeat"]) == (test, 0)
+            )
+            for name in LONGER
+        }
+        for key, runs in (("before", before), ("after", after)):
+            gap = run_median(runs[other], "dice") - run_median(runs[RANDOM], "dice")
+            gaps[key].append(f"{gap:+.3f} ({test})")
+    return (
+        "**Does the gap last?** Few steps favour weights that are already in order, so two arms "
+        f"were also trained for {steps} steps, at n = {n} and with the first draw. The gap in Dice "
+        f"between {other} and random weights is {', '.join(gaps['before'])} after "
+        f"{settings.ct_steps} steps and {', '.join(gaps['after'])} after {steps}, by the block "
+        "that tests:"
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import muscletransfer as mt
 from real_ct_parts.machine import describe_machine
 from real_ct_parts.pretraining import pre_train
-from real_ct_parts.settings import ARMS, COPY, Settings
+from real_ct_parts.settings import ARMS, COPY, LONGER, Settings
 from real_ct_parts.stages import Result, Stages
 from real_ct_parts.targets import (
     CT_OFFSET,
@@ -42,9 +42,11 @@ def run_all(source: Path, folder: Path, settings: Settings, part: str = "all") -
     ct_plan, mr_plan = list(_ct_plan(settings)), list(_mr_plan(settings))
     total = len(SOURCES) + len(ct_plan) * (part in ("all", "ct"))
     total += len(mr_plan) * (part in ("all", "mr"))
+    longer = list(_longer_plan(settings))
+    total += len(longer) * (part in ("all", "ct"))
     stages = Stages(folder / "stages", settings, total)
     started, load = time.time(), os.getloadavg()[0]
-    results: dict[str, Any] = {"settings": settings.to_dict(), "ct": [], "mr": []}
+    results: dict[str, Any] = {"settings": settings.to_dict(), "ct": [], "mr": [], "longer": []}
     blocks = ct_blocks(source, settings, folder)
     with quiet():
         results["pretext"] = [
@@ -54,6 +56,8 @@ def run_all(source: Path, folder: Path, settings: Settings, part: str = "all") -
         if part in ("all", "ct"):
             for plan in ct_plan:
                 results["ct"].append(_ct_stage(stages, blocks, settings, folder, plan))
+            for plan in longer:
+                results["longer"].append(_ct_stage(stages, blocks, settings, folder, plan))
         if part in ("all", "mr"):
             for plan in mr_plan:
                 results["mr"].append(_mr_stage(stages, source, settings, folder, plan))
@@ -72,6 +76,14 @@ def _ct_plan(settings: Settings) -> Iterator[dict[str, Any]]:
                     yield {"repeat": repeat, "test": test, "n": count, "arm": arm}
 
 
+def _longer_plan(settings: Settings) -> Iterator[dict[str, Any]]:
+    n, steps = max(settings.ct_slices), settings.ct_longer * settings.ct_steps
+    for test in settings.ct_tests:
+        for arm in ARMS:
+            if arm.name in LONGER:
+                yield {"repeat": 0, "test": test, "n": n, "arm": arm, "steps": steps}
+
+
 def _mr_plan(settings: Settings) -> Iterator[dict[str, Any]]:
     for repeat in range(settings.mr_repeats):
         for count in settings.mr_patients:
@@ -84,16 +96,17 @@ def _ct_stage(
 ) -> Result:
     arm, n, repeat, test = plan["arm"], plan["n"], plan["repeat"], plan["test"]
     name = arm if arm == COPY else arm.name
-    label = f"ct {name} n={n} test={test} repeat={repeat}"
+    steps = plan.get("steps", settings.ct_steps)
+    extra = f" steps={steps}" if "steps" in plan else ""
+    label = f"ct {name} n={n} test={test} repeat={repeat}{extra}"
 
     def work() -> Result:
-        data = ct_data(blocks, settings, folder, test=test, slices=n, repeat=repeat)
+        data = ct_data(blocks, settings, folder, test=test, slices=n, repeat=repeat, steps=steps)
         if arm == COPY:
             return _result(plan, name, copied_slices(data))
         shown = repeat == 0 and test == settings.ct_tests[-1] and n == max(settings.ct_slices)
-        rows, masks = fine_tune(
-            arm, data, settings, folder, steps=settings.ct_steps, seed=repeat, masks=shown
-        )
+        shown = shown and "steps" not in plan
+        rows, masks = fine_tune(arm, data, settings, folder, steps=steps, seed=repeat, masks=shown)
         if masks:
             overlay_file(folder, name).parent.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(
@@ -128,7 +141,7 @@ def _mr_stage(
 
 def _result(plan: dict[str, Any], name: str, rows: list[dict[str, Any]]) -> Result:
     dice = float(np.median([row["dice"] for row in rows]))
-    kept = {key: plan[key] for key in ("repeat", "test", "n") if key in plan}
+    kept = {key: plan[key] for key in ("repeat", "test", "n", "steps") if key in plan}
     return {**kept, "arm": name, "cases": rows, "scores": {"median_dice": dice}}
 
 

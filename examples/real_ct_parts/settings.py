@@ -39,6 +39,9 @@ ARMS = (
     Arm("classification", "classification"),
 )
 
+LONGER = (RANDOM, "segmentation + decoder")
+"""Arms that are trained for longer as well: the baseline, and what the paper found best."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -58,6 +61,7 @@ class Settings:
         ct_tests: Which blocks of the CT slices test, one after the other.
         ct_gap: Slices left out between the two blocks.
         ct_repeats: Runs for each test block.
+        ct_longer: How many times as many steps the check on the length of fine-tuning takes.
         mr_steps: Steps of each fine-tuning run on cardiac MR.
         mr_patients: Numbers of labelled training patients.
         mr_folds: Folds of the patients; repeat k tests on fold k.
@@ -77,6 +81,7 @@ class Settings:
     ct_tests: tuple[str, ...] = ("lower", "upper")
     ct_gap: int = 4
     ct_repeats: int = 2
+    ct_longer: int = 4
     mr_steps: int = 150
     mr_patients: tuple[int, ...] = (5, 10)
     mr_folds: int = 4
@@ -88,7 +93,14 @@ class Settings:
         Args:
             part: ``pretext``, ``ct`` or ``mr``; the last two start from the first.
         """
-        named = ("ct_slices", "ct_tests", "ct_repeats", "mr_patients", "mr_repeats")
+        named = (
+            "ct_slices",
+            "ct_tests",
+            "ct_repeats",
+            "ct_longer",
+            "mr_patients",
+            "mr_repeats",
+        )
         others = {"pretext": ("ct_", "mr_", "finetune_"), "ct": ("mr_",), "mr": ("ct_",)}[part]
         return {
             k: v for k, v in self.to_dict().items() if k not in named and not k.startswith(others)
@@ -109,6 +121,7 @@ QUICK = Settings(
     ct_slices=(2,),
     ct_tests=("upper",),
     ct_repeats=1,
+    ct_longer=2,
     mr_steps=4,
     mr_patients=(5,),
     mr_repeats=1,

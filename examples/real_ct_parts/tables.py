@@ -138,6 +138,26 @@ def _better(runs: Sequence[Mapping[str, Any]], arm: str, n: int, count: int) -> 
     return f"{found['better']} of {count} runs ({middle[0]:+.3f} to {middle[-1]:+.3f})"
 
 
+def longer_rows(results: Mapping[str, Any], settings: Settings) -> list[dict[str, str]]:
+    """Return the median Dice of the same runs after the usual steps and after more."""
+    rows = []
+    for run in results["longer"]:
+        short = next(
+            other
+            for other in chosen(results["ct"], run["arm"], run["n"])
+            if (other["test"], other["repeat"]) == (run["test"], run["repeat"])
+        )
+        rows.append(
+            {
+                "test block": run["test"],
+                "start": run["arm"],
+                f"Dice after {settings.ct_steps} steps": number(run_median(short, "dice"), 3),
+                f"Dice after {run['steps']} steps": number(run_median(run, "dice"), 3),
+            }
+        )
+    return rows
+
+
 def mr_rows(results: Mapping[str, Any], settings: Settings) -> list[dict[str, str]]:
     """Return one row an arm and number of labelled patients on cardiac MR."""
     rows = []

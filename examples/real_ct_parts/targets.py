@@ -98,7 +98,14 @@ def ct_blocks(source: Path, settings: Settings, folder: Path) -> Blocks:
 
 
 def ct_data(
-    blocks: Blocks, settings: Settings, folder: Path, *, test: str, slices: int, repeat: int
+    blocks: Blocks,
+    settings: Settings,
+    folder: Path,
+    *,
+    test: str,
+    slices: int,
+    repeat: int,
+    steps: int,
 ) -> mt.LowDataModule:
     """Return the data of one run: so many slices of one block train, all of the other test.
 
@@ -109,6 +116,7 @@ def ct_data(
         test: The block that tests.
         slices: Training slices.
         repeat: Which draw of them.
+        steps: Optimisation steps of the run, one epoch.
     """
     return mt.LowDataModule(
         blocks.manifest,
@@ -120,7 +128,7 @@ def ct_data(
         seed=0,
         preprocessing=PreprocessingSpec(size=settings.size),
         batch_size=settings.finetune_batch,
-        steps_per_epoch=settings.ct_steps,
+        steps_per_epoch=steps,
         cache_dir=folder / "cache",
     )
 

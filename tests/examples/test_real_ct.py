@@ -67,7 +67,7 @@ def tables(page: str) -> list[list[dict[str, str]]]:
 @pytest.mark.slow
 def test_page_is_complete(quick: Path) -> None:
     page = (quick / "results.md").read_text()
-    pretext, ct, mr, classes = tables(page)
+    pretext, ct, longer, mr, classes = tables(page)
     assert {row["source task"] for row in pretext} == {
         "jigsaw",
         "reconstruction",
@@ -76,7 +76,8 @@ def test_page_is_complete(quick: Path) -> None:
     }
     assert {row["start"] for row in ct} == ARMS | {COPY}
     assert {row["start"] for row in mr} == {row["start"] for row in classes} == ARMS
-    for row in (*pretext, *ct, *mr, *classes):
+    assert {row["start"] for row in longer} == {"random", "segmentation + decoder"}
+    for row in (*pretext, *ct, *longer, *mr, *classes):
         assert all(row.values()), row
         assert not re.search(r"\b(nan|inf|None)\b", " ".join(row.values())), row
     assert "## What this does not show" in page
@@ -133,7 +134,7 @@ def test_finished_stages_are_kept(quick: Path) -> None:
     gone.unlink()
     done = run(os.environ[VARIABLE], "--quick", "--part", "ct", cwd=quick.parent)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count(": kept") == 12
+    assert done.stdout.count(": kept") == 14
     for path, when in before.items():
         assert (path.stat().st_mtime_ns == when) == (path != gone), path
 
