@@ -3,6 +3,7 @@
 from muscletransfer.measures.adipose import adipose_measures
 from muscletransfer.measures.cutoffs import CUTOFF_TABLES, Cutoff, CutoffTable, cutoffs
 from muscletransfer.measures.muscle import muscle_measures
+from muscletransfer.measures.table import measure_manifest
 from muscletransfer.measures.windows import HU_WINDOWS, hu_windows
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "adipose_measures",
     "cutoffs",
     "hu_windows",
+    "measure_manifest",
     "muscle_measures",
 ]

@@ -15,7 +15,19 @@ from muscletransfer.measures.cutoffs import check_bmi, check_sex, cutoffs
 from muscletransfer.measures.windows import Window, check_hu, hu_windows
 from muscletransfer.metrics.checks import check_spacing, list_values, to_array
 
-__all__ = ["muscle_measures"]
+__all__ = ["FIGURES", "muscle_measures"]
+
+#: What is measured in each outline, that of a group too.
+FIGURES = (
+    "sma_cm2",
+    "sma_outline_cm2",
+    "smd_hu",
+    "smd_outline_hu",
+    "imat_cm2",
+    "imat_percent",
+    "lama_cm2",
+    "nama_cm2",
+)
 
 _RECORDED = ("muscle", "fat", "lama", "nama")
 
