@@ -30,7 +30,12 @@ class _Pyramid(Protocol):
 
 
 def check_image(
-    x: Tensor, in_channels: int, multiple: int, image_size: tuple[int, int] | None, name: str
+    x: Tensor,
+    in_channels: int,
+    multiple: int,
+    image_size: tuple[int, int] | None,
+    name: str,
+    least: int = 0,
 ) -> None:
     """Check that an encoder can take a batch of images.
 
@@ -40,6 +45,7 @@ def check_image(
         multiple: Height and width must be multiples of this (pixels).
         image_size: The one height and width that a fixed-size model takes, or ``None``.
         name: The encoder's name, for the message.
+        least: Height and width must not be below this (pixels).
 
     Raises:
         ImageSizeError: When ``x`` is no batch of images, or its height or width does not fit; the
@@ -78,6 +84,11 @@ def check_image(
             f"width to be multiples of {multiple}. Pad to {upper[0]} x {upper[1]}, crop or resize "
             f"to {lower[0]} x {lower[1]}, or use a smaller depth."
         )
+    if min(height, width) < least:
+        raise ImageSizeError(
+            f"The encoder {name!r} got images of {height} x {width} pixels; wanted at least "
+            f"{least} x {least}. Pad or resize them, or use a smaller depth."
+        )
 
 
 def check_members(module: nn.Module, name: str) -> None:
@@ -94,7 +105,7 @@ def check_members(module: nn.Module, name: str) -> None:
     if not isinstance(module, nn.Module):
         raise ContractError(f"{name} is no encoder: wanted an nn.Module, found {module!r}.")
     troubles = []
-    channels = getattr(module, "out_channels", None)
+    channels: Any = getattr(module, "out_channels", None)
     if channels is None:
         troubles.append("out_channels is missing")
     elif not _is_counts(channels) or len(channels) < 2:
@@ -106,6 +117,11 @@ def check_members(module: nn.Module, name: str) -> None:
         troubles.append("output_stride is missing")
     elif not isinstance(stride, int) or isinstance(stride, bool) or stride < 1:
         troubles.append(f"output_stride is {stride!r}, wanted a whole number")
+    elif not troubles and stride > 2 ** (len(channels) - 1):
+        troubles.append(
+            f"output_stride is {stride}, but {len(channels) - 1} level(s) below the image end at "
+            f"stride {2 ** (len(channels) - 1)}"
+        )
     if type(module).forward is nn.Module.forward:
         troubles.append("forward is missing")
     if troubles:

@@ -108,8 +108,17 @@ def assemble(
             pyramid.append(some.new_zeros(x.shape[0], 0, *size))
             continue
         feature = features[level.index]
-        pyramid.append(_resize(feature, size) if level.resample else feature)
+        pyramid.append(_resize(feature, size) if level.resample else _pad(feature, size))
     return pyramid
+
+
+def _pad(feature: Tensor, size: tuple[int, int]) -> Tensor:
+    """Give back the border that convolutions without padding took (Inception, NASNet)."""
+    rows, columns = size[0] - feature.shape[2], size[1] - feature.shape[3]
+    if rows <= 0 and columns <= 0:
+        return feature
+    left, top = columns // 2, rows // 2
+    return F.pad(feature, (left, columns - left, top, rows - top), mode="replicate")
 
 
 def _resize(feature: Tensor, size: tuple[int, int]) -> Tensor:

@@ -8,6 +8,7 @@ from segmentation_models_pytorch.encoders import get_encoder, get_encoder_names
 from torch import Tensor, nn
 
 from muscletransfer.encoders.checks import check_image
+from muscletransfer.encoders.settle import settle
 from muscletransfer.errors import ContractError, SettingError
 
 __all__ = ["SmpEncoder", "build", "is_known", "names"]
@@ -46,7 +47,9 @@ def build(model: str, in_channels: int, depth: int, **kwargs: Any) -> nn.Module:
             f"The encoder 'smp/{model}' takes no argument {', '.join(map(repr, kwargs))}; its only "
             f"argument is output_stride (8, 16 or 32). The models of 'timm/' take more."
         )
-    return SmpEncoder(model, in_channels, depth, 32 if stride is None else stride)
+    stride = 32 if stride is None else stride
+    encoder = SmpEncoder(model, in_channels, depth, stride)
+    return settle(encoder, f"smp/{model} {in_channels} {depth} {stride}")
 
 
 class SmpEncoder(nn.Module):
@@ -71,11 +74,13 @@ class SmpEncoder(nn.Module):
     def __init__(self, model: str, in_channels: int, depth: int, output_stride: int = 32) -> None:
         super().__init__()
         self.name = f"smp/{model}"
+        self.image_size = None
         if output_stride not in (8, 16, 32):
             raise SettingError(
                 f"{self.name!r}: output_stride is {output_stride!r}; wanted 8, 16 or 32."
             )
         self.output_stride = min(output_stride, 2**depth)
+        self.multiple, self.least = self.output_stride, 0
         # Dilating stages that are not there would fail for no reason.
         stride = output_stride if output_stride < 2**depth else 32
         try:
@@ -98,5 +103,5 @@ class SmpEncoder(nn.Module):
             ImageSizeError: When the height or width does not fit.
             ChannelMismatchError: When the images have another number of channels.
         """
-        check_image(x, self.out_channels[0], self.output_stride, None, self.name)
+        check_image(x, self.out_channels[0], self.multiple, None, self.name, self.least)
         return [x, *self.model(x)[1:]]

@@ -11,7 +11,15 @@ import torch
 
 from muscletransfer.errors import ContractError, UnknownNameError, close_matches
 
-__all__ = ["check_arguments", "check_tag", "create", "fixed_size", "no_dilation", "outline"]
+__all__ = [
+    "check_arguments",
+    "check_tag",
+    "create",
+    "fixed_size",
+    "no_dilation",
+    "outline",
+    "size_that_fits",
+]
 
 # Arguments of timm.create_model that the library sets itself, and what the user does instead.
 _RESERVED = {
@@ -183,3 +191,39 @@ def fixed_size(module: Any, kwargs: dict[str, Any]) -> tuple[int, int] | None:
     size = kwargs.get("img_size", config["input_size"][-2:])
     height, width = (size, size) if isinstance(size, int) else size
     return int(height), int(width)
+
+
+def size_that_fits(name: str, kwargs: dict[str, Any], stride: int, size: int) -> int | None:
+    """Find the next ``img_size`` that a fixed-size model takes and that gives a pyramid.
+
+    Found by trying (without memory): a model may want multiples of its patch, of two patches, or
+    of a window.
+
+    Args:
+        name: The encoder's name.
+        kwargs: Arguments of the model; ``img_size`` is replaced.
+        stride: The image must be a multiple of it (pixels).
+        size: The size that does not fit.
+
+    Returns:
+        The side of a square image in pixels, or ``None`` when none of 64 sizes works.
+
+    Example:
+        >>> size_that_fits("timm/vit_small_patch14_dinov2", {}, stride=32, size=518)
+        672
+    """
+    first = -(-size // stride) * stride
+    info = outline(name.removeprefix("timm/"), kwargs).feature_info.info
+    patches = [int(stage["reduction"]) for stage in info]
+    sides = range(first, first + 64 * stride, stride)
+    # Whole patches first: otherwise a border of the image would be cut off.
+    for side in sorted(sides, key=lambda side: any(side % patch for patch in patches)):
+        try:
+            model = outline(name.removeprefix("timm/"), {**kwargs, "img_size": side})
+            image = torch.zeros(1, 3, side, side, device=next(model.parameters()).device)
+            with torch.no_grad():
+                model.eval()(image)
+        except (AssertionError, RuntimeError, ValueError, ContractError):
+            continue  # this size is none of them
+        return side
+    return None

@@ -7,7 +7,6 @@ through :class:`TimmEncoder`.
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
@@ -17,9 +16,12 @@ from torch import Tensor, nn
 from muscletransfer.encoders import timm_build
 from muscletransfer.encoders.checks import check_image
 from muscletransfer.encoders.pyramid import assemble, plan_pyramid
-from muscletransfer.errors import ContractError, ImageSizeError, SettingError
+from muscletransfer.encoders.settle import settle
+from muscletransfer.errors import ChannelMismatchError, ContractError, ImageSizeError, SettingError
 
 __all__ = ["TimmEncoder", "build", "is_known", "names"]
+
+_RGB = 3
 
 
 def names() -> list[str]:
@@ -45,12 +47,30 @@ def is_known(model: str) -> bool:
 def build(model: str, in_channels: int, depth: int, **kwargs: Any) -> nn.Module:
     """Build a randomly initialised encoder; see :class:`TimmEncoder`.
 
+    Raises:
+        ChannelMismatchError: When the model takes images of 3 channels only.
+
     Example:
         >>> build("resnet18", in_channels=1, depth=5).out_channels
         [1, 64, 64, 128, 256, 512]
     """
+    _check_stride(f"timm/{model}", kwargs.get("output_stride"))
     timm_build.check_arguments(model, kwargs)
-    return TimmEncoder(model, in_channels, depth, **kwargs)
+    encoder = TimmEncoder(model, in_channels, depth, **kwargs)
+    try:
+        return settle(encoder, f"timm/{model} {in_channels} {depth} {sorted(kwargs.items())}")
+    except ContractError as error:
+        if in_channels == _RGB:
+            raise
+        try:
+            build(model, _RGB, depth, **kwargs)
+        except ContractError:
+            raise error from None
+        raise ChannelMismatchError(
+            f"The encoder {encoder.name!r} takes images of {_RGB} channels only, asked for "
+            f"{in_channels}. Build it with in_channels={_RGB} and repeat the image over its "
+            f"channels, or use another encoder."
+        ) from error
 
 
 class TimmEncoder(nn.Module):
@@ -93,8 +113,7 @@ class TimmEncoder(nn.Module):
         timm_build.check_tag(model)
         given = {key: value for key, value in kwargs.items() if value is not None}
         stride = given.pop("output_stride", 32)
-        if stride not in (8, 16, 32):
-            raise SettingError(f"{self.name!r}: output_stride is {stride!r}; wanted 8, 16 or 32.")
+        _check_stride(self.name, stride)
         # The plan is made from the undilated model: dilation keeps the stages, not their strides.
         info = timm_build.outline(model, given).feature_info.info
         reductions = [float(stage["reduction"]) for stage in info]
@@ -107,6 +126,7 @@ class TimmEncoder(nn.Module):
             ) from error
         self._indices = sorted({level.index for level in self._levels if level.index is not None})
         self.output_stride = min(stride, 2**depth)
+        self.multiple, self.least = self.output_stride, 0
         dilated = {"output_stride": stride} if self.output_stride < 2**depth else {}
         self.model = timm_build.create(
             model,
@@ -127,7 +147,7 @@ class TimmEncoder(nn.Module):
         ]
         self.image_size = timm_build.fixed_size(self.model, given)
         if self.image_size is not None:
-            self._check_fixed_size(self.image_size, reductions)
+            self._check_fixed_size(self.image_size, given)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Turn images (B, C, H, W) into the pyramid; see :class:`~muscletransfer.Encoder`.
@@ -136,7 +156,7 @@ class TimmEncoder(nn.Module):
             ImageSizeError: When the height or width does not fit.
             ChannelMismatchError: When the images have another number of channels.
         """
-        check_image(x, self.out_channels[0], self.output_stride, self.image_size, self.name)
+        check_image(x, self.out_channels[0], self.multiple, self.image_size, self.name, self.least)
         features = self.model(x)
         if self._channels_last:
             features = [feature.permute(0, 3, 1, 2).contiguous() for feature in features]
@@ -149,15 +169,18 @@ class TimmEncoder(nn.Module):
         if found != wanted or any(level.resample for level in self._levels):
             raise timm_build.no_dilation(self.name, self.output_stride)
 
-    def _check_fixed_size(self, size: tuple[int, int], reductions: list[float]) -> None:
+    def _check_fixed_size(self, size: tuple[int, int], given: dict[str, Any]) -> None:
         if not any(n % self.output_stride for n in size):
             return
-        whole = [int(stride) for stride in reductions if stride == int(stride)]
-        multiple = math.lcm(self.output_stride, *whole)
-        upper = [-(-n // multiple) * multiple for n in size]
+        fits = timm_build.size_that_fits(self.name, given, self.output_stride, max(size))
+        larger = f"with img_size=({fits}, {fits}) or " if fits else ""
         raise ImageSizeError(
             f"The encoder {self.name!r} takes images of exactly {size[0]} x {size[1]} pixels, "
-            f"which gives no pyramid down to stride {self.output_stride}. Build it with "
-            f"img_size=({upper[0]}, {upper[1]}) or another multiple of {multiple}, or with a "
-            f"smaller depth."
+            f"which gives no pyramid down to stride {self.output_stride}. Build it "
+            f"{larger}with a smaller depth."
         )
+
+
+def _check_stride(name: str, stride: object) -> None:
+    if stride not in (None, 8, 16, 32):
+        raise SettingError(f"{name!r}: output_stride is {stride!r}; wanted 8, 16 or 32.")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import nn
 
+from muscletransfer.encoders.probe import first_features
 from muscletransfer.errors import ContractError
 
 __all__ = ["encoder_stages", "layerwise_groups"]
@@ -41,6 +40,7 @@ def layerwise_groups(
         ContractError: If ``decay`` is not in (0, 1] or ``lr`` not positive.
 
     Example:
+        >>> import torch
         >>> from muscletransfer.encoders import create_encoder
         >>> encoder = create_encoder("timm/resnet18")
         >>> groups = layerwise_groups(encoder, [nn.Conv2d(512, 1, 1)], lr=1.0, decay=0.5)
@@ -70,8 +70,8 @@ def layerwise_groups(
 def encoder_stages(encoder: nn.Module) -> dict[int, list[tuple[str, nn.Parameter]]]:
     """Sort an encoder's parameters by the first feature of its pyramid that they act on.
 
-    Found by differentiating each feature of a small random image, so it holds for any encoder and
-    needs no list of layer names. The encoder's own state, gradients and random state are untouched.
+    Found by differentiating each feature (`first_features`), so it holds for any encoder and needs
+    no list of layer names. The encoder's own state, gradients and random state are untouched.
     Parameters that act on no feature count as the deepest stage.
 
     Args:
@@ -81,51 +81,14 @@ def encoder_stages(encoder: nn.Module) -> dict[int, list[tuple[str, nn.Parameter
         Names and parameters by stage; stage ``i`` first acts on ``features[i]``. Shallow to deep.
 
     Raises:
-        ContractError: If the encoder takes no square image of the sizes that were tried.
+        ContractError: If the encoder takes no image of the sizes that were tried.
     """
-    # detached copies: gradients flow although the parameters may be frozen, and batch norm counts
-    # its statistics in the copies
-    named = dict(encoder.named_parameters())
-    copies = {name: p.detach().requires_grad_(p.is_floating_point()) for name, p in named.items()}
-    buffers = {name: b.clone() for name, b in encoder.named_buffers()}
-    features = _probe(encoder, copies | buffers)
-    stage_of: dict[str, int] = {}
-    for stage, feature in enumerate(features):
-        rest = [n for n in named if n not in stage_of and copies[n].requires_grad]
-        if not feature.requires_grad or not rest:
-            continue
-        inputs = [copies[name] for name in rest]
-        grads = torch.autograd.grad(feature.sum(), inputs, retain_graph=True, allow_unused=True)
-        stage_of |= {n: stage for n, grad in zip(rest, grads, strict=True) if grad is not None}
-    deepest = max(stage_of.values(), default=len(features) - 1)
+    stage_of = first_features(encoder)
+    deepest = max(stage_of.values(), default=1)
     stages: dict[int, list[tuple[str, nn.Parameter]]] = {}
-    for name, parameter in named.items():
+    for name, parameter in encoder.named_parameters():
         stages.setdefault(stage_of.get(name, deepest), []).append((name, parameter))
     return dict(sorted(stages.items()))
-
-
-def _probe(encoder: nn.Module, state: dict[str, Tensor]) -> list[Tensor]:
-    """Run the encoder on the smallest image that it takes, with a state of copies."""
-    first = next(encoder.parameters())
-    channels: int = encoder.spec.in_channels  # type: ignore[union-attr, assignment]
-    stride = int(encoder.output_stride)  # type: ignore[arg-type]
-    sizes = sorted({2 * stride, 224, 256, 384})
-    devices = [first.device] if first.device.type == "cuda" else []
-    problems: list[str] = []
-    for size in sizes:
-        with torch.random.fork_rng(devices=devices), torch.enable_grad():
-            image = torch.zeros(2, channels, size, size, device=first.device, dtype=first.dtype)
-            try:
-                features: list[Tensor] = functional_call(encoder, state, (image,))
-            except (ValueError, RuntimeError, AssertionError) as error:
-                # some transformers take one image size only
-                problems.append(f"{size}: {type(error).__name__}: {error}")
-                continue
-            return features
-    raise ContractError(
-        f"{type(encoder).__name__} could not run on square images of {sizes} pixels, so its "
-        f"stages are unknown; use one learning rate (decay=1.0). Found: {'; '.join(problems)}"
-    )
 
 
 def _with_and_without_decay(

@@ -1,0 +1,25 @@
+"""Every listed encoder builds and gives its pyramid.
+
+A seeded sample runs always. All of them, one by one, take about half an hour on one core and
+20 GB of memory; ask for them with the environment variable MUSCLETRANSFER_ALL_ENCODERS=1.
+"""
+
+import os
+import random
+
+import pytest
+from encoder_contract import build_at_a_size_that_fits, check_pyramid
+
+from muscletransfer import list_encoders
+
+NAMES = [name for name in list_encoders() if name.startswith(("timm/", "smp/"))]
+SMALL = [name for name in NAMES if any(word in name for word in ("tiny", "nano", "small", "_b0"))]
+ALL = os.environ.get("MUSCLETRANSFER_ALL_ENCODERS") == "1"
+# A discrete cosine transform of the three colours is built into it.
+COLOUR_ONLY = {"timm/csatv2", "timm/csatv2_21m"}
+
+
+@pytest.mark.parametrize("name", NAMES if ALL else random.Random(0).sample(SMALL, 8))
+def test_pyramid(name):
+    channels = 3 if name in COLOUR_ONLY else 1
+    check_pyramid(build_at_a_size_that_fits(name, in_channels=channels).eval(), channels)
