@@ -118,6 +118,8 @@ class Provenance:
                 another version of the format.
         """
         known = {f.name for f in fields(cls)}
+        if not isinstance(record, Mapping):
+            raise WeightsError(f"Cannot read a provenance record: it is {record!r}, no mapping.")
         unknown = sorted(set(record) - known)
         if unknown or not isinstance(record.get("task"), str):
             wrong = f"unknown fields {unknown}" if unknown else "no field 'task'"

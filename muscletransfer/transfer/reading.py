@@ -13,7 +13,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from muscletransfer.errors import WeightsError, close_matches
+from muscletransfer.encoders import EncoderSpec
+from muscletransfer.encoders.base import check_keys
+from muscletransfer.errors import ContractError, SettingError, WeightsError, close_matches
 from muscletransfer.transfer.artifact import CHECKPOINT_KEY, FORMAT, Artifact
 from muscletransfer.transfer.hashing import state_sha256
 from muscletransfer.transfer.provenance import Provenance
@@ -44,6 +46,8 @@ def read_artifact(path: str | Path) -> Artifact:
     block, state = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     if block is None:
         raise WeightsError(_foreign(path, list(state)))
+    if not isinstance(block, Mapping):
+        raise WeightsError(_edited(path, f"is a {type(block).__name__}, no mapping"))
     if block.get("format") != FORMAT:
         raise WeightsError(
             f"{path} is in format {block.get('format')!r} of muscletransfer; this version reads "
@@ -51,13 +55,15 @@ def read_artifact(path: str | Path) -> Artifact:
         )
     try:
         provenance = Provenance.from_dict(block["provenance"])
-        encoder_spec, decoder_spec = block["encoder"], block["decoder"]
+        encoder_spec = EncoderSpec.from_dict(block["encoder"]).to_dict()
+        decoder_spec = block["decoder"]
+        if decoder_spec is not None:
+            check_keys("the decoder's specification", decoder_spec, {"name"}, {"kwargs"})
         encoder_prefix, decoder_prefix = block["encoder_prefix"], block["decoder_prefix"]
     except KeyError as error:
-        raise WeightsError(
-            f"{path}: its {CHECKPOINT_KEY!r} block lacks {error}. It was edited or written by "
-            "other software; write it again with save_encoder or Trainer.save_checkpoint."
-        ) from error
+        raise WeightsError(_edited(path, f"lacks {error}")) from error
+    except (WeightsError, ContractError, SettingError) as error:
+        raise WeightsError(_edited(path, f"cannot be read: {error}")) from error
     artifact = Artifact(
         path=path,
         provenance=provenance,
@@ -107,7 +113,7 @@ def _is_safetensors(path: Path) -> bool:
         return file.read(9)[8:9] == b"{"
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor]]:
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
@@ -118,13 +124,17 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tens
     if text is None:
         return None, state
     try:
-        block: dict[str, Any] = json.loads(text)
+        block = json.loads(text)
     except json.JSONDecodeError as error:
         raise WeightsError(_damaged(path, error)) from error
     return block, state
 
 
-def _read_torch(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+def _read_torch(path: Path) -> tuple[Any, dict[str, Tensor]]:
+    with path.open("rb") as file:
+        first = file.read(1)
+    if first not in (b"P", b"\x80"):  # a zip archive, or a pickle of old torch
+        raise WeightsError(_damaged(path, ValueError(f"its first byte is {first!r}")))
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
@@ -146,13 +156,21 @@ def _read_torch(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
     state = content.get("state_dict", content)
     if block is None or not isinstance(state, Mapping):
         return None, dict(state if isinstance(state, Mapping) else content)
-    return dict(block), dict(state)
+    return block, dict(state)
 
 
 def _refused(error: Exception) -> str:
     """Pick the line of torch's long message that names the object."""
     lines = [line.strip() for line in str(error).splitlines() if "Unsupported" in line]
     return lines[0] if lines else str(error).splitlines()[0]
+
+
+def _edited(path: Path, what: str) -> str:
+    return (
+        f"{path}: its {CHECKPOINT_KEY!r} block {what.rstrip('.')}. It was edited, or written by "
+        "other software or a newer muscletransfer; write it again with save_encoder or "
+        "Trainer.save_checkpoint."
+    )
 
 
 def _damaged(path: Path, error: Exception) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import socket
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,18 +82,41 @@ def save_encoder(
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write to a temporary name in the same folder, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    mine = f".{path.name}.{socket.gethostname()}-"
+    temporary = path.with_name(f"{mine}{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(tensors, temporary, metadata=metadata)
-        temporary.replace(path)
+        _sweep(path.parent, mine)
+        try:
+            safetensors.torch.save_file(tensors, temporary, metadata=metadata)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsError(
             f"Cannot write {path} ({type(error).__name__}: {error}). Nothing was left behind; "
             "check that the folder can be written to and has room."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Remove what processes of this machine left behind when they were killed."""
+    if os.name != "posix":
+        return  # asking for a process by its number would end it
+    for left in folder.glob(f"{glob.escape(prefix)}*.partial"):
+        number = left.name.removeprefix(prefix).removesuffix(".partial")
+        if number.isdigit() and not _is_alive(int(number)):
+            left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _detached(tensor: Tensor) -> Tensor:
