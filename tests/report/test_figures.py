@@ -40,3 +40,10 @@ def test_overlay_draws_both_outlines(tmp_path: Path) -> None:
     assert [axes.get_title() for axes in figure.axes] == ["best", "worst"]
     assert [len(axes.collections) for axes in figure.axes] == [2, 1]
     assert save_figure(figure, tmp_path / "deep" / "overlay.png").stat().st_size > 1000
+
+
+def test_no_two_sources_look_alike() -> None:
+    names = [f"source {i}" for i in range(12)]
+    figure = learning_curve_figure({"Dice": {name: {5: [0.5], 10: [0.6]} for name in names}})
+    lines = [container.lines[0] for container in figure.axes[0].containers]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(names)
