@@ -75,7 +75,7 @@ def _light(build: Callable[[], object]) -> nn.Module:
         try:
             with torch.device("meta"):
                 return cast(nn.Module, build())
-        except (RuntimeError, NotImplementedError):  # e.g. `.item()` on a meta tensor
+        except (RuntimeError, NotImplementedError, ContractError):  # `.item()` on a meta tensor
             return cast(nn.Module, build())
 
 

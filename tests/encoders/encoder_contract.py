@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from muscletransfer.encoders import EncoderSpec, build_encoder
-from muscletransfer.errors import ImageSizeError
+from muscletransfer.errors import ContractError, ImageSizeError
 
 # One small backbone of each family. A transformer of one image size gets a small one.
 FAMILIES = [
@@ -34,7 +34,7 @@ def build_light(name, in_channels=1, depth=5, **kwargs):
     try:
         with torch.device("meta"):
             return build_encoder(spec)
-    except (RuntimeError, NotImplementedError):  # reads a number while it builds
+    except (RuntimeError, NotImplementedError, ContractError):  # reads numbers as it builds or runs
         return build_encoder(spec)
 
 

@@ -56,7 +56,7 @@ def test_star_import_and_dir() -> None:
     assert set(dir(muscletransfer)) >= PUBLIC
     script = "from muscletransfer import *; print(JigsawPretext.__name__)"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == "JigsawPretext"
 

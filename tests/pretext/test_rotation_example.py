@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning import seed_everything
-from pretext_toys import TINY, ToyData, loader, trainer
+from pretext_toys import TINY, ToyData, discs, loader, trainer
 
 import muscletransfer as mt
 from muscletransfer.pretext import ClassificationHead
@@ -98,6 +98,20 @@ def test_fine_tuning_starts_from_it(trained, suffix):
     for key, value in task.encoder.state_dict().items():
         assert torch.equal(tuner.model.encoder.state_dict()[key], value), key
     assert [r.task for r in tuner.provenance().chain()][1:] == ["tests/rotation"]
+
+
+def test_fine_tuning_trains_on_from_it(trained):
+    task, _, folder = trained
+    path = mt.save_encoder(task, folder / "begin-tuning.safetensors", overwrite=True)
+    seed_everything(0)
+    tuner = mt.SegmentationFineTuner(encoder=TINY, weights=str(path), lr=3e-3, warmup_steps=0)
+    image, mask, _ = discs(16)
+    before = F.binary_cross_entropy_with_logits(tuner.eval()(image)[:, 0], mask.float())
+    trainer(30).fit(tuner.train(), loader(8, image=image, mask=mask))
+    after = F.binary_cross_entropy_with_logits(tuner.eval()(image)[:, 0], mask.float())
+    assert after < 0.7 * before
+    began = task.encoder.state_dict()["stages.0.0.weight"]
+    assert not torch.equal(tuner.model.encoder.state_dict()["stages.0.0.weight"], began)
 
 
 def test_checkpoint_reloads_by_itself_without_the_weights_it_began_from(trained):

@@ -84,6 +84,39 @@ def test_deeplabv3_is_another_source(torch_home):
         load_encoder(encoder, "coco")
 
 
+def constants_of(name):
+    """A state in the format of the published file, a number for each tensor (so a small file)."""
+    with torch.device("meta"):
+        model = getattr(segmentation, name)(
+            weights=None, weights_backbone=None, num_classes=21, aux_loss=True
+        )
+    return {
+        key: torch.tensor(float(place)).to(value.dtype).expand(value.shape)
+        for place, (key, value) in enumerate(model.state_dict().items())
+    }
+
+
+@pytest.mark.parametrize("namespace", ["timm", "smp"])
+@pytest.mark.parametrize(
+    ("source", "model", "file"),
+    [
+        ("coco", "fcn_resnet101", "fcn_resnet101_coco-7ecb50ca.pth"),
+        ("coco-deeplabv3", "deeplabv3_resnet101", "deeplabv3_resnet101_coco-586e9e4e.pth"),
+        ("coco-deeplabv3", "deeplabv3_resnet50", "deeplabv3_resnet50_coco-cd0a2569.pth"),
+    ],
+)
+def test_each_published_file_fills_its_resnet(source, model, file, namespace, torch_home):
+    state = constants_of(model)
+    torch.save(state, torch_home / file)
+    loaded = resolve_weights(source, EncoderSpec(f"{namespace}/{model.rpartition('_')[2]}"))
+    backbone = {k: v for k, v in state.items() if k.startswith("backbone.")}
+    assert len(loaded.encoder_state) == len(backbone)
+    for key, value in backbone.items():
+        assert torch.equal(loaded.encoder_state[f"model.{key.removeprefix('backbone.')}"], value), (
+            key
+        )
+
+
 @pytest.mark.parametrize(
     ("source", "file"),
     [
