@@ -232,7 +232,8 @@ def resolve_encoder(
 
 
 def _find_builder(name: str) -> EncoderBuilder:
-    if name in _REGISTRY or not _is_builtin(name):
+    # names() first: "in" looks anew for packages installed meanwhile, at each call for a built-in.
+    if name in _REGISTRY.names() or not _is_builtin(name):
         if name not in _REGISTRY:
             raise _REGISTRY.unknown(name, list_encoders())
         return _REGISTRY.get(name)

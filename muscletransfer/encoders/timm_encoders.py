@@ -7,6 +7,7 @@ through :class:`TimmEncoder`.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -116,7 +117,10 @@ class TimmEncoder(nn.Module):
         _check_stride(self.name, stride)
         # The plan is made from the undilated model: dilation keeps the stages, not their strides.
         info = timm_build.outline(model, given).feature_info.info
-        reductions = [float(stage["reduction"]) for stage in info]
+        # TResNet lists a stride that it has no module for.
+        reductions = [
+            math.inf if stage.get("module") == "" else float(stage["reduction"]) for stage in info
+        ]
         try:
             self._levels = plan_pyramid(reductions, depth)
         except ValueError as error:
