@@ -17,9 +17,11 @@ SMALL = [name for name in NAMES if any(word in name for word in ("tiny", "nano",
 ALL = os.environ.get("MUSCLETRANSFER_ALL_ENCODERS") == "1"
 # A discrete cosine transform of the three colours is built into it.
 COLOUR_ONLY = {"timm/csatv2", "timm/csatv2_21m"}
+# Each is odd in its own way: no module at stride 2, a border lost, two patch sizes, blocks of 8.
+ODD = ["timm/tresnet_m", "timm/pit_ti_224", "timm/crossvit_tiny_240", "timm/eca_halonext26ts"]
 
 
-@pytest.mark.parametrize("name", NAMES if ALL else random.Random(0).sample(SMALL, 8))
+@pytest.mark.parametrize("name", NAMES if ALL else ODD + random.Random(0).sample(SMALL, 6))
 def test_pyramid(name):
     channels = 3 if name in COLOUR_ONLY else 1
     check_pyramid(build_at_a_size_that_fits(name, in_channels=channels).eval(), channels)
