@@ -149,6 +149,7 @@ def _study(
         hu=hu if len(hu) == len(masks) else None,  # a plain image among them: areas by outline
         consensus=consensus,
         empty=empty,
+        patients={names[key]: files.first.patient_id for key, files in cases.items()},
     )
 
 

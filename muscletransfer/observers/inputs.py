@@ -18,7 +18,7 @@ from muscletransfer.errors import (
 )
 from muscletransfer.metrics.checks import BoolMask, check_spacing, to_array, to_mask
 
-__all__ = ["MODEL", "EmptyRule", "StudyCase", "check_cases"]
+__all__ = ["MODEL", "EmptyRule", "StudyCase", "check_cases", "patients_of"]
 
 MODEL = "model"
 _RESERVED = (MODEL, "reference", "consensus")
@@ -165,3 +165,31 @@ def _check_grid(case: StudyCase) -> None:
             f"Case {case.name!r}: the shapes differ: "
             f"{', '.join(f'{who} {shape}' for who, shape in found.items())}; wanted one grid."
         )
+
+
+def patients_of(given: Mapping[str, str] | None, cases: Sequence[str]) -> dict[str, str]:
+    """Whose each case is.
+
+    Args:
+        given: Case to patient, or ``None``: each case is another patient.
+        cases: Names of the cases.
+
+    Returns:
+        Case to patient, for every case.
+
+    Raises:
+        DataError: A case has no patient.
+
+    Example:
+        >>> patients_of(None, ["c1", "c2"])
+        {'c1': 'c1', 'c2': 'c2'}
+    """
+    if given is None:
+        return {name: name for name in cases}
+    known = {str(name): str(patient) for name, patient in given.items()}
+    if lacking := [name for name in cases if name not in known]:
+        raise DataError(
+            f"patients lacks the cases {lacking[:5]}; name the patient of every case, or pass None "
+            "when each case is another patient."
+        )
+    return {name: known[name] for name in cases}

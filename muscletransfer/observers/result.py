@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -36,6 +36,7 @@ class ObserverStudy:
         against_reference: One row a case and observer: ``case, observer, ...``.
         measures: Area (and density) of every mask, the reference's included.
         consensus: How the consensus was made.
+        patients: Case to patient; intervals are over patients.
         notes: What was left out and why, and observers that are copies of each other.
     """
 
@@ -47,6 +48,7 @@ class ObserverStudy:
     against_reference: pd.DataFrame = field(repr=False)
     measures: pd.DataFrame = field(repr=False)
     consensus: str
+    patients: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
     def band(
@@ -91,7 +93,7 @@ class ObserverStudy:
         """
         check_option("statistic", statistic, ("mean", "median"))
         over_cases = _mean if statistic == "mean" else _median
-        rows = self._rows(metric, against, absolute, cases)
+        rows = self.rows(metric, against, absolute, cases)
         is_model = rows["observer"] == MODEL
         human, machine = rows[~is_model], rows[is_model]
         needed = min(min_cases, rows["case"].nunique())
@@ -137,7 +139,7 @@ class ObserverStudy:
             DataError: No rows to make it of.
             UnknownNameError: No such comparison.
         """
-        table = self._rows("dta_rms_mm", against, False, self.cases)
+        table = self.rows("dta_rms_mm", against, False, self.cases)
         figures = [c for c in table.columns if c not in (*_KEYS, "value")]
         rows = []
         for observer, own in table.groupby("observer"):
@@ -147,10 +149,31 @@ class ObserverStudy:
             rows.append(row)
         return pd.DataFrame(rows)
 
-    def _rows(
-        self, metric: str, against: str, absolute: bool, cases: Sequence[str] | None
+    def rows(
+        self,
+        metric: str,
+        against: Against = "reference",
+        absolute: bool = False,
+        cases: Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """Rows of a comparison with the figure as ``value``, each from its observer's side."""
+        """Rows of a comparison with one figure as ``value``, each from its observer's side.
+
+        A pair of observers has two rows, one from each side; a model and an observer have one,
+        from the model's.
+
+        Args:
+            metric: A column of the tables.
+            against: ``"reference"``, ``"leave_one_out"`` or ``"pairwise"``.
+            absolute: Take the size of differences, without their sign.
+            cases: Which cases; default those the model has, or all without a model.
+
+        Returns:
+            The rows of the comparison's table, with ``value``.
+
+        Raises:
+            DataError: No such rows, or unknown cases.
+            UnknownNameError: No such column or comparison.
+        """
         check_option("comparison", against, get_args(Against))
         table = {
             "reference": self.against_reference,

@@ -15,7 +15,7 @@ from muscletransfer.metrics.checks import BoolMask
 from muscletransfer.metrics.functional import check_option
 from muscletransfer.observers.compare import compare, measure
 from muscletransfer.observers.consensus import Consensus, consensus_mask
-from muscletransfer.observers.inputs import MODEL, EmptyRule, StudyCase, check_cases
+from muscletransfer.observers.inputs import MODEL, EmptyRule, StudyCase, check_cases, patients_of
 from muscletransfer.observers.result import ObserverStudy
 
 __all__ = ["observer_study"]
@@ -34,6 +34,7 @@ def observer_study(
     hu: Mapping[str, Any] | None = None,
     consensus: Consensus = "majority",
     empty: EmptyRule = "error",
+    patients: Mapping[str, str] | None = None,
 ) -> ObserverStudy:
     """Compare several observers' masks of the same cases, and a model's with theirs.
 
@@ -58,6 +59,8 @@ def observer_study(
             :func:`muscletransfer.observers.consensus_mask`.
         empty: An observer's empty mask is an ``"error"`` (default), a ``"failure"`` that scores
             Dice 0 and distance inf, or was ``"missing"``, as if never outlined.
+        patients: Case to patient, where a patient has several cases; intervals are over patients.
+            Default: each case is another patient.
 
     Returns:
         An :class:`ObserverStudy` with the tables and the human band.
@@ -95,6 +98,7 @@ def observer_study(
     tables: dict[str, Rows] = {"measures": [], "pairwise": [], "loo": [], "reference": []}
     for case in cases:
         notes += _study_case(case, consensus, tables)
+    of_patient = patients_of(patients, [case.name for case in cases])
     keys = {
         "measures": ["case", "observer"],
         "pairwise": ["case", "observer", "other"],
@@ -115,6 +119,7 @@ def observer_study(
         against_reference=frames["reference"],
         measures=frames["measures"],
         consensus=consensus,
+        patients=of_patient,
         notes=tuple(notes),
     )
 
