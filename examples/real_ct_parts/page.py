@@ -97,7 +97,7 @@ def _sections(
         "## Heart on MR, by patient",
         prose.mr_design(results, settings),
         markdown(mr_rows(results, settings)),
-        prose.mr_columns(settings),
+        prose.mr_columns(results, settings),
         f"![Median Dice of every MR run, by arm]({figures['mr_runs']})",
         prose.MR_DOTS,
         f"![Dice against labelled patients, by arm]({figures['mr_curve']})",

@@ -82,7 +82,7 @@ class Settings:
     ct_gap: int = 4
     ct_repeats: int = 2
     ct_longer: int = 4
-    mr_steps: int = 150
+    mr_steps: int = 250
     mr_patients: tuple[int, ...] = (5, 10)
     mr_folds: int = 4
     mr_repeats: int = 2

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import muscletransfer as mt
-from muscletransfer.data import Manifest, ManifestRow, PreprocessingSpec
+from muscletransfer.data import Augmentation, Manifest, ManifestRow, PreprocessingSpec
 from muscletransfer.metrics import dice, distance_to_agreement
 from real_ct_parts.settings import Settings
 
@@ -159,6 +159,8 @@ def mr_data(
             size=settings.size, hu_window=None, percentiles=(1.0, 99.0)
         ),
         batch_size=settings.finetune_batch,
+        # a heart is no mirror image of itself: the default flip would move the right ventricle
+        augmentation=Augmentation(flip=0.0),
         steps_per_epoch=settings.mr_steps,
         cache_dir=folder / "cache",
     )
