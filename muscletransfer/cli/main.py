@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from muscletransfer._version import __version__
+from muscletransfer.cli.data import add_data
 from muscletransfer.cli.measuring import add_measure
 from muscletransfer.errors import MuscleTransferError
 
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--observers", type=int, default=0, help="simulated observers, 0 to 10")
     phantom.add_argument("--other-levels", type=int, default=3, help="slices for pretext tasks")
 
+    add_data(commands)
     add_measure(commands)
 
     for name, text in _LIGHTNING.items():
@@ -119,6 +121,10 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
         from muscletransfer.cli.phantom import write_phantom
 
         write_phantom(options)
+    elif options.command == "data":
+        from muscletransfer.cli.data import run_data
+
+        run_data(options)
     elif options.command == "measure":
         from muscletransfer.cli.measuring import run_measure
 
