@@ -86,6 +86,8 @@ def test_arguments_of_timm(changes, error, message):
         ("smp/vgg11", {"output_stride": 16}, "could not build 'smp/vgg11'"),
         ("timm/convnext_atto", {"output_stride": 8, "depth": 9}, "depth is 9"),
         ("timm/swin_tiny_patch4_window7_224", {"output_stride": 8}, "cannot be dilated"),
+        ("timm/hrnet_w18_small", {"output_stride": 8}, "cannot be dilated to output_stride=8"),
+        ("timm/densenet121", {"output_stride": 16}, "cannot be dilated to output_stride=16"),
         ("timm/swin_tiny_patch4_window7_224", {"img_siz": 64}, "Did you mean 'img_size'"),
     ],
 )
