@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from muscletransfer._version import __version__
 from muscletransfer.cli.data import add_data
 from muscletransfer.cli.measuring import add_measure
+from muscletransfer.cli.observing import add_observers
 from muscletransfer.errors import MuscleTransferError
 
 __all__ = ["main"]
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_data(commands)
     add_measure(commands)
+    add_observers(commands)
 
     for name, text in _LIGHTNING.items():
         commands.add_parser(
@@ -129,6 +131,10 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
         from muscletransfer.cli.measuring import run_measure
 
         run_measure(options)
+    elif options.command == "observers":
+        from muscletransfer.cli.observing import run_observers
+
+        run_observers(options)
     elif options.command == "list":
         from muscletransfer.cli.listing import print_names
 

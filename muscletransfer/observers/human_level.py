@@ -40,8 +40,8 @@ class LeaveOneOut:
         low, high = self.difference.ci
         return (
             f"Against the consensus of the others the model has {self.model:.4g}, the observers "
-            f"{self.observers:.4g} (difference {self.difference.mean:+.4g}, "
-            f"{self.difference.confidence:.0%} interval {low:+.4g} to {high:+.4g}); it is at least "
+            f"{self.observers:.4g} (difference {self.difference.mean:+.3g}, "
+            f"{self.difference.confidence:.0%} interval {low:+.3g} to {high:+.3g}); it is at least "
             f"as good as {self.n_matched} of {len(self.per_observer)} observers."
         )
 

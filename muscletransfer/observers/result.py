@@ -51,6 +51,18 @@ class ObserverStudy:
     patients: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
+    @property
+    def comparisons(self) -> tuple[Against, ...]:
+        """The comparisons that have any rows."""
+        found: list[Against] = []
+        if not self.against_reference.empty:
+            found.append("reference")
+        if not self.leave_one_out.empty:
+            found.append("leave_one_out")
+        if not self.pairwise.empty:
+            found.append("pairwise")
+        return tuple(found)
+
     def band(
         self,
         metric: str = "dice",

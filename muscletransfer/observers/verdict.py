@@ -87,8 +87,8 @@ def sentence(
             f"{chosen})."
         )
     interval = (
-        f"the difference is {difference.mean:+.4g}, {difference.confidence:.0%} interval "
-        f"{low:+.4g} to {high:+.4g} over {patients}"
+        f"the difference is {difference.mean:+.3g}, {difference.confidence:.0%} interval "
+        f"{low:+.3g} to {high:+.3g} over {patients}"
     )
     end = {
         "as_good": f"all of it better than {edge}",

@@ -109,8 +109,9 @@ def test_verdicts(model_bias, model_spread, metric, margin, outcome):
         "cannot_tell": "Cannot tell",
     }[outcome]
     assert str(found).startswith(opening)
-    for number in (margin, found.model_observer, found.observer_observer, low, high):
+    for number in (margin, found.model_observer, found.observer_observer):
         assert f"{number:.4g}" in str(found)
+    assert f"{found.difference.mean:+.3g}, 95% interval {low:+.3g} to {high:+.3g}" in str(found)
     assert "25 patients" in str(found)
     assert str(found).count(". ") == 0  # one sentence
 
