@@ -78,6 +78,8 @@ def in_short(results: dict[str, Any], settings: Settings) -> str:
         f"{_listed(found['worse'])}; not clear for {len(found['unclear'])} of {total} comparisons. "
         "Nothing was corrected for their number."
     ]
+    unlearnt = {f["task"] for f in results["pretext"] if not _learnt(f["task"], f["scores"])}
+    idle: set[str] = set()
     for n in settings.ct_slices:
         runs = len(chosen(results["ct"], RANDOM, n))
         always, never = [], []
@@ -87,6 +89,7 @@ def in_short(results: dict[str, Any], settings: Settings) -> str:
                 always.append(arm)
             elif better == 0:
                 never.append(arm)
+        idle |= {arm.name for arm in ARMS if arm.name in always and arm.source in unlearnt}
         copied = over_runs(chosen(results["ct"], COPY, n), "dice")[0]
         best = max([arm.name for arm in ARMS], key=lambda a: _middle(results, a, n))
         parts.append(
@@ -95,6 +98,13 @@ def in_short(results: dict[str, Any], settings: Settings) -> str:
             f"{_middle(results, best, n):.3f} for the best arm ({best}), {copied:.3f} for copying "
             f"the nearest labelled slice. Above random in {_all(runs)}: {_listed(always)}; "
             f"in none of them: {_listed(never)}."
+        )
+    if idle:
+        parts.append(
+            f"- **A caution.** Among the arms above random is {_listed(sorted(idle))}, whose source "
+            "task beat no answer without learning. So being above random on this CT does not show "
+            "that a source task taught anything about images: weights that have been trained at "
+            "all may be enough of a head start in so few steps."
         )
     parts.append(
         "- The best arm of a table is picked after the fact and looks better than it is; the "
@@ -280,10 +290,12 @@ def mr_columns(results: dict[str, Any], settings: Settings) -> str:
         if over_runs(chosen(results["mr"], arm.name, many), "dice")[0]
         < over_runs(chosen(results["mr"], arm.name, few), "dice")[0]
     ]
-    noise = (
-        f" From n = {few} to n = {many} the median falls for {_listed(fallen)}: where more labels "
-        "seem to hurt, that is the size of the noise."
-    )
+    noise = ""
+    if fallen:
+        noise = (
+            f" From n = {few} to n = {many} the median falls for {_listed(fallen)}: where more "
+            "labels seem to hurt, that is the size of the noise."
+        )
     return (
         "Dice and distance of a case are means over the three structures; a run is its median over "
         "the test patients, cells give the median over runs and the lowest and highest. Distances "
@@ -291,9 +303,7 @@ def mr_columns(results: dict[str, Any], settings: Settings) -> str:
         "counts patients with a structure that was not found. The last column is the mean over "
         "patients of the difference to random weights on the same patient, subset and seed, with "
         f"an interval from {BOOTSTRAPS} bootstrap draws of patients. The interval does not hold "
-        "the spread over training subsets, which the few repeats cannot measure."
-        + noise
-        * bool(fallen)
+        f"the spread over training subsets, which the few repeats cannot measure.{noise}"
     )
 
 
