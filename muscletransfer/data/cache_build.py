@@ -40,9 +40,10 @@ def cache_key(
     """Return the cache folder's name: a hash of contents, preprocessing and format."""
     _check_rows(manifest, need_masks)
     rows = []
+    known: dict[Path, str] = {}
     for row in manifest.rows:
         try:
-            key = row_key(row, memo_dir)
+            key = row_key(row, memo_dir, known)
         except OSError as error:
             raise DataError(
                 f"{row.where}: {error.filename} cannot be read ({error.strerror})."
@@ -216,8 +217,9 @@ def _warn_about_crops(
 def _warn_about_twins(manifest: Manifest, memo_dir: Path | None) -> None:
     """Warn when one image's very bytes stand under two patients: a copy leaks across folds."""
     first: dict[str, ManifestRow] = {}
+    known: dict[Path, str] = {}
     for row in manifest.rows:
-        key = row_key(row, memo_dir)["image"]
+        key = row_key(row, memo_dir, known)["image"]
         before = first.setdefault(key, row)
         if before.patient_id != row.patient_id:
             warnings.warn(

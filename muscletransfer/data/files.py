@@ -6,11 +6,11 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "digest", "fsync_folder", "write_text_atomic"]
+__all__ = ["atomic_path", "digest", "digest_files", "fsync_folder", "write_text_atomic"]
 
 _RACY_NS = 2_000_000_000  # a file this young may change again without its time stamp changing
 
@@ -63,21 +63,64 @@ def digest(path: Path, memo_dir: Path | None = None) -> str:
         OSError: The path cannot be read.
     """
     if path.is_dir():
-        parts = sorted(digest(p, memo_dir) for p in path.iterdir() if p.is_file())
-        return hashlib.sha256("".join(parts).encode()).hexdigest()
-    stat = path.stat()
-    memo: Path | None = None
-    if memo_dir is not None and time.time_ns() - stat.st_mtime_ns > _RACY_NS:
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
-        memo = memo_dir / hashlib.sha256(key.encode()).hexdigest()
-        known = memo.read_text() if memo.is_file() else ""
-        if len(known) == 64:
-            return known
-    with path.open("rb") as file:
-        value = hashlib.file_digest(file, "sha256").hexdigest()
-    if memo is not None and _can_write(memo.parent):
+        files = [p for p in path.iterdir() if p.is_file()]
+        return digest_files(sorted(files), memo_dir, ordered=False)
+    return _remembered([path], memo_dir, lambda: _sha256(path))
+
+
+def digest_files(
+    paths: Sequence[Path], memo_dir: Path | None = None, *, ordered: bool = True
+) -> str:
+    """Return one SHA-256 of the bytes of many files, whatever their names.
+
+    Args:
+        paths: The files.
+        memo_dir: As in `digest`; one entry stands for all of them, so that a series of a thousand
+            files costs a thousand looks at their time stamps and no more.
+        ordered: Whether the order of the files counts.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+
+    def compute() -> str:
+        parts = [_sha256(path) for path in paths]
+        text = "".join(parts if ordered else sorted(parts))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    return _remembered(paths, memo_dir, compute, "ordered" if ordered else "any order")
+
+
+def _remembered(
+    paths: Sequence[Path], memo_dir: Path | None, compute: Callable[[], str], kind: str = ""
+) -> str:
+    if memo_dir is None:
+        return compute()
+    seen = hashlib.sha256(kind.encode())
+    newest = 0
+    for path in paths:
+        stat = path.stat()
+        newest = max(newest, stat.st_mtime_ns)
+        key = f"{os.path.abspath(path)}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}\n"
+        seen.update(os.fsencode(key))
+    if time.time_ns() - newest <= _RACY_NS:
+        return compute()
+    memo = memo_dir / seen.hexdigest()
+    known = memo.read_text() if memo.is_file() else ""
+    if len(known) == 64:
+        return known
+    value = compute()
+    if _can_write(memo.parent):
         write_text_atomic(memo, value)
     return value
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fsync_folder(folder: Path) -> None:

@@ -6,7 +6,9 @@ from numbers import Integral
 from pathlib import Path
 
 from muscletransfer.data import io_dicom
+from muscletransfer.data.dicom_hu import why_not_hu
 from muscletransfer.data.io_plain import is_plain
+from muscletransfer.data.io_series import read_listed
 from muscletransfer.data.io_volume import (
     READABLE,
     VOLUME_SUFFIXES,
@@ -15,6 +17,7 @@ from muscletransfer.data.io_volume import (
     read_file,
     to_volume,
 )
+from muscletransfer.data.series_list import is_series_list
 from muscletransfer.data.types import Array, CTImage, Volume
 from muscletransfer.errors import ImageReadError
 
@@ -31,7 +34,8 @@ def read_ct(
     """Read a CT slice or volume in HU.
 
     Args:
-        path: A DICOM file, a folder of one DICOM series, NIfTI, NRRD or MHA.
+        path: A DICOM file, a folder of one DICOM series, the list of one (``.series.json``, as
+            ``muscletransfer data index`` writes), NIfTI, NRRD or MHA.
         slice_index: Read only this slice, from 0 in the order of the result. DICOM files are
             sorted along the normal of their slices, whatever their names.
         series: Series UID, for a folder that holds several.
@@ -93,20 +97,20 @@ def _read(
     _check_index(path, slice_index)
     if path.is_dir():
         return io_dicom.read_series(path, series, slice_index)
+    if is_series_list(path):
+        return read_listed(path, slice_index)
     if is_plain(path):
         raise ImageReadError(
             f"{path}: is a plain image, which holds no HU or grid; wanted {READABLE}. Read it "
             "with read_image, and set preprocessing hu_window=None."
         )
-    header: io_dicom.Header | None = None
     if not path.name.lower().endswith(VOLUME_SUFFIXES) and io_dicom.is_dicom(path):
         header = io_dicom.read_header(path)
-        volume = io_dicom.read_dicom_file(path, header)
-    else:
-        volume = to_volume(read_file(path), path)
+        return io_dicom.read_dicom_file(path, header, slice_index), header
+    volume = to_volume(read_file(path), path)
     if slice_index is not None:
         volume = pick_slice(volume, slice_index)
-    return volume, header
+    return volume, None
 
 
 def _check_index(path: Path, index: object) -> None:
@@ -122,10 +126,10 @@ def _check_hu(path: Path, array: Array, header: io_dicom.Header | None) -> None:
             "read_volume, and set preprocessing hu_window=None."
         )
     low, high = float(array.min()), float(array.max())
-    if header is not None and not header.has_rescale:
+    wrong = None if header is None else why_not_hu(header.facts)
+    if header is not None and wrong is not None:
         raise ImageReadError(
-            f"{header.path}: has no rescale slope and intercept, so its values ({low:g} to "
-            f"{high:g}) are not known to be HU. Export it with them. {way_out}"
+            f"{header.path}: {wrong[0]} (they run from {low:g} to {high:g}). {wrong[1]} {way_out}"
         )
     if low >= 0:
         looks = (

@@ -14,10 +14,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from muscletransfer.data.files import digest, write_text_atomic
+from muscletransfer.data.files import write_text_atomic
 from muscletransfer.data.manifest_rows import COLUMNS, ManifestRow, parse_row
+from muscletransfer.data.series_list import image_digest
 from muscletransfer.errors import ManifestError, close_matches
 
 __all__ = ["Manifest", "ManifestRow"]
@@ -99,6 +100,32 @@ class Manifest:
         _check_between_rows(rows, allow_repeats)
         return cls(tuple(rows), path)
 
+    @classmethod
+    def read_each(cls, path: str | Path) -> tuple[Self, list[tuple[int, str, ManifestError]]]:
+        """Read a manifest for prediction: rows that cannot be used do not stop the others.
+
+        Args:
+            path: The CSV; masks are neither needed nor looked for.
+
+        Returns:
+            The usable rows, and (line, image as written, error) of each of the others.
+
+        Raises:
+            ManifestError: The file cannot be read, or lacks a column.
+        """
+        path = Path(path)
+        header, records = _read_csv(path)
+        _check_header(path, header, ["patient_id", "image"])
+        rows: list[ManifestRow] = []
+        errors: list[tuple[int, str, ManifestError]] = []
+        for line, record in records:
+            texts = dict(zip(header, record, strict=True))
+            try:
+                rows.append(parse_row(path, line, texts | {"mask": ""}))
+            except ManifestError as error:
+                errors.append((line, texts["image"], error))
+        return cls(tuple(rows), path), errors
+
     def write(self, path: str | Path) -> Path:
         """Write the CSV, whole or not at all; paths inside its folder become relative to it.
 
@@ -167,19 +194,32 @@ class Manifest:
         """
         if "hash" not in self._memo:
             patients: dict[str, list[str]] = {}
+            known: dict[Path, str] = {}
             for row in self.rows:
-                text = json.dumps(row_key(row, memo_dir), sort_keys=True)
+                text = json.dumps(row_key(row, memo_dir, known), sort_keys=True)
                 patients.setdefault(row.patient_id, []).append(text)
             groups = sorted(_sha256("\n".join(sorted(rows))) for rows in patients.values())
             self._memo["hash"] = _sha256("\n".join(groups))
         return self._memo["hash"]
 
 
-def row_key(row: ManifestRow, memo_dir: Path | None = None) -> dict[str, Any]:
-    """Return what a row holds by content: digests instead of paths, and no patient id."""
+def row_key(
+    row: ManifestRow, memo_dir: Path | None = None, known: dict[Path, str] | None = None
+) -> dict[str, Any]:
+    """Return what a row holds by content: digests instead of paths, and no patient id.
+
+    Args:
+        row: The row.
+        memo_dir: Where file digests are remembered; see `digest`.
+        known: Digests that other rows of one call needed; many rows share a volume.
+    """
+    known = {} if known is None else known
+    for path in (row.image, row.mask):
+        if path is not None and path not in known:
+            known[path] = image_digest(path, memo_dir)
     return {
-        "image": digest(row.image, memo_dir),
-        "mask": None if row.mask is None else digest(row.mask, memo_dir),
+        "image": known[row.image],
+        "mask": None if row.mask is None else known[row.mask],
         "slice_index": row.slice_index,
         "label": row.label,
         "spacing": None if row.spacing is None else list(row.spacing),

@@ -11,12 +11,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from muscletransfer.data.io import read_volume
-from muscletransfer.data.io_dicom import list_series
+from muscletransfer.data.io_dicom import is_dicom, list_series, read_header
 from muscletransfer.data.io_plain import is_plain
 from muscletransfer.data.io_volume import VOLUME_SUFFIXES, quiet
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest_rows import ManifestRow
 from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.data.series_list import is_series_list, read_list
 from muscletransfer.data.types import Array, SliceGeometry
 from muscletransfer.errors import SettingError
 
@@ -87,7 +88,9 @@ def count_slices(path: Path) -> int:
     if path.is_dir():
         series = list_series(path)
         if len(series) == 1:
-            return len(next(iter(series.values())))
+            return sum(len(h.facts.frames) for h in next(iter(series.values())))
+    elif is_series_list(path):
+        return len(read_list(path).files)
     elif path.name.lower().endswith(VOLUME_SUFFIXES):
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
@@ -98,6 +101,8 @@ def count_slices(path: Path) -> int:
             return int(size[2]) if len(size) > 2 else 1
         except RuntimeError:
             pass  # read_volume below says what is wrong with the file
+    elif is_dicom(path):
+        return len(read_header(path).facts.frames)
     return read_volume(path).num_slices
 
 

@@ -1,0 +1,129 @@
+"""A series list: the files of one DICOM series, in order, wherever they lie.
+
+An export may spread a series over folders, mix several in one, or hold files twice. A small JSON
+file (``.series.json``) names the files of one series from the first slice to the last, so that a
+manifest row names one thing, one slice can be read without opening the others, and files that come
+to the folders later change nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from muscletransfer.data.files import digest, digest_files, write_text_atomic
+from muscletransfer.errors import ImageReadError
+
+__all__ = ["SUFFIX", "SeriesList", "image_digest", "is_series_list", "read_list", "write_list"]
+
+SUFFIX = ".series.json"
+_FORMAT = "muscletransfer DICOM series 1"
+
+
+@dataclass(frozen=True)
+class SeriesList:
+    """What a series list holds.
+
+    Args:
+        files: The slices' files along their normal.
+        places_mm: Where each lies along it.
+        gap_mm: Between slices; ``nan`` where gaps are uneven or slices shifted (tilted gantry).
+    """
+
+    files: tuple[Path, ...]
+    places_mm: tuple[float, ...]
+    gap_mm: float
+
+
+def is_series_list(path: Path) -> bool:
+    """Whether the name ends like a series list.
+
+    Example:
+        >>> is_series_list(Path("P0001_S01.series.json"))
+        True
+    """
+    return path.name.lower().endswith(SUFFIX)
+
+
+def write_list(path: Path, series: SeriesList) -> Path:
+    """Write a series list, whole or not at all; files beside or under its folder's parent relative.
+
+    Args:
+        path: Where to; ends in ``.series.json``.
+        series: What to write.
+
+    Returns:
+        The path written.
+    """
+    return write_text_atomic(path, list_text(path, series))
+
+
+def list_text(path: Path, series: SeriesList) -> str:
+    """Return what `write_list` writes."""
+    root = Path(os.path.abspath(path.parent))
+    names = [_relative(Path(os.path.abspath(file)), root) for file in series.files]
+    gap = None if math.isnan(series.gap_mm) else series.gap_mm
+    plain = {
+        "format": _FORMAT,
+        "gap_mm": gap,
+        "places_mm": [round(p, 4) for p in series.places_mm],
+        "files": names,
+    }
+    return json.dumps(plain, indent=0, ensure_ascii=False) + "\n"
+
+
+def read_list(path: Path) -> SeriesList:
+    """Read a series list; the files it names are not opened.
+
+    Raises:
+        ImageReadError: It is damaged, or of another format.
+    """
+    wanted = "wanted a series list as written by 'muscletransfer data index'; run it again"
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ImageReadError(f"{path}: cannot be read ({error}); {wanted}.") from error
+    if not isinstance(plain, dict) or plain.get("format") != _FORMAT:
+        raise ImageReadError(f"{path}: is of another format; {wanted}.")
+    files, places, gap = plain.get("files", []), plain.get("places_mm", []), plain.get("gap_mm")
+    if not _all(files, str) or not _all(places, (int, float)) or len(files) != len(places):
+        raise ImageReadError(f"{path}: its files and places do not match; {wanted}.")
+    root = Path(os.path.abspath(path.parent))
+    return SeriesList(
+        tuple(Path(os.path.normpath(root / name)) for name in files),
+        tuple(map(float, places)),
+        math.nan if gap is None else float(gap),
+    )
+
+
+def image_digest(path: Path, memo_dir: Path | None = None) -> str:
+    """Return the SHA-256 of what an image holds: a file, a folder, or the files of a series list.
+
+    Args:
+        path: An image as a manifest names it.
+        memo_dir: Where digests are remembered; see `digest`.
+
+    Returns:
+        64 hexadecimal digits, the same wherever the files lie and whatever their names.
+
+    Raises:
+        OSError: A file cannot be read.
+        ImageReadError: A damaged series list.
+    """
+    if is_series_list(path):
+        return digest_files(read_list(path).files, memo_dir)
+    return digest(path, memo_dir)
+
+
+def _relative(file: Path, root: Path) -> str:
+    # Up to the manifest's folder and down: what moves together stays together.
+    if file.is_relative_to(root.parent):
+        return Path(os.path.relpath(file, root)).as_posix()
+    return str(file)
+
+
+def _all(value: object, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, kind) for v in value)
