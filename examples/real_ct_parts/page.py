@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from muscletransfer.data import PreprocessingSpec
-from real_ct_parts import prose
+from real_ct_parts import prose, prose_targets
 from real_ct_parts.figures import SHOWN, overlay_run, write_figures
 from real_ct_parts.settings import FULL, QUICK, Settings
 from real_ct_parts.tables import (
@@ -85,21 +85,21 @@ def _sections(
         prose.source_tasks(results, settings, spec.hu_window),
         markdown(pretext_rows(results, spec.hu_window[1] - spec.hu_window[0])),
         "## Muscle on CT, within one patient",
-        prose.ct_design(results, settings),
+        prose_targets.ct_design(results, settings),
         markdown(ct_rows(results, settings)),
-        prose.CT_COLUMNS,
+        prose_targets.CT_COLUMNS,
         f"![Median Dice of every CT run, by arm]({figures['ct_runs']})",
-        prose.ct_dots(settings),
+        prose_targets.ct_dots(settings),
         f"![Outlines of four arms on one slice]({figures['ct_overlays']})",
-        prose.overlay(overlay_run(results, SHOWN[0], settings)),
-        prose.longer(results, settings),
+        prose_targets.overlay(overlay_run(results, SHOWN[0], settings)),
+        prose_targets.longer(results, settings),
         markdown(longer_rows(results, settings)),
         "## Heart on MR, by patient",
-        prose.mr_design(results, settings),
+        prose_targets.mr_design(results, settings),
         markdown(mr_rows(results, settings)),
-        prose.mr_columns(results, settings),
+        prose_targets.mr_columns(results, settings),
         f"![Median Dice of every MR run, by arm]({figures['mr_runs']})",
-        prose.MR_DOTS,
+        prose_targets.MR_DOTS,
         f"![Dice against labelled patients, by arm]({figures['mr_curve']})",
         "Points are medians over all test patients, bars quartiles.",
         "Mean Dice of each structure over all test patients:",
