@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from muscletransfer.data.datasets import SliceDataset
 from muscletransfer.data.low_split import cases_of, check_classes, draw_split, open_split
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.on_device import finish_batch
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.splits import Split
 from muscletransfer.data.transforms import SampleTransform
@@ -253,6 +254,25 @@ class LowDataModule(SliceDataModule):
             "augmentation": self.augmentation.to_dict() if self.augmentation else None,
             "licence": self.licence,
         }
+
+    def plain_batches(self, role: Literal["train", "val"], limit: int) -> Iterator[dict[str, Any]]:
+        """Give training or validation images as they are: each once, not augmented, on the CPU.
+
+        Args:
+            role: Whose images.
+            limit: At most how many; with more, evenly spaced ones are taken.
+
+        Yields:
+            Batches as validation gets them: ``image`` float32 (B, C, h, w), ``mask``, ``case``,
+            and lists of ``native_hu``, ``native_mask`` and ``geometry``.
+        """
+        cases = self._cases(role)
+        step = max(1.0, len(cases) / limit)
+        chosen = [cases[int(k * step)] for k in range(min(limit, len(cases)))]
+        dataset = self._dataset(chosen)
+        for start in range(0, len(chosen), self.batch_size):
+            items = range(start, min(start + self.batch_size, len(chosen)))
+            yield finish_batch(dataset.__getitems__(items), self.preprocessing, None, self.seed)
 
     def case_row(self, case: int) -> ManifestRow:
         """Return the row of a case: of ``predict_manifest`` while that is predicted."""

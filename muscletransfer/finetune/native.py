@@ -11,7 +11,7 @@ from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import SliceGeometry
 from muscletransfer.losses import activate
 
-__all__ = ["NativePrediction", "native_prediction", "same_grid"]
+__all__ = ["NativePrediction", "native_from_probabilities", "native_prediction", "same_grid"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,25 @@ def native_prediction(
         256
     """
     probabilities = activate(logits.detach().float().unsqueeze(0))[0]
+    return native_from_probabilities(probabilities, geometry, preprocessing)
+
+
+def native_from_probabilities(
+    probabilities: Tensor, geometry: SliceGeometry, preprocessing: PreprocessingSpec
+) -> NativePrediction:
+    """Do what `native_prediction` does from probabilities, such as the mean of several networks.
+
+    Args:
+        probabilities: (K, h, w) of one slice: sigmoid for K = 1, softmax otherwise.
+        geometry: How the slice came to the network grid.
+        preprocessing: What brought it there.
+
+    Returns:
+        Mask and probability, on the CPU.
+
+    Raises:
+        GeometryError: As `native_prediction`.
+    """
     scores = preprocessing.invert(probabilities, geometry)
     if len(scores) == 1:
         probability = scores[0]

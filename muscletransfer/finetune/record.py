@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.errors import ContractError, TransferError
 from muscletransfer.finetune.assembly import UnavailableLoss
+from muscletransfer.finetune.gathering import gather_features, gather_spreads
 from muscletransfer.finetune.model import SegmentationModel
+from muscletransfer.finetune.profile import Spread, TrainingProfile
 from muscletransfer.transfer import (
     CHECKPOINT_KEY,
     Provenance,
@@ -48,6 +52,9 @@ class FineTuningRecord(RecordsArguments, LightningModule):
         self._trained_on: PreprocessingSpec | None = None
         self._data: dict[str, Any] | None = None
         self._restored: Provenance | None = None
+        self._profile: TrainingProfile | None = None
+        self._profiled_step = -1
+        self._spreads: tuple[Spread | None, Spread | None] | None = None
 
     def record(self, settings: Mapping[str, Any]) -> None:
         """Note what the model was built with, once encoder and loss are there.
@@ -132,6 +139,7 @@ class FineTuningRecord(RecordsArguments, LightningModule):
         if self._attached and self.trainer.is_global_zero:
             warn_preprocessing_mismatch(before, self._attached.to_dict())
         if stage == "fit":
+            self._profiled_step, self._spreads = -1, None
             self._trained_on = self._attached
             self._data = source.describe() if hasattr(source, "describe") else {}
 
@@ -152,18 +160,50 @@ class FineTuningRecord(RecordsArguments, LightningModule):
             restored=self._restored,
         )
 
+    def training_profile(self) -> TrainingProfile | None:
+        """Return what the training images looked like; prediction tells strange images by it.
+
+        While a data module with ``plain_batches`` is fitted, features are those of the weights as
+        they are at this step; otherwise what the checkpoint says.
+
+        Returns:
+            ``None`` where nothing is known (an older checkpoint, another kind of data module).
+        """
+        trainer = self._trainer
+        source: Any = getattr(trainer, "datamodule", None)
+        if trainer is None or trainer.state.fn != TrainerFn.FITTING:
+            return self._profile
+        # Where processes hold parts of the weights, one of them cannot run the encoder by itself.
+        whole = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        if not whole or not hasattr(source, "plain_batches"):
+            return self._profile
+        if self._profiled_step != self.global_step:  # best and last are saved at the same step
+            if self._spreads is None:
+                labels = list(range(1, max(2, self.num_classes)))
+                spec = self.preprocessing
+                is_ct = spec is not None and spec.hu_window is not None
+                self._spreads = gather_spreads(source, labels, is_ct)
+            features = gather_features(self.model.encoder, source)
+            self._profile = TrainingProfile(*self._spreads, features)
+            self._profiled_step = self.global_step
+        return self._profile
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the block that says what the weights are and how to rebuild them."""
         record = self.provenance()
         block = checkpoint_block(self, record, encoder="model.encoder", decoder="model.decoder")
         block["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
         block["left_out"] = list(self._left_out)
+        profile = self.training_profile()
+        block["training_profile"] = None if profile is None else profile.to_block()
         checkpoint[CHECKPOINT_KEY] = block
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Read the record back, and leave the loss to the constructor."""
         self._restored = checkpoint_provenance(checkpoint)
-        left_out = checkpoint.get(CHECKPOINT_KEY, {}).get("left_out", [])
+        block = checkpoint.get(CHECKPOINT_KEY, {})
+        self._profile = TrainingProfile.from_block(block.get("training_profile"))
+        left_out = block.get("left_out", [])
         if is_restoring():
             self._replace([name for name in left_out if name not in self._left_out])
         state = checkpoint["state_dict"]

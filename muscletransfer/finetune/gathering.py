@@ -1,0 +1,114 @@
+"""Measure the training images of a run, for the `TrainingProfile` in its checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from muscletransfer.errors import DataError
+from muscletransfer.finetune.areas import area_columns, area_values
+from muscletransfer.finetune.profile import FeatureReference, Spread
+
+__all__ = ["evaluating", "gather_features", "gather_spreads", "pooled_features"]
+
+MOST_IMAGES = 64
+"""Images whose features are kept; more make a larger file and hardly a better reference."""
+
+
+def pooled_features(pyramid: list[Tensor]) -> Tensor:
+    """Return the means of the two deepest maps of an encoder.
+
+    Args:
+        pyramid: What an encoder returns; maps (B, C, h, w).
+
+    Returns:
+        (B, d) float32.
+
+    Example:
+        >>> pooled_features([torch.zeros(2, 1, 8, 8), torch.ones(2, 3, 4, 4)]).shape
+        torch.Size([2, 3])
+    """
+    maps = pyramid[1:][-2:]  # the first is the image itself
+    return torch.cat([one.float().mean(dim=(2, 3)) for one in maps], dim=1)
+
+
+def gather_features(encoder: nn.Module, source: Any) -> FeatureReference | None:
+    """Describe the features of a data module's training and validation images.
+
+    Args:
+        encoder: The encoder; its mode is left as it was.
+        source: A data module with ``plain_batches``; see `LowDataModule.plain_batches`.
+
+    Returns:
+        ``None`` with fewer than three training images.
+    """
+    with evaluating(encoder), torch.no_grad():
+        training = _features(encoder, source.plain_batches("train", MOST_IMAGES))
+        held_out = _features(encoder, source.plain_batches("val", MOST_IMAGES))
+    if training is None:
+        return None
+    return FeatureReference.of(training, training[:0] if held_out is None else held_out)
+
+
+def gather_spreads(
+    source: Any, labels: list[int], is_ct: bool
+) -> tuple[Spread | None, Spread | None]:
+    """Sum up area and density of the training outlines on their native grids.
+
+    Args:
+        source: As for `gather_features`.
+        labels: The foreground classes; their areas are added.
+        is_ct: Whether the images hold HU.
+
+    Returns:
+        Spread of the logarithm of the area in cm2, and of the mean HU; ``None`` where unknown.
+    """
+    areas: list[float] = []
+    densities: list[float] = []
+    for batch in source.plain_batches("train", 10_000):
+        values = batch.get("native_hu") if is_ct else None
+        for item, geometry in enumerate(batch["geometry"]):
+            labelled = batch["native_mask"][item]
+            mask = torch.isin(labelled, torch.tensor(labels, dtype=labelled.dtype))
+            hu = None if values is None else values[item]
+            area, density = _measured(mask.to(torch.uint8), geometry.spacing, hu)
+            areas.append(math.log(area) if area > 0 else math.nan)
+            densities.append(density)
+    return Spread.of(areas), Spread.of(densities)
+
+
+def _measured(
+    mask: Tensor, spacing: tuple[float, float] | None, hu: Tensor | None
+) -> tuple[float, float]:
+    try:
+        found = area_values(mask, mask, spacing, hu, labels=[1])
+    except DataError:  # images without HU in a CT data set: then no range of HU is known
+        found = area_values(mask, mask, spacing, None, labels=[1])
+    named = dict(zip(area_columns([""]), found, strict=True))
+    return named["area_cm2"], named["smd_hu"]
+
+
+def _features(encoder: nn.Module, batches: Iterable[Mapping[str, Any]]) -> Tensor | None:
+    like = next(encoder.parameters())
+    found = [
+        pooled_features(encoder(batch["image"].to(like.device, like.dtype))).cpu()
+        for batch in batches
+    ]
+    return torch.cat(found) if found else None
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode; afterwards each part is in the mode it was in."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
