@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from muscletransfer.errors import DataError, GeometryError
 from muscletransfer.metrics.checks import BoolMask, to_mask
 from muscletransfer.metrics.functional import check_option
+from muscletransfer.observers.staple import staple
 
 __all__ = ["Consensus", "consensus_mask"]
 
@@ -21,8 +21,6 @@ Consensus = Literal["majority", "staple"]
 # STAPLE's prior is the foreground's share of the picture, so empty surroundings would change it.
 _MARGIN = 3
 _PLAUSIBLE_DICE = 0.5
-# SimpleITK sets no limit; observers who hardly agree can keep it going for many seconds.
-_MOST_ITERATIONS = 100
 
 
 def consensus_mask(
@@ -33,7 +31,7 @@ def consensus_mask(
     Args:
         masks: At least one mask, ``(H, W)`` or ``(Z, H, W)``, all of one shape.
         method: ``"majority"``: pixels that more than half of the observers marked, so a tie of an
-            even number is outside. ``"staple"``: SimpleITK's STAPLE at a probability of 0.5
+            even number is outside. ``"staple"``: STAPLE at a probability of 0.5
             (Warfield et al., IEEE Trans Med Imaging 2004;23(7):903-921), on the region around all
             masks, with its known label inversion undone.
 
@@ -69,12 +67,8 @@ def _staple(stack: Sequence[BoolMask], union: BoolMask, majority: BoolMask) -> B
         slice(max(0, int(found.min()) - _MARGIN), int(found.max()) + 1 + _MARGIN)
         for found in np.nonzero(union)
     )
-    staple = sitk.STAPLEImageFilter()
-    staple.SetForegroundValue(1.0)
-    staple.SetMaximumIterations(_MOST_ITERATIONS)
-    images = [sitk.GetImageFromArray(mask[box].astype(np.uint8)) for mask in stack]
-    probability = sitk.GetArrayFromImage(staple.Execute(images))
-    inner = _upright(probability, staple.GetSensitivity(), staple.GetSpecificity())
+    found = staple([mask[box] for mask in stack])
+    inner = _upright(found.probability, found.sensitivity, found.specificity)
     result = np.zeros_like(majority)
     result[box] = inner
     shared = np.count_nonzero(result & majority)

@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 
 from muscletransfer.errors import DataError
 from muscletransfer.observers import consensus_mask, observer_study
+from muscletransfer.observers.staple import staple
 
 SPACING = (0.9, 0.7)
 
@@ -79,3 +80,34 @@ def test_an_image_windowed_to_8_bits_is_refused_with_its_case(outlined):
     windowed = np.clip((hu + 150.0) / 400 * 255, 0, 255).astype(np.uint8)
     with pytest.raises(DataError, match=r"Case 'c'.*8 bits"):
         observer_study({"c": masks}, {"c": SPACING}, hu={"c": windowed})
+
+
+def simpleitk_staple(masks):
+    estimate = sitk.STAPLEImageFilter()
+    estimate.SetForegroundValue(1.0)
+    estimate.SetMaximumIterations(100)
+    images = [sitk.GetImageFromArray(mask.astype(np.uint8)) for mask in masks]
+    probability = sitk.GetArrayFromImage(estimate.Execute(images))
+    return probability, estimate.GetSensitivity(), estimate.GetSpecificity()
+
+
+@pytest.mark.parametrize("count", [2, 5, 10, 70])
+@pytest.mark.parametrize("seed", range(3))
+def test_staple_is_simpleitks(count, seed):
+    rng = np.random.default_rng(seed)
+    target = np.zeros((40, 44), bool)
+    target[8:32, 6:36] = True
+    masks = [target ^ (rng.random(target.shape) < rate) for rate in rng.uniform(0.02, 0.5, count)]
+    found = staple(masks)
+    probability, sensitivity, specificity = simpleitk_staple(masks)
+    assert found.probability == pytest.approx(probability, abs=1e-6)
+    assert found.sensitivity == pytest.approx(sensitivity, abs=1e-6)
+    assert found.specificity == pytest.approx(specificity, abs=1e-6)
+
+
+def test_staple_of_outlines_and_of_a_full_picture(outlined):
+    _, masks = outlined
+    found = staple(list(masks.values()))
+    assert found.probability == pytest.approx(simpleitk_staple(list(masks.values()))[0], abs=1e-9)
+    full = np.ones((6, 6), bool)
+    assert consensus_mask([full, full], "staple").all()

@@ -94,9 +94,8 @@ def test_identical_observers_have_no_bias_and_icc_1():
     assert (row["first"], row["second"]) == ("A", "B")
     assert (row.bias, row.lower, row.upper, row.icc) == (0, 0, 0, 1)
     assert within_case_sd(study)["sd"].tolist() == [0.0]
-    same = study_of(
-        {f"c{i}": {"A": 400, "B": 400, "C": 410} for i in range(5)}, consensus="majority"
-    )
+    with pytest.warns(UserWarning, match="identical"):
+        same = study_of({f"c{i}": {"A": 400, "B": 400, "C": 410} for i in range(5)})
     flat = agreement_table(same).set_index(["first", "second"]).loc[("A", "B")]
     assert "no ICC" in flat["note"]
     assert np.isnan(flat["icc"])

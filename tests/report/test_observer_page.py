@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 
 from muscletransfer.cli import main
 from muscletransfer.data.synthetic import make_cohort
@@ -141,3 +142,23 @@ def test_one_observer_and_two_cases_leave_reasons_and_not_holes(files, tmp_path)
     assert "no leave-one-out comparison" in page
     table = pd.read_csv(tmp_path / "agreement.csv")
     assert set(table["note"]) == {"1 case(s); wanted 3 at least"}
+
+
+def test_an_empty_mask_and_staple_on_the_command_line(files, tmp_path, capsys):
+    rows = pd.read_csv(files["observers"])
+    root = files["observers"].parent
+    image = sitk.ReadImage(str(root / rows.loc[0, "mask"]))
+    sitk.WriteImage(image * 0, str(root / "empty.nii.gz"))
+    rows.loc[0, "mask"] = "empty.nii.gz"
+    path = root / "with_empty.csv"
+    rows.to_csv(path, index=False)
+    command = ["observers", str(path), "-o", str(tmp_path / "o"), "--consensus", "staple"]
+    assert main(command) == 2
+    assert "empty='missing'" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+    assert main([*command, "--empty", "missing"]) == 0
+    assert "left out" in capsys.readouterr().out
+    assert main([*command, "--empty", "failure"]) == 0
+    pairs = pd.read_csv(tmp_path / "o" / "pairwise.csv")
+    assert (pairs["dta_rms_mm"] == float("inf")).sum() == 3
+    assert "consensus by staple" in (tmp_path / "o" / "report.html").read_text()
