@@ -6,12 +6,23 @@ from typing import Literal, TypeAlias, get_args
 
 from muscletransfer.errors import UnknownNameError, close_matches
 
-__all__ = ["OTHER_LEVELS", "Level", "check_level"]
+__all__ = ["LEVEL_HEIGHTS", "OTHER_LEVELS", "Level", "check_level"]
 
 Level: TypeAlias = Literal["T12", "L1", "L2", "L3", "L4", "S1"]
 
 #: Levels for pretext tasks from the head to the feet; the label of a slice is its place here.
 OTHER_LEVELS: tuple[Level, ...] = ("T12", "L1", "L2", "L4", "S1")
+
+
+#: Height of each level above L3 in mm, in a man of 1.75 m.
+LEVEL_HEIGHTS: dict[Level, float] = {
+    "T12": 102.0,
+    "L1": 71.0,
+    "L2": 36.0,
+    "L3": 0.0,
+    "L4": -37.0,
+    "S1": -108.0,
+}
 
 
 def check_level(level: str) -> Level:

@@ -24,15 +24,14 @@ def draw_metal(scene: Scene, rng: np.random.Generator) -> None:
         rng: Source of randomness.
     """
     canvas, s = scene.canvas, scene.frame.scale
-    screws = bool(rng.random() < 0.75)  # else the slice is between two pairs of screws
+    screws = bool(rng.random() < 0.75)  # else the slice cuts their heads alone
     for side in SIDES:
         head = np.array([24.0 + rng.normal(0.0, 1.5), 45.0 + rng.normal(0.0, 1.5)])
         tip = np.array([9.0 + rng.normal(0.0, 1.5), -2.0 + rng.normal(0.0, 4.0)])
         place = rigid(np.array([head]), side, s, rng)[0]
         rod = blob(place[0] + side * 3.0 * s, place[1] + 4.0 * s, 3.0 * s, rng, rough=0.01)
+        tulip = blob(place[0], place[1] + 2.0 * s, 6.0 * s, rng, other=5.0 * s, rough=0.02)
+        parts = [tulip, rod]
         if screws:
-            shaft = strip(rigid(np.array([head, tip]), side, s, rng), 5.6 * s)
-            tulip = blob(place[0], place[1] + 2.0 * s, 6.0 * s, rng, other=5.0 * s, rough=0.02)
-            canvas.paint([shaft, tulip, rod], METAL_HU)
-        else:
-            canvas.paint(rod, METAL_HU)
+            parts.append(strip(rigid(np.array([head, tip]), side, s, rng), 5.6 * s))
+        canvas.paint(parts, METAL_HU)

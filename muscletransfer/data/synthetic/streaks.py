@@ -18,9 +18,20 @@ from muscletransfer.data.synthetic.shapes import Array
 __all__ = ["arm_streaks", "back_project", "metal_streaks", "project"]
 
 _VIEWS = 180
-_BINS = 384
+_MOST_BINS = 384
 # Attenuation of water at the mean energy of the beam, 1/mm.
 _WATER = 0.02
+
+
+def _bins(grid: Grid) -> int:
+    """Detector elements: about two pixels wide, or the grid of pixels would show in the views."""
+    return min(_MOST_BINS, 3 * grid.size // 4)
+
+
+def _centres(grid: Grid) -> Array:
+    """Centres of the detector elements in mm."""
+    count = _bins(grid)
+    return np.asarray((2.0 * np.arange(count) + 1.0 - count) / count * _half_length(grid))
 
 
 def _half_length(grid: Grid) -> float:
@@ -53,16 +64,16 @@ def project(density: Float32, grid: Grid) -> Array:
     middle = _middle(grid)
     x, y = grid.x[columns] - middle[0], grid.y[rows] - middle[1]
     mass = density[rows, columns].astype(np.float64) * grid.spacing**2
-    half = _half_length(grid)
-    step = 2.0 * half / _BINS
-    sinogram = np.empty((_VIEWS, _BINS))
+    half, bins = _half_length(grid), _bins(grid)
+    step = 2.0 * half / bins
+    sinogram = np.empty((_VIEWS, bins))
     for view, angle in enumerate(np.pi * np.arange(_VIEWS) / _VIEWS):
         t = (x * np.cos(angle) + y * np.sin(angle) + half) / step - 0.5
-        low = np.clip(np.floor(t), 0, _BINS - 2)
+        low = np.clip(np.floor(t), 0, bins - 2)
         share = np.clip(t - low, 0.0, 1.0)
         index = low.astype(np.int64)
-        sinogram[view] = np.bincount(index, mass * (1.0 - share), _BINS)
-        sinogram[view] += np.bincount(index + 1, mass * share, _BINS)
+        sinogram[view] = np.bincount(index, mass * (1.0 - share), bins)
+        sinogram[view] += np.bincount(index + 1, mass * share, bins)
     return sinogram / step
 
 
@@ -76,24 +87,25 @@ def back_project(sinogram: Array, grid: Grid) -> Float32:
     Returns:
         ``(size, size)`` float32.
     """
-    half = _half_length(grid)
-    step = 2.0 * half / _BINS
-    f = fft.rfftfreq(2 * _BINS, step)
+    half, bins = _half_length(grid), _bins(grid)
+    step = 2.0 * half / bins
+    f = fft.rfftfreq(2 * bins, step)
     ramp = f * (0.5 + 0.5 * np.cos(np.pi * f / f[-1]))
-    filtered = fft.irfft(fft.rfft(sinogram, 2 * _BINS, axis=1) * ramp, axis=1)[:, :_BINS]
+    filtered = fft.irfft(fft.rfft(sinogram, 2 * bins, axis=1) * ramp, axis=1)[:, :bins]
     # Streaks are coarser than pixels: half as many pixels as the image is enough.
     count = min(grid.size, 256)
     line = (np.arange(count) + 0.5) * (grid.size * grid.spacing / count)
     line = (line - 0.5 * grid.size * grid.spacing).astype(np.float32)
     image = np.zeros((count, count), dtype=np.float32)
-    rows = filtered.astype(np.float32)
+    # One more element at each end, for the pixels in the corners.
+    rows = np.pad(filtered, ((0, 0), (1, 1)), mode="edge").astype(np.float32)
     for view, angle in enumerate(np.pi * np.arange(_VIEWS) / _VIEWS):
         along = line[None, :] * np.float32(np.cos(angle)) + line[:, None] * np.float32(
             np.sin(angle)
         )
         along += np.float32(half)
         along *= np.float32(1.0 / step)
-        along -= np.float32(0.5)
+        along += np.float32(0.5)
         index = along.astype(np.int32)
         along -= index
         near = rows[view][index]
@@ -126,9 +138,8 @@ def _water_path(hu: Float32, grid: Grid) -> Array:
     part, coarse = _coarse(hu, grid)
     density = np.maximum(part + np.float32(1000.0), 0.0) / np.float32(1000.0)
     density[density < 0.1] = 0.0
-    bins = np.linspace(-1.0, 1.0, _BINS) * _half_length(grid)
-    found = np.linspace(-1.0, 1.0, _BINS) * _half_length(coarse)
-    return np.stack([np.interp(bins, found, row) for row in project(density, coarse)])
+    wanted, found = _centres(grid), _centres(coarse)
+    return np.stack([np.interp(wanted, found, row) for row in project(density, coarse)])
 
 
 def arm_streaks(hu: Float32, grid: Grid, rng: np.random.Generator) -> Float32:
@@ -161,6 +172,6 @@ def metal_streaks(hu: Float32, grid: Grid, rng: np.random.Generator) -> Float32:
     """
     metal = project(np.where(hu > 2500.0, hu, np.float32(0.0)), grid)
     # Only hard photons pass metal, so the error grows more slowly than the square.
-    spoiled = -4.5e-4 * metal**1.5
+    spoiled = -7.5e-4 * metal**1.5
     spoiled += _starvation(_water_path(hu, grid), rng, 2.5, 380.0)
     return back_project(spoiled, grid)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from muscletransfer.data.io_write import save_image
+from muscletransfer.data.synthetic.levels import LEVEL_HEIGHTS, check_level
 from muscletransfer.data.synthetic.scanner import KERNELS
 from muscletransfer.data.synthetic.slices import PhantomSlice
 
@@ -47,7 +48,9 @@ def _volume(
     """One-slice volume in LPS with the phantom's geometry."""
     image = sitk.GetImageFromArray(array[None])
     image.SetSpacing((phantom.spacing[1], phantom.spacing[0], phantom.scanner.slice_thickness))
-    image.SetOrigin((*phantom.origin, 0.0))
+    # Slices of one patient share a frame of reference, so they lie apart along the body.
+    height = LEVEL_HEIGHTS[check_level(phantom.level)] * phantom.patient.frame
+    image.SetOrigin((*phantom.origin, round(height, 1)))
     return image
 
 
