@@ -42,7 +42,7 @@ def add_observers(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     observers.add_argument("--label", type=int, help="the class, in masks of several")
     observers.add_argument("--no-hu", action="store_true", help="images are no CT: outlines alone")
-    observers.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+    observers.add_argument("--confidence", type=float, default=0.95, help="of the human-level test")
     observers.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
 
 
@@ -76,6 +76,9 @@ def run_observers(options: argparse.Namespace) -> None:
     page = write_observer_study(study, options.output, human)
     for found in human:
         print(found)
+        for line in (found.leave_one_out, *found.bands):
+            if line is not None:
+                print(f"  {line}")
     for note in study.notes:
         print(f"note: {note}")
     print(page)

@@ -70,6 +70,6 @@ class Band:
         if self.left_out:
             text += f", left out: {', '.join(self.left_out)}"
         if self.model is not None and not math.isnan(self.model):
-            text += f"; model {self.model:.4g}"
+            text += f"; model {self.model:.4g}, {'inside' if self.model_inside else 'outside'}"
             text += f", {self.model_n_failed} failed" if self.model_n_failed else ""
         return text

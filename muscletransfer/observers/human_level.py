@@ -10,6 +10,7 @@ import pandas as pd
 
 from muscletransfer.agreement import Estimate, patient_bootstrap
 from muscletransfer.errors import DataError, SettingError
+from muscletransfer.observers.band import Band
 from muscletransfer.observers.inputs import MODEL
 from muscletransfer.observers.result import ObserverStudy
 from muscletransfer.observers.scores import Score, left_out_scores, pair_scores, score_of
@@ -46,7 +47,7 @@ class LeaveOneOut:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HumanLevel:
     """Outcome of the human-level test for one figure.
 
@@ -61,6 +62,8 @@ class HumanLevel:
         without: Observer to the difference without that observer; empty with two observers.
         leave_one_out: The comparison with the consensus of the others, or ``None`` where no case
             has three observers.
+        bands: Range of the observers' means with the model's beside it, against the reference,
+            the consensus of the others, and one another, where the study has them.
         per_case: ``case, patient, model_observer, observer_observer, difference``.
         notes: What was left out.
     """
@@ -74,6 +77,7 @@ class HumanLevel:
     difference: Estimate
     without: Mapping[str, float]
     leave_one_out: LeaveOneOut | None
+    bands: tuple[Band, ...]
     per_case: pd.DataFrame
     notes: tuple[str, ...] = ()
 
@@ -148,6 +152,7 @@ def human_level(
         for name in observers:
             kept = pairs[(pairs["observer"] != name) & (pairs["other"] != name)]
             without[name] = float(_per_case(kept, study)[0]["difference"].mean())
+    bands, lacking = study.bands(metric, absolute=not score.higher_is_better)
     means = float(per_case["model_observer"].mean()), float(per_case["observer_observer"].mean())
     return HumanLevel(
         metric=metric,
@@ -159,8 +164,9 @@ def human_level(
         difference=difference,
         without=without,
         leave_one_out=_leave_one_out(study, score, confidence, repeats, seed),
+        bands=tuple(bands),
         per_case=per_case,
-        notes=(*notes, *more),
+        notes=(*notes, *more, *lacking),
     )
 
 

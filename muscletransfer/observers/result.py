@@ -137,6 +137,27 @@ class ObserverStudy:
             model_n_failed=int(np.isinf(machine["dta_rms_mm"]).sum()),
         )
 
+    def bands(self, metric: str, absolute: bool = False) -> tuple[list[Band], list[str]]:
+        """The bands of one figure against everything the study has.
+
+        Args:
+            metric: A column of the tables.
+            absolute: Take the size of differences, without their sign.
+
+        Returns:
+            The bands, and for each one that is lacking the reason.
+
+        Raises:
+            UnknownNameError: No such column.
+        """
+        found, lacking = [], []
+        for against in self.comparisons:
+            try:
+                found.append(self.band(metric, against, absolute=absolute))
+            except DataError as error:
+                lacking.append(f"no band {against.replace('_', ' ')}: {error}")
+        return found, lacking
+
     def summary(self, against: Against = "reference") -> pd.DataFrame:
         """Mean of every figure for each observer, and for the model.
 

@@ -94,7 +94,7 @@ def observer_study(
         )
     if hu is not None and (lacking := [case.name for case in cases if case.hu is None]):
         raise DataError(f"hu lacks the cases {lacking}; give it for all cases or for none.")
-    notes += _copies(cases, observers)
+    notes += _copies(cases, observers) + _lacking(cases)
     tables: dict[str, Rows] = {"measures": [], "pairwise": [], "loo": [], "reference": []}
     for case in cases:
         notes += _study_case(case, consensus, tables)
@@ -195,6 +195,19 @@ def _leave_one_out(
             row = compare(case, subjects[name], agreed, figures[name], wanted)
             key = {"case": case.name, "left_out": left_out, "observer": name}
             rows.append({**key, "n_others": len(others), **row})
+    return notes
+
+
+def _lacking(cases: Sequence[StudyCase]) -> list[str]:
+    """Cases without a mask of the model or a reference: no failure, and no secret either."""
+    notes = []
+    for what, names in (
+        ("the model has no mask of", [case.name for case in cases if case.model is None]),
+        ("there is no reference for", [case.name for case in cases if case.reference is None]),
+    ):
+        if names and len(names) < len(cases):
+            shown = ", ".join(names[:5]) + ", ..." * (len(names) > 5)
+            notes.append(f"{what} {len(names)} of {len(cases)} cases: {shown}")
     return notes
 
 

@@ -71,7 +71,7 @@ def write_observer_study(
     _verdict(page, human, study)
     _figures(page, root / "figures", study, human, bands, tables)
     for reason in lacking:
-        page.text(reason)
+        page.text(f"{reason[0].upper()}{reason[1:]}")
     _tables(page, study, tables, bands)
     return page.write(root / "report.html")
 
@@ -90,6 +90,8 @@ def _verdict(page: Page, human: Sequence[HumanLevel], study: ObserverStudy) -> N
                     f"{high:+.3g}. The interval is over patients; it does not speak of other "
                     "observers."
                 )
+            for band in found.bands:
+                page.text(f"{band}.")
             for note in found.notes:
                 page.text(f"Left out: {note}.")
     elif study.model_cases:

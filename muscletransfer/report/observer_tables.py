@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from muscletransfer.errors import DataError
 from muscletransfer.observers import (
     Band,
     HumanLevel,
@@ -35,11 +34,9 @@ def study_bands(study: ObserverStudy) -> tuple[list[Band], list[str]]:
     bands: list[Band] = []
     reasons: dict[str, None] = {}
     for metric in METRICS:
-        for against in study.comparisons:
-            try:
-                bands.append(study.band(metric, against))
-            except DataError as error:
-                reasons[f"No band {against.replace('_', ' ')}: {error}"] = None
+        found, lacking = study.bands(metric)
+        bands += found
+        reasons |= dict.fromkeys(lacking)
     return bands, list(reasons)
 
 

@@ -35,6 +35,8 @@ def by_hand(counts, model, value):
 def test_the_difference_is_that_of_the_pairs():
     study = study_of(COUNTS, MODEL)
     found = human_level(study, margin=0.05)
+    assert [band.against for band in found.bands] == ["leave_one_out", "pairwise"]
+    assert found.bands[1].per_observer == study.band("dice", "pairwise").per_observer
     wanted = by_hand(COUNTS, MODEL, overlap)
     assert dict(zip(found.per_case.case, found.per_case.difference, strict=True)) == pytest.approx(
         wanted

@@ -125,6 +125,7 @@ def test_a_model_is_held_to_what_the_observers_are_held_to():
     model = {name: mask for name, mask in reference.items() if name != "case3"}
     study = observer_study(masks, spacing, reference, model=model)
     assert study.model_cases == ("case0", "case1", "case2")
+    assert study.notes == ("the model has no mask of 1 of 4 cases: case3",)
     band = study.band("dice")
     assert band.model == 1.0
     assert band.n_cases == 3  # the observers on the same cases
@@ -144,7 +145,7 @@ def test_a_model_is_held_to_what_the_observers_are_held_to():
         np.mean([dice(model[c], mask) for c in model for mask in masks[c].values()])
     )
     assert band.model_inside is (band.low <= 1.0 <= band.high)
-    assert "model 1" in str(band)
+    assert "model 1, outside" in str(band)
 
 
 def test_a_model_that_misses_a_case_fails_and_does_not_vanish():

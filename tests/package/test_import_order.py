@@ -24,7 +24,7 @@ LAYERS = [
     {"pretext", "finetune"},
     {"testing", "report"},
     {"demo", "study"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 # These must stay usable without any model code.
 MODEL_FREE = {"data", "metrics", "measures", "agreement", "observers"}
