@@ -42,6 +42,13 @@ def add_index(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="make pseudonyms from the ids and the secret in this file, the same in every run "
         "(the file is made when it is not there); by default patients are numbered",
     )
+    index.add_argument(
+        "--patient",
+        default="auto",
+        metavar="RULE",
+        help="whose a NIfTI, NRRD or MHA file is: file (each another), folder (one a folder), "
+        "auto, or a regular expression with one group that is searched in the path",
+    )
     index.add_argument("--workers", type=int, help="processes (as many as there are cores)")
     index.add_argument("--quiet", action="store_true", help="no progress bar")
     index.set_defaults(run_data=run_index)
@@ -65,6 +72,7 @@ def run_index(options: argparse.Namespace) -> None:
         pixels=options.pixels,
         links=options.links,
         key=options.key,
+        patient=options.patient,
         workers=options.workers,
         progress=not options.quiet,
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["DicomDamage", "Elements", "RawFile", "looks_like_dicom", "read_elements"]
+__all__ = ["DicomDamage", "Elements", "NotDicom", "RawFile", "looks_like_dicom", "read_elements"]
 
 Elements: TypeAlias = Mapping[int, "bytes | list[Elements]"]
 
@@ -37,6 +37,10 @@ _MAX_DEPTH = 12
 
 class DicomDamage(ValueError):  # noqa: N818 - says what is wrong with the bytes, inside the package
     """The bytes are no whole DICOM file; the text says what was found."""
+
+
+class NotDicom(DicomDamage):
+    """The file does not even start as DICOM does."""
 
 
 class _More(Exception):  # noqa: N818 - a signal, caught where the buffer is read
@@ -103,7 +107,7 @@ def read_elements(path: Path, wanted: frozenset[int]) -> RawFile:
         size = os.fstat(file.fileno()).st_size
         data = file.read(_FIRST_READ)
         if not looks_like_dicom(data):
-            raise DicomDamage("does not start as DICOM does")
+            raise NotDicom("does not start as DICOM does")
         while True:
             try:
                 return _parse(data, size, wanted)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import types
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -18,6 +19,8 @@ __all__ = ["map_in_processes"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+_WAITING = 4  # jobs a process that are given out ahead
 
 _swapping = threading.Lock()
 
@@ -52,7 +55,14 @@ def map_in_processes(
         return
     try:
         with ProcessPoolExecutor(workers, mp_context=_Context()) as pool:
-            yield from pool.map(function, jobs)
+            # Few jobs wait at a time: results that pile up behind a slow one would fill the memory.
+            running: deque[Future[Result]] = deque()
+            for job in jobs:
+                running.append(pool.submit(function, job))
+                if len(running) >= _WAITING * workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
     except BrokenProcessPool as error:
         raise DataError(
             f"one of {workers} worker processes was killed, most likely because memory ran out; "

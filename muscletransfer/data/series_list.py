@@ -17,7 +17,15 @@ from pathlib import Path
 from muscletransfer.data.files import digest, digest_files, write_text_atomic
 from muscletransfer.errors import ImageReadError
 
-__all__ = ["SUFFIX", "SeriesList", "image_digest", "is_series_list", "read_list", "write_list"]
+__all__ = [
+    "SUFFIX",
+    "SeriesList",
+    "image_digest",
+    "is_series_list",
+    "list_text",
+    "read_list",
+    "write_list",
+]
 
 SUFFIX = ".series.json"
 _FORMAT = "muscletransfer DICOM series 1"
