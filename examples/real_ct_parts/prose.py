@@ -83,8 +83,8 @@ def in_short(results: dict[str, Any], settings: Settings) -> str:
         parts.append(
             f"- **A caution.** Among the arms above random is {listed(sorted(idle))}, whose "
             "source task beat no answer without learning. So being above random on this CT does "
-            "not show that a source task taught anything about images: weights that have been trained at "
-            "all may be enough of a head start in so few steps."
+            "not show that a source task taught anything about images: weights that have "
+            "been trained at all may be enough of a head start in so few steps."
         )
     parts.append(
         "- The best arm of a table is picked after the fact and looks better than it is; the "
