@@ -8,6 +8,12 @@ from dataclasses import dataclass
 
 __all__ = ["Band"]
 
+_WHOM = {
+    "reference": "the reference",
+    "leave_one_out": "the consensus of the others",
+    "pairwise": "one another",
+}
+
 
 @dataclass(frozen=True)
 class Band:
@@ -61,8 +67,8 @@ class Band:
 
     def __str__(self) -> str:
         text = (
-            f"{self.metric} against {self.against}: {self.statistic}s of {len(self.per_observer)} "
-            f"observers {self.low:.4g} to {self.high:.4g} (on average {self.mean:.4g}) "
+            f"{self.metric} against {_WHOM[self.against]}: {self.statistic}s of "
+            f"{len(self.per_observer)} observers {self.low:.4g} to {self.high:.4g} (on average {self.mean:.4g}) "
             f"on {self.n_cases} case(s)"
         )
         if self.n_failed:

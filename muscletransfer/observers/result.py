@@ -101,7 +101,7 @@ class ObserverStudy:
             >>> masks = {"c": {"A": mask, "B": np.roll(mask, 1, 0)}}
             >>> study = observer_study(masks, {"c": (1.0, 1.0)}, reference={"c": mask})
             >>> print(study.band("dice"))
-            dice against reference: means of 2 observers 0.8 to 1 (on average 0.9) on 1 case(s)
+            dice against the reference: means of 2 observers 0.8 to 1 (on average 0.9) on 1 case(s)
         """
         check_option("statistic", statistic, ("mean", "median"))
         over_cases = _mean if statistic == "mean" else _median

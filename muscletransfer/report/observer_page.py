@@ -79,8 +79,8 @@ def write_observer_study(
 def _verdict(page: Page, human: Sequence[HumanLevel], study: ObserverStudy) -> None:
     if human:
         page.heading("Is the model as good as a human?")
-        for number, found in enumerate(human):
-            page.text(found.sentence, note=number == 0)
+        for found in human:
+            page.text(found.sentence, note=True)
             if found.leave_one_out is not None:
                 page.text(str(found.leave_one_out))
             if found.without:
