@@ -68,8 +68,8 @@ class Band:
     def __str__(self) -> str:
         text = (
             f"{self.metric} against {_WHOM[self.against]}: {self.statistic}s of "
-            f"{len(self.per_observer)} observers {self.low:.4g} to {self.high:.4g} (on average {self.mean:.4g}) "
-            f"on {self.n_cases} case(s)"
+            f"{len(self.per_observer)} observers {self.low:.4g} to {self.high:.4g} (on average "
+            f"{self.mean:.4g}) on {self.n_cases} case(s)"
         )
         if self.n_failed:
             text += f", {self.n_failed} failed"
