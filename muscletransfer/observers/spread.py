@@ -6,7 +6,8 @@ import math
 
 import pandas as pd
 
-from muscletransfer.agreement import patient_bootstrap
+from muscletransfer.agreement.bootstrap import FEWEST_PATIENTS
+from muscletransfer.agreement.checks import check_confidence
 from muscletransfer.observers.inputs import MODEL
 from muscletransfer.observers.result import ObserverStudy
 
@@ -57,25 +58,27 @@ def measure_spread(study: ObserverStudy) -> pd.DataFrame:
     return found.reset_index(names="case")
 
 
-def within_case_sd(
-    study: ObserverStudy, confidence: float = 0.95, repeats: int = 10_000, seed: int = 0
-) -> pd.DataFrame:
+def within_case_sd(study: ObserverStudy, confidence: float = 0.95) -> pd.DataFrame:
     """Standard deviation of one observer around the others, over all cases.
 
     It is the root of the mean variance within a case, so it holds the observers' habits (a
     constant difference) as well as their hand. Two observers differ by less than ``1.96 sqrt(2)``
     times it in about 95 of 100 cases. Cases with one observer have no variance and are left out.
 
+    The interval is over patients: Student's t on the logarithm of the mean variance, since the
+    variance of few observers is far from symmetrical.
+
     Args:
         study: What :func:`muscletransfer.observers.observer_study` returned.
-        confidence: Of the interval.
-        repeats: Bootstrap samples over patients.
-        seed: Of the bootstrap.
+        confidence: Of the interval, in (0, 1).
 
     Returns:
         One row a measure: ``measure`` (with its unit), ``n_cases``, ``sd``, ``sd_low``,
-        ``sd_high`` (``inf`` with too few patients for an interval) and ``differ_by``, all in the
-        unit of the measure. Empty when no case has two observers.
+        ``sd_high`` (0 and ``inf`` with too few patients for an interval) and ``differ_by``, all in
+        the unit of the measure. Empty when no case has two observers.
+
+    Raises:
+        DataError: A confidence that is no share.
 
     Example:
         >>> import numpy as np
@@ -84,6 +87,7 @@ def within_case_sd(
         >>> within_case_sd(observer_study(masks, {"c": (10, 10)}))["sd"].round(1).tolist()
         [63.6]
     """
+    check_confidence(confidence)
     table = measure_spread(study)
     rows = []
     for measure in _measures(study):
@@ -92,21 +96,37 @@ def within_case_sd(
         if known.empty:
             continue
         variance = known[f"{name}_sd_{unit}"] ** 2
-        found = patient_bootstrap(variance, known["patient"].tolist(), confidence, repeats, seed)
-        sd = math.sqrt(found.mean)
+        sd = math.sqrt(variance.mean())
+        reach = _log_reach(variance, known["patient"], confidence)
         rows.append(
             {
                 "measure": measure,
-                "n_cases": found.n_cases,
+                "n_cases": len(known),
                 "sd": sd,
-                "sd_low": math.sqrt(max(0.0, found.ci[0])),
-                "sd_high": math.sqrt(found.ci[1]),
+                "sd_low": sd * math.exp(-reach / 2),
+                "sd_high": math.inf if math.isinf(reach) else sd * math.exp(reach / 2),
                 "differ_by": 1.96 * math.sqrt(2) * sd,
             }
         )
-    return pd.DataFrame(
-        rows, columns=["measure", "n_cases", "sd", "sd_low", "sd_high", "differ_by"]
-    )
+    columns = ["measure", "n_cases", "sd", "sd_low", "sd_high", "differ_by"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _log_reach(variance: pd.Series, patients: pd.Series, confidence: float) -> float:
+    """Half the width of the interval of the logarithm of a mean over cases, by patients."""
+    from scipy import stats
+
+    by_patient = variance.groupby(patients.to_numpy())
+    sums, counts = by_patient.sum().to_numpy(), by_patient.count().to_numpy()
+    n, mean = len(sums), float(variance.mean())
+    if n < FEWEST_PATIENTS:
+        return math.inf
+    if mean == 0:
+        return 0.0
+    # The mean over cases is a ratio of sums over patients; its error is that of a ratio.
+    spread = float(((sums - mean * counts) ** 2).sum()) * n / (n - 1)
+    error = math.sqrt(spread) / float(counts.sum())
+    return float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error / mean
 
 
 def _measures(study: ObserverStudy) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from drawn_masks import simulate, study_of
+from scipy import stats
 
 from muscletransfer.agreement import bland_altman, icc2_1, relative_error
 from muscletransfer.observers import agreement_table, icc_table, measure_spread, within_case_sd
@@ -136,3 +137,18 @@ def test_spread_of_an_incomplete_design():
     assert np.isnan(table.loc["c1", "sma_outline_sd_cm2"])
     found = within_case_sd(study_of(counts)).iloc[0]
     assert (found.n_cases, found.sd_high) == (1, np.inf)
+
+
+def test_the_interval_of_the_spread_is_over_patients():
+    counts, _, _ = simulate(np.random.default_rng(2), cases=12)
+    twice = {f"{case}{copy}": own for case, own in counts.items() for copy in "ab"}
+    once = within_case_sd(study_of(counts)).iloc[0]
+    same = within_case_sd(study_of(twice, patients={case: case[:-1] for case in twice})).iloc[0]
+    assert (same.n_cases, once.n_cases) == (24, 12)
+    assert (same.sd, same.sd_low, same.sd_high) == pytest.approx(
+        (once.sd, once.sd_low, once.sd_high)
+    )
+    variances = np.array([np.var(list(own.values()), ddof=1) / 1e4 for own in counts.values()])
+    reach = stats.t.ppf(0.975, 11) * stats.sem(variances) / variances.mean()
+    assert once.sd_high == pytest.approx(once.sd * np.exp(reach / 2))
+    assert once.sd_low == pytest.approx(once.sd * np.exp(-reach / 2))
