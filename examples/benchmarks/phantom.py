@@ -2,7 +2,7 @@
 
 Run from a checkout::
 
-    OMP_NUM_THREADS=1 python benchmarks/phantom.py --patients 200 --workers 2
+    OMP_NUM_THREADS=1 python examples/benchmarks/phantom.py --patients 200 --workers 2
 
 Processor time is measured in this process, patient by patient, and its median printed: it does not
 depend on what else the machine does. Wall time is that of the whole cohort with the workers asked
@@ -13,23 +13,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+from machine import describe
+
 from muscletransfer.data.synthetic import OTHER_LEVELS, TROUBLES, make_cohort, phantom_slice
-
-
-def processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def drawing(size: int, count: int, **settings: object) -> float:
@@ -69,8 +60,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=15, help="patients a median")
     options = parser.parse_args()
-    cores = len(os.sched_getaffinity(0))
-    print(f"{processor()}, {cores} cores, load {os.getloadavg()[0]:.1f}; {options.size} pixels")
+    print(f"{describe()}; load {os.getloadavg()[0]:.1f}; {options.size} pixels")
     phantom_slice(0, size=64)  # what is loaded on first use does not count
     print(f"L3 slice and files   {writing(options.size, options.repeats):.3f} s of processor")
     print(f"L3 slice             {drawing(options.size, options.repeats):.3f} s")
