@@ -6,14 +6,15 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Install
 
 from muscletransfer.errors import DuplicateNameError, PluginError, UnknownNameError
 from muscletransfer.registry import Registry
 
+Install = Callable[..., Path]
 GROUP = "muscletransfer.test_things"
 
 
@@ -186,7 +187,9 @@ def test_a_spawned_process_sees_the_plugins_and_imports_just_one(install: Instal
         {"mt_asked": "X = 'asked'\n", "mt_unasked": "X = 1\n"},
     )
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(_get_in_child, ("asked",)) == ("asked", True, False)
+        # A child that cannot import this module would be waited for without end.
+        found = pool.apply_async(_get_in_child, ("asked",)).get(timeout=60)
+    assert found == ("asked", True, False)
 
 
 def test_an_encoder_plugin_works_from_a_fresh_interpreter(install: Install) -> None:
