@@ -7,7 +7,9 @@ frames of a multi-frame file can be read alone, each with the rescale of its own
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
@@ -134,7 +136,7 @@ def _through_gdcm(facts: Facts) -> Array:
             f"{facts.path}: is compressed and its frames have {len(rescales)} different rescales, "
             "which no decoder here applies one by one. Decompress it (dcmdjpeg, gdcmconv --raw)."
         )
-    image = read_file(facts.path, "GDCMImageIO")
+    image = _decoded(facts)
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise ImageReadError(
@@ -148,6 +150,33 @@ def _through_gdcm(facts: Facts) -> Array:
             f"{(len(facts.frames), facts.rows, facts.columns)}; the file is damaged. Copy it again."
         )
     return narrowest(array)
+
+
+def _decoded(facts: Facts) -> sitk.Image:
+    """Read the file by GDCM, MONOCHROME1 as if it were MONOCHROME2.
+
+    ITK turns the values of MONOCHROME1 round, by a greatest value that it takes from the header or
+    from the compressed stream; HU would be wrong. MONOCHROME1 says that low values are shown
+    bright, and nothing about what they mean.
+    """
+    path = facts.path
+    if facts.photometric != "MONOCHROME1":
+        return read_file(path, "GDCMImageIO")
+    if facts.raw.inflated:
+        raise ImageReadError(
+            f"{path}: is deflated and MONOCHROME1, which is not read here. Export it as explicit "
+            "little endian."
+        )
+    data = path.read_bytes()
+    at = facts.raw.pixel_at
+    head = data[:at].replace(b"MONOCHROME1", b"MONOCHROME2")
+    with tempfile.NamedTemporaryFile(suffix=".dcm") as copy:
+        copy.write(head + data[at:])
+        copy.flush()
+        try:
+            return read_file(Path(copy.name), "GDCMImageIO")
+        except ImageReadError as error:
+            raise ImageReadError(str(error).replace(copy.name, str(path))) from error
 
 
 def _check_bits(facts: Facts) -> None:

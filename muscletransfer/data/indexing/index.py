@@ -6,7 +6,8 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -148,22 +149,35 @@ def index_images(
     pseudonyms = numbered(keys) if secret is None else hashed(keys, secret)
     rows, lists = make_rows(found.volumes, pseudonyms, lists_folder)
     trouble.extend(found.telling_paths())
-    for path, series in lists.items():
-        write_list(path, series)
-    write_text_atomic(problems_csv, _problems_text(trouble))
+    with _writing(manifest.parent):
+        for path, series in lists.items():
+            write_list(path, series)
+        write_text_atomic(problems_csv, _problems_text(trouble))
     if not rows:
         told = "\n".join(_told(trouble, problems_csv))
         raise DataError(
             f"{', '.join(map(str, sources))}: no axial CT series in {len(files)} files; wanted at "
             f"least one.\n{told}"
         )
-    if links is not None:
-        write_private(Path(links), link_table(found.links(pseudonyms)))
-    Manifest(tuple(rows), manifest).write(manifest)
-    for old in lists_folder.glob(f"*{SUFFIX}"):
-        if old not in lists:
-            old.unlink(missing_ok=True)
+    with _writing(manifest.parent):
+        if links is not None:
+            write_private(Path(links), link_table(found.links(pseudonyms)))
+        Manifest(tuple(rows), manifest).write(manifest)
+        for old in lists_folder.glob(f"*{SUFFIX}"):
+            if old not in lists:
+                old.unlink(missing_ok=True)
     return ImageIndex(manifest, problems_csv, len(files), len(rows), len(set(keys)), tuple(trouble))
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or folder}: cannot be written ({error.strerror}); wanted a folder "
+            "that can be. Choose another with -o, or make room."
+        ) from error
 
 
 @dataclass

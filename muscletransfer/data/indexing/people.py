@@ -160,9 +160,8 @@ def _sexes_agree(a: Person, b: Person) -> bool:
 
 
 def _what_differs(persons: list[Person]) -> str:
-    a = persons[0]
-    for name, label in (("birth_date", "birth date"), ("sex", "sex"), ("name", "name")):
-        if any(getattr(p, name) and getattr(p, name) != getattr(a, name) for p in persons[1:]):
+    for field, label in (("birth_date", "birth date"), ("sex", "sex")):
+        if len({getattr(p, field) for p in persons} - {""}) > 1:
             return label
     return "name"
 

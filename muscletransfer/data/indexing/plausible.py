@@ -11,6 +11,8 @@ __all__ = ["Histogram"]
 _SOFT = (-200, 300)
 _LEAST_SOFT = 0.005
 _WILD = (-8300, 6000)  # below the padding of any scanner, above bone; metal is a small share
+_FAT = -50  # every slice of a body has fat, below this
+_AIR = -300
 _STEP = 2
 
 
@@ -53,6 +55,8 @@ class Histogram:
                 looks = "a mask" if self.high <= 1 else "labels or an 8-bit picture"
                 way_out = "Nothing to do if it is no CT; else " + way_out[0].lower() + way_out[1:]
             return f"{span} (looks like {looks})", way_out
+        if self.low > _FAT:
+            return f"{span}: neither air nor fat is in it, so it is no HU", way_out
         if self.wild > 0.01 * self.count:
             return f"{span}, {self.wild / self.count:.0%} of them beyond any tissue", way_out
         if self.soft < _LEAST_SOFT * self.count:
@@ -65,6 +69,6 @@ class Histogram:
 
     def doubt(self) -> str:
         """Return what a person should look at although nothing forbids it, or empty text."""
-        if self.low > -300:
-            return f"no value is below {self.low:g}: neither air nor fat is in it, if this is HU"
+        if self.low > _AIR:
+            return f"no value is below {self.low:g}: no air is in it, if this is HU"
         return ""

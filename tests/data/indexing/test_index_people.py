@@ -1,0 +1,174 @@
+"""No patient is named, lost, or taken for another."""
+
+from __future__ import annotations
+
+import csv
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ct_exports import problems_of, reason_for, save, slice_of, uid, write_series
+
+from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache
+from muscletransfer.data.indexing import ImageIndex, index_images
+from muscletransfer.data.slices import expand_slices
+from muscletransfer.errors import SettingError
+
+SECRETS = (b"HOSP-1234", b"Lovelace", b"Ada", b"18151210", b"abdomen of", b"SECRETS", b"2.25.")
+
+
+def index(folder: Path, **options: Any) -> ImageIndex:
+    return index_images(folder / "in", folder / "out" / "manifest.csv", workers=0, **options)
+
+
+def pseudonyms(found: ImageIndex) -> list[str]:
+    return [row.patient_id for row in Manifest.read(found.manifest)]
+
+
+def test_manifest_lists_problems_and_cache_name_nobody(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", 4)
+    write_series(tmp_path / "in", 3, series="PET", Modality="PT")
+    found = index(tmp_path)
+    manifest = Manifest.read(found.manifest)
+    row = manifest.rows[0]
+    assert (row.patient_id, row.sex, row.height_m, row.bmi) == ("P0001", "F", 1.62, 22.1)
+    SliceCache.open_or_build(
+        expand_slices(manifest, "all"),
+        PreprocessingSpec(size=16),
+        tmp_path / "out" / "cache",
+        need_masks=False,
+    )
+    written = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert len(written) >= 6
+    for path in written:
+        for secret in SECRETS:
+            assert secret not in path.read_bytes(), path
+            assert secret.decode() not in path.name
+    for secret in SECRETS:
+        assert secret.decode() not in found.summary()
+
+
+def test_names_in_paths_are_told(tmp_path: Path) -> None:
+    write_series(tmp_path / "in" / "LOVELACE_ADA" / "ct", 2)
+    found = index(tmp_path)
+    assert "paths of 1 series hold the patient's id or name" in reason_for(
+        found.problems_csv, "A002"
+    )
+
+
+def test_links_are_written_when_asked_and_for_the_owner_alone(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", 2)
+    links = tmp_path / "safe" / "links.csv"
+    index(tmp_path, links=links)
+    assert stat.S_IMODE(links.stat().st_mode) == 0o600
+    with links.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row == {
+        "patient_id": "P0001",
+        "original_patient_id": "HOSP-1234",
+        "name": "Lovelace^Ada HOSP-1234",
+        "birth_date": "18151210",
+        "sex": "F",
+    }
+    links.chmod(0o644)
+    index(tmp_path, links=links)
+    assert stat.S_IMODE(links.stat().st_mode) == 0o600
+
+
+def test_key_gives_one_pseudonym_in_every_run(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    write_series(tmp_path / "in" / "b", 2, patient="B")
+    (first,) = pseudonyms(index(tmp_path, key=key))
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert len(first) == 13
+    write_series(tmp_path / "in" / "a", 2, patient="A", PatientName="Else^Someone")
+    again = pseudonyms(index(tmp_path, key=key))
+    assert first in again
+    assert len(set(again)) == 2
+    assert set(pseudonyms(index(tmp_path))) == {"P0001", "P0002"}
+    assert first not in pseudonyms(index(tmp_path, key=tmp_path / "another"))
+    (tmp_path / "short").write_text("secret")
+    with pytest.raises(SettingError, match="at least 16"):
+        index(tmp_path, key=tmp_path / "short")
+
+
+def two(folder: Path, first: dict[str, Any], second: dict[str, Any]) -> ImageIndex:
+    write_series(folder / "in" / "a", 2, series="A", **first)
+    write_series(folder / "in" / "b", 2, series="B", start=9, **second)
+    return index(folder)
+
+
+@pytest.mark.parametrize(
+    ("tags", "what"),
+    [
+        ({"PatientBirthDate": "18160101"}, "birth date"),
+        ({"PatientSex": "M"}, "sex"),
+        ({"PatientName": "Babbage^Charles", "PatientBirthDate": ""}, "name"),
+    ],
+)
+def test_two_patients_with_one_id_are_kept_apart(
+    tags: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    found = two(tmp_path, {}, {**tags, "StudyInstanceUID": uid("other study")})
+    assert found.patients == 2
+    (row,) = problems_of(found.problems_csv)
+    assert row["outcome"] == "check"
+    assert f"another {what}: two patients with one id?" in row["reason"]
+    for secret in ("Lovelace", "Babbage", "HOSP", "18151210"):
+        assert secret not in " ".join(row.values())
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"PatientName": "LOVELACE, ADA HOSP 1234"},
+        {"PatientName": "Byron^Ada"},  # a maiden name: the birth date is the same
+        {"PatientName": "", "PatientBirthDate": "", "PatientSex": ""},
+    ],
+)
+def test_one_patient_written_in_two_ways_is_one(tags: dict[str, Any], tmp_path: Path) -> None:
+    found = two(tmp_path, {}, {**tags, "StudyInstanceUID": uid("other study")})
+    assert (found.rows, found.patients, len(found.problems)) == (2, 1, 0)
+
+
+def test_one_patient_with_two_ids_is_kept_together(tmp_path: Path) -> None:
+    found = two(tmp_path, {"patient": "X1", "PatientName": "King^Ada"},
+                {"patient": "X2", "PatientName": "KING^ADA"})  # fmt: skip
+    assert (found.rows, found.patients) == (2, 1)
+    (row,) = problems_of(found.problems_csv)
+    assert "another patient id: one patient with two ids?" in row["reason"]
+    links = tmp_path / "links.csv"
+    index(tmp_path, links=links)
+    assert "P0001,X1," in links.read_text()
+    assert "P0001,X2," in links.read_text()
+
+
+@pytest.mark.parametrize("name", ["ANONYMOUS", "Removed^By^Hospital", "", "xxx", "12345"])
+def test_placeholders_of_anonymisers_make_nobody_one(name: str, tmp_path: Path) -> None:
+    same = {"PatientName": name, "PatientBirthDate": "19000101"}
+    found = two(tmp_path, {"patient": "X1", **same}, {"patient": "X2", **same})
+    assert (found.patients, len(found.problems)) == (2, 0)
+
+
+def test_series_of_two_patients_is_left_out_whole(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", 4)
+    stranger = slice_of(np.full((24, 28), -900, np.int16), 20.0, PatientID="OTHER",
+                        PatientName="Turing^Alan", PatientBirthDate="19120623")  # fmt: skip
+    save(stranger, tmp_path / "in" / "z")
+    write_series(tmp_path / "in", 2, series="B", patient="THIRD", PatientName="Hopper^Grace")
+    found = index(tmp_path)
+    assert found.rows == 1
+    (row,) = [r for r in problems_of(found.problems_csv) if r["outcome"] == "left out"]
+    assert row["reason"] == "files of one series name 2 patients"
+    assert row["files"] == "5"
+    assert "of the study of" in reason_for(found.problems_csv, "z")
+
+
+def test_without_ids_each_study_is_a_patient_and_told(tmp_path: Path) -> None:
+    tags = {"PatientID": "", "PatientName": "", "PatientBirthDate": ""}
+    found = two(tmp_path, tags, {**tags, "StudyInstanceUID": uid("other study")})
+    assert found.patients == 2
+    (row,) = problems_of(found.problems_csv)
+    assert "2 series name no patient id" in row["reason"]
