@@ -178,8 +178,9 @@ def test_two_processes_draw_one_split(root: Path) -> None:
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=split_in_another_process, args=(str(root), send))
     process.start()
+    assert receive.poll(120)  # a child that failed would be waited for without end
     theirs = receive.recv()
-    process.join()
+    process.join(60)
     ours = ready(root)
     assert theirs == (ours.split, ours.describe())
 
