@@ -4,7 +4,7 @@
 
 The folder holds public CT, MR and natural images that are not part of this project; the page that
 comes out names them. Finished stages are kept in the output folder: start the command again and it
-goes on. Two CPU cores do it in about half an hour.
+goes on. `--part ct` and `--part mr` can run side by side; the page says how long it all took.
 """
 
 from __future__ import annotations

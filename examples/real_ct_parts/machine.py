@@ -25,24 +25,18 @@ PACKAGES = (
 )
 
 
-def describe_machine(started: float, load: float) -> dict[str, Any]:
-    """Return processor, threads, precision, versions, date and wall time.
-
-    Args:
-        started: ``time.time()`` at the start.
-        load: Highest load average that was seen.
-    """
+def describe_machine() -> dict[str, Any]:
+    """Return processor, threads, precision, versions, load and date."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "load": load,
+        "load": max(os.getloadavg()),
         "precision": recommended_precision("cpu"),
         "python": platform.python_version(),
         "system": platform.system(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "date": time.strftime("%Y-%m-%d", time.gmtime(started)),
-        "wall_seconds": time.time() - started,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
 
 

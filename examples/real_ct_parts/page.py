@@ -55,10 +55,17 @@ def _wrapped(text: str) -> str:
     if text.startswith(("|", "`", "!", "#")):
         return text
     options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
-    return "\n".join(
-        textwrap.fill(line, 100, subsequent_indent="  " * line.startswith("- "), **options)
+    # a line that begins with "+" would be an item of a list
+    filled = (
+        textwrap.fill(
+            line.replace(" + ", "\u00a0+ "),
+            100,
+            subsequent_indent="  " * (line[:2] == "- "),
+            **options,
+        )
         for line in text.split("\n")
     )
+    return "\n".join(filled).replace("\u00a0", " ")
 
 
 def _sections(

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 from real_ct_parts.pretraining import CAMVID_IGNORE
-from real_ct_parts.settings import ARMS, COPY, RANDOM, Settings
+from real_ct_parts.settings import ARMS, COPY, LONGER, RANDOM, Settings
 from real_ct_parts.summary import (
     against_random,
     chosen,
+    gaps,
     over_runs,
     patients_against_random,
     verdict,
@@ -56,7 +57,8 @@ def in_short(results: dict[str, Any], settings: Settings) -> str:
         "- **Heart on MR, by patient.** Dice against random weights, judged by the 95 % interval "
         f"over patients: higher for {listed(found['better'])}; lower for "
         f"{listed(found['worse'])}; not clear for {len(found['unclear'])} of {total} comparisons. "
-        "Nothing was corrected for their number."
+        f"Nothing was corrected for their number: by chance alone {0.05 * total:.1f} of {total} "
+        f"would be clear. The frozen random encoder is {_control(results, settings)}."
     ]
     unlearnt = {f["task"] for f in results["pretext"] if not _learnt(f["task"], f["scores"])}
     idle: set[str] = set()
@@ -76,9 +78,11 @@ def in_short(results: dict[str, Any], settings: Settings) -> str:
             f"- **Muscle on CT, one patient, n = {n} slices.** Median Dice "
             f"{_middle(results, RANDOM, n):.3f} from random weights, "
             f"{_middle(results, best, n):.3f} for the best arm ({best}), {copied:.3f} for copying "
-            f"the nearest labelled slice. Above random in {_all(runs)}: {listed(always)}; "
-            f"in none of them: {listed(never)}."
+            f"the nearest labelled slice. Above random in {_all(runs)}: {listed(always)}"
+            + f"; in none of them: {listed(never)}" * bool(never)
+            + "."
         )
+    parts.append(f"- **More steps.** {last_gap(results, settings)}")
     if idle:
         parts.append(
             f"- **A caution.** Among the arms above random is {listed(sorted(idle))}, whose "
@@ -91,6 +95,33 @@ def in_short(results: dict[str, Any], settings: Settings) -> str:
         "differences beside it are the evidence."
     )
     return "\n".join(parts)
+
+
+def _control(results: dict[str, Any], settings: Settings) -> str:
+    name = next(arm.name for arm in ARMS if arm.frozen)
+    found = verdict(
+        [name], settings.mr_patients, lambda arm, n: patients_against_random(results["mr"], arm, n)
+    )
+    words = (("better", "higher"), ("worse", "lower"), ("unclear", "not clearly different"))
+    return ", ".join(
+        f"{word} at {' and '.join(text.split('(')[1].rstrip(')') for text in found[key])}"
+        for key, word in words
+        if found[key]
+    )
+
+
+def last_gap(results: dict[str, Any], settings: Settings) -> str:
+    """Say how the gap to random weights changes with the number of steps."""
+    other = next(name for name in LONGER if name != RANDOM)
+    found = {
+        key: ", ".join(f"{gap:+.3f} ({test})" for test, gap in values)
+        for key, values in gaps(results, settings).items()
+    }
+    return (
+        f"On CT the gap in Dice between {other} and random weights is {found['before']} after "
+        f"{settings.ct_steps} steps and {found['after']} after {results['longer'][0]['steps']}, by "
+        "the block that tests."
+    )
 
 
 def _middle(results: dict[str, Any], arm: str, n: int) -> float:
@@ -118,7 +149,7 @@ def made(results: dict[str, Any], settings: Settings) -> str:
     seconds = sum(s["seconds"] for part in _PARTS for s in results[part])
     shared = ""
     if machine["load"] > machine["cores"]:
-        shared = f" shared with other work (load up to {machine['load']:.1f}, so times are long)"
+        shared = f" shared with other work (load {machine['load']:.1f}, so times are long)"
     runs = sum(len(results[part]) for part in _PARTS[1:])
     return (
         f"{machine['date']}, {machine['processor']}, {count(machine['cores'], 'core')}{shared}, "

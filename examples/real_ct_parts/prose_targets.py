@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from muscletransfer.measures import HU_WINDOWS
-from real_ct_parts.prose import count, listed
-from real_ct_parts.settings import ARMS, COPY, LONGER, RANDOM, Settings
-from real_ct_parts.summary import BOOTSTRAPS, chosen, over_runs, run_median
+from real_ct_parts.prose import count, last_gap, listed
+from real_ct_parts.settings import ARMS, COPY, RANDOM, Settings
+from real_ct_parts.summary import BOOTSTRAPS, chosen, over_runs
 
 _LOW, _HIGH = HU_WINDOWS["muscle"]
 
@@ -66,29 +66,11 @@ def ct_dots(settings: Settings) -> str:
 
 def longer(results: dict[str, Any], settings: Settings) -> str:
     """Say what more steps do to the gap between an arm and random weights."""
-    steps = results["longer"][0]["steps"]
-    gaps: dict[str, list[str]] = {"before": [], "after": []}
-    other = next(name for name in LONGER if name != RANDOM)
-    for test in settings.ct_tests:
-        after = {run["arm"]: run for run in results["longer"] if run["test"] == test}
-        n = after[RANDOM]["n"]
-        before = {
-            name: next(
-                run
-                for run in chosen(results["ct"], name, n)
-                if (run["test"], run["repeat"]) == (test, 0)
-            )
-            for name in LONGER
-        }
-        for key, runs in (("before", before), ("after", after)):
-            gap = run_median(runs[other], "dice") - run_median(runs[RANDOM], "dice")
-            gaps[key].append(f"{gap:+.3f} ({test})")
+    run = results["longer"][0]
     return (
         "**Does the gap last?** Few steps favour weights that are already in order, so two arms "
-        f"were also trained for {steps} steps, at n = {n} and with the first draw. The gap in Dice "
-        f"between {other} and random weights is {', '.join(gaps['before'])} after "
-        f"{settings.ct_steps} steps and {', '.join(gaps['after'])} after {steps}, by the block "
-        "that tests:"
+        f"were also trained for {run['steps']} steps, at n = {run['n']} and with the first draw. "
+        f"{last_gap(results, settings)}"
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +43,6 @@ def run_all(source: Path, folder: Path, settings: Settings, part: str = "all") -
     longer = list(_longer_plan(settings))
     total += len(longer) * (part in ("all", "ct"))
     stages = Stages(folder / "stages", settings, total)
-    started, load = time.time(), os.getloadavg()[0]
     results: dict[str, Any] = {"settings": settings.to_dict(), "ct": [], "mr": [], "longer": []}
     blocks = ct_blocks(source, settings, folder)
     with quiet():
@@ -61,9 +58,8 @@ def run_all(source: Path, folder: Path, settings: Settings, part: str = "all") -
         if part in ("all", "mr"):
             for plan in mr_plan:
                 results["mr"].append(_mr_stage(stages, source, settings, folder, plan))
-    load = max(load, *os.getloadavg())
     results |= {"kept": stages.kept, "total": total}
-    results |= {"blocks": blocks.described(), "machine": describe_machine(started, load)}
+    results |= {"blocks": blocks.described(), "machine": describe_machine()}
     return results
 
 

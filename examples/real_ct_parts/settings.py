@@ -45,7 +45,7 @@ LONGER = (RANDOM, "segmentation + decoder")
 
 @dataclass(frozen=True)
 class Settings:
-    """Sizes of the run; one CPU process finishes the full form in well under an hour.
+    """Sizes of the run, chosen for a CPU.
 
     Args:
         encoder: Name of the encoder.

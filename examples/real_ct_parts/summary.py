@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from real_ct_parts.settings import RANDOM
+from real_ct_parts.settings import LONGER, RANDOM, Settings
 
 Row = dict[str, Any]
 
@@ -126,6 +126,31 @@ def patients_against_random(runs: Sequence[Row], arm: str, n: int) -> dict[str, 
     draws = generator.integers(len(differences), size=(BOOTSTRAPS, len(differences)))
     low, high = np.percentile(differences[draws].mean(axis=1), [2.5, 97.5])
     return {"mean": float(differences.mean()), "low": float(low), "high": float(high)}
+
+
+def gaps(results: Row, settings: Settings) -> dict[str, list[tuple[str, float]]]:
+    """Return how far the arm that is trained for longer too lies above random weights.
+
+    Args:
+        results: The run.
+        settings: Sizes of the run.
+
+    Returns:
+        ``before`` and ``after``: the gap in a run's median Dice by test block.
+    """
+    other = next(name for name in LONGER if name != RANDOM)
+    found: dict[str, list[tuple[str, float]]] = {"before": [], "after": []}
+    for test in settings.ct_tests:
+        after = {run["arm"]: run for run in results["longer"] if run["test"] == test}
+        n = after[RANDOM]["n"]
+        before = {
+            name: next(r for r in chosen(results["ct"], name, n) if _twin(r) == (0, test))
+            for name in LONGER
+        }
+        for key, runs in (("before", before), ("after", after)):
+            gap = run_median(runs[other], "dice") - run_median(runs[RANDOM], "dice")
+            found[key].append((test, gap))
+    return found
 
 
 def verdict(

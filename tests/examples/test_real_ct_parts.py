@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import importlib
 import math
+import re
+import statistics
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -138,3 +141,26 @@ def test_only_prose_is_wrapped(part: Any) -> None:
     assert max(map(len, lines)) <= 100
     assert lines[1].startswith("  word")
     assert lines[-1] == "- next"
+    assert not re.search(r"^\s*\+", wrapped("word + " * 60), re.M)  # would be a list in Markdown
+
+
+def test_the_page_in_docs_agrees_with_its_runs() -> None:
+    docs = EXAMPLES.parent / "docs"
+    with (docs / "results" / "runs.csv").open() as file:
+        runs = list(csv.DictReader(file))
+    page = (docs / "results.md").read_text()
+    assert "quick form" not in page
+    checked = 0
+    for data, section in (("ct", "## Muscle on CT"), ("mr", "## Heart on MR")):
+        text = page.split(section)[1].split("\n## ")[0]
+        for n, arm, dice in re.findall(r"^\| (\d+) \| ([^|]+) \| ([^|]*\(.*?\)) \|", text, re.M):
+            medians = [
+                float(run["median_dice"])
+                for run in runs
+                if (run["data"], run["n"], run["arm"]) == (data, n, arm)
+            ]
+            shown = [float(number) for number in re.findall(r"[\d.]+", dice)]
+            wanted = [statistics.median(medians), min(medians), max(medians)]
+            assert shown == pytest.approx(wanted, abs=0.0006), (data, n, arm)
+            checked += len(medians)
+    assert checked == len(runs)
