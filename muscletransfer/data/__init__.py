@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from muscletransfer.data.cache import SliceCache, default_cache_dir
     from muscletransfer.data.datamodules import LowDataModule, PretextDataModule
     from muscletransfer.data.io import read_ct, read_image, read_mask, read_volume, write_mask
+    from muscletransfer.data.levels import find_level
     from muscletransfer.data.manifest import Manifest, ManifestRow
+    from muscletransfer.data.outlines import read_outlines
     from muscletransfer.data.preprocessing import PreprocessingSpec
     from muscletransfer.data.splits import (
         Split,
@@ -29,7 +31,9 @@ _HOMES = {
     "cache": ["SliceCache", "default_cache_dir"],
     "datamodules": ["LowDataModule", "PretextDataModule"],
     "io": ["read_ct", "read_image", "read_mask", "read_volume", "write_mask"],
+    "levels": ["find_level"],
     "manifest": ["Manifest", "ManifestRow"],
+    "outlines": ["read_outlines"],
     "preprocessing": ["PreprocessingSpec"],
     "splits": ["Split", "make_folds", "make_split", "nested_subsets", "predefined_folds"],
     "types": ["CTImage", "MaskImage", "Sample", "SliceGeometry"],
@@ -50,6 +54,7 @@ __all__ = [
     "SliceGeometry",
     "Split",
     "default_cache_dir",
+    "find_level",
     "make_folds",
     "make_split",
     "nested_subsets",
@@ -57,6 +62,7 @@ __all__ = [
     "read_ct",
     "read_image",
     "read_mask",
+    "read_outlines",
     "read_volume",
     "write_mask",
 ]

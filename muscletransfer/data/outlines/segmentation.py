@@ -1,0 +1,123 @@
+"""DICOM segmentation objects (DICOM-SEG) as class indices on the grid of their CT."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muscletransfer.data.grids import ImageGrid
+from muscletransfer.data.outlines.dicom_objects import check_series, need, open_object
+from muscletransfer.data.outlines.names import matching
+from muscletransfer.data.outlines.regrid import onto_grid
+from muscletransfer.data.types import Array, MaskImage
+from muscletransfer.errors import DataError, ImageReadError
+
+__all__ = ["draw_segments", "segment_names"]
+
+_NOT_ANNOTATED = 255
+
+
+def segment_names(path: str | Path) -> dict[str, int]:
+    """Return the segments of a DICOM-SEG file, by label, with their numbers.
+
+    Raises:
+        ImageReadError: It is damaged, or no segmentation.
+        MissingDependencyError: pydicom is not installed.
+    """
+    data = open_object(Path(path), pixels=False)
+    if data.get("Modality") != "SEG":
+        raise ImageReadError(f"{path}: its modality is {data.get('Modality', '')!r}; wanted SEG.")
+    return {str(s.SegmentLabel): int(s.SegmentNumber) for s in data.get("SegmentSequence", [])}
+
+
+def draw_segments(
+    path: str | Path,
+    grid: ImageGrid,
+    table: Mapping[str | int, int],
+    *,
+    other_series: bool = False,
+    resample: bool = False,
+    unmarked: int = _NOT_ANNOTATED,
+) -> MaskImage:
+    """Read segments onto the grid of their CT.
+
+    Args:
+        path: The DICOM-SEG file.
+        grid: The CT's.
+        table: Segment label or number to class; see `class_table`. Where two overlap, the later one
+            of the table stands.
+        other_series: Accept another series of the same frame of reference.
+        resample: Take the nearest voxel of a segmentation on another grid.
+        unmarked: Value of slices without any of these segments: 255 (not annotated; files leave out
+            empty frames) or 0.
+
+    Returns:
+        Classes ``(Z, Y, X)``. A fractional segmentation counts from one half on.
+
+    Raises:
+        UnknownNameError: No segment of that label, with close matches.
+        GeometryError: Drawn on another series, or on another grid.
+        ImageReadError: Damaged, or no segmentation.
+        MissingDependencyError: highdicom is not installed.
+    """
+    path = Path(path)
+    names = segment_names(path)
+    numbers = _numbers(path, names, table)
+    highdicom = need("highdicom.seg")
+    try:
+        segmentation = highdicom.segread(path)
+        mask = _read(segmentation, numbers, str(path))
+        frames = frozenset({str(segmentation.get("FrameOfReferenceUID", ""))} - {""})
+        series = frozenset(
+            str(r.SeriesInstanceUID) for r in segmentation.get("ReferencedSeriesSequence", [])
+        )
+    except (AttributeError, TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise ImageReadError(
+            f"{path}: cannot be read as a segmentation of regular slices ({error}); wanted frames "
+            "of one orientation and spacing. Export it again, or as NIfTI."
+        ) from error
+    for note in check_series(path, grid, series, frames, other_series):
+        warnings.warn(f"{path}: {note}.", stacklevel=2)
+    found = onto_grid(mask, grid, resample=resample)
+    found.labels[~(found.labels != 0).any(axis=(1, 2))] = unmarked
+    return found
+
+
+def _numbers(
+    path: Path, names: Mapping[str, int], table: Mapping[str | int, int]
+) -> dict[int, int]:
+    """Return segment number to class."""
+    numbers: dict[int, int] = {}
+    for wanted, target in table.items():
+        if isinstance(wanted, int):
+            if wanted not in names.values():
+                raise DataError(
+                    f"{path}: segment number {wanted} was asked for; it has "
+                    f"{', '.join(f'{v} {k!r}' for k, v in names.items())}."
+                )
+            numbers[wanted] = target
+        else:
+            for name in matching(wanted, names, str(path), "segment"):
+                numbers[names[name]] = target
+    return numbers
+
+
+def _read(segmentation: Any, numbers: Mapping[int, int], path: str) -> MaskImage:
+    volume = segmentation.get_volume(
+        segment_numbers=list(numbers), allow_missing_positions=True, rescale_fractional=True
+    )
+    array: Array = np.asarray(volume.array)  # (slices, rows, columns, segments)
+    labels = np.zeros(array.shape[:3], np.uint8)
+    for k, target in enumerate(numbers.values()):
+        labels[array[..., k] >= 0.5] = target
+    affine = np.asarray(volume.affine, dtype=float)
+    steps = affine[:3, 2::-1]  # columns, rows, slices
+    lengths = np.linalg.norm(steps, axis=0)
+    x, y, z = (float(v) for v in affine[:3, 3])
+    sx, sy, sz = (float(v) for v in lengths)
+    direction = tuple(float(v) for v in (steps / lengths).ravel())
+    return MaskImage(labels, (sz, sy, sx), direction, (x, y, z), path)
