@@ -11,6 +11,7 @@ from muscletransfer._version import __version__
 from muscletransfer.cli.data import add_data
 from muscletransfer.cli.measuring import add_measure
 from muscletransfer.cli.observing import add_observers
+from muscletransfer.cli.predicting import add_predict, is_for_lightning
 from muscletransfer.errors import MuscleTransferError
 
 __all__ = ["main"]
@@ -19,8 +20,8 @@ _LIGHTNING = {
     "fit": "train a pretext task or fine-tune a segmentation model",
     "validate": "score a checkpoint on the validation cases",
     "test": "score a checkpoint on the test cases, one row a case",
-    "predict": "write the masks of a checkpoint on the native grid",
 }
+_LIGHTNING_PREDICT = "predict with LightningCLI"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     add_measure(commands)
     add_observers(commands)
 
+    add_predict(commands)
+
     for name, text in _LIGHTNING.items():
         commands.add_parser(
             name, help=text, add_help=False, description="All arguments go to LightningCLI."
@@ -86,7 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program name; those of the process by default.
 
     Returns:
-        The exit status: 0 when it worked, 2 for an error the user can mend.
+        The exit status: 0 when it worked, 1 when ``predict`` left inputs out, 2 for an error the
+        user can mend.
 
     Example:
         >>> main(["list", "pretexts", "jig*"])
@@ -95,11 +99,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
-    if rest and options.command not in _LIGHTNING:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments[:1] == ["predict"] and is_for_lightning(arguments):
+        options = argparse.Namespace(command=_LIGHTNING_PREDICT)
+    else:
+        options, rest = parser.parse_known_args(arguments)
+        if rest and options.command not in _LIGHTNING:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        _run(options, arguments)
+        return _run(options, arguments)
     except MuscleTransferError as error:
         if os.environ.get("MUSCLETRANSFER_DEBUG"):
             raise
@@ -110,11 +117,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace, arguments: list[str]) -> None:
-    if options.command in _LIGHTNING:
+def _run(options: argparse.Namespace, arguments: list[str]) -> int:
+    if options.command in (*_LIGHTNING, _LIGHTNING_PREDICT):
         from muscletransfer.cli.lightning import run_lightning
 
         run_lightning(arguments)
+    elif options.command == "predict":
+        from muscletransfer.cli.predicting import run_predict
+
+        return run_predict(options)
     elif options.command == "demo":
         from muscletransfer.demo import run_demo
 
@@ -143,3 +154,4 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
         from muscletransfer.cli.inspecting import print_provenance
 
         print_provenance(options.file, as_json=options.json)
+    return 0

@@ -22,13 +22,23 @@ LAYERS = [
     {"decoders"},
     {"transfer"},
     {"pretext", "finetune"},
-    {"testing", "report"},
+    {"testing", "report", "prediction"},
     {"demo", "study"},
     {"cli", "__main__"},
 ]
 # These must stay usable without any model code.
 MODEL_FREE = {"data", "metrics", "measures", "agreement", "observers"}
-MODEL_CODE = {"encoders", "decoders", "transfer", "pretext", "finetune", "study", "demo", "cli"}
+MODEL_CODE = {
+    "encoders",
+    "decoders",
+    "transfer",
+    "pretext",
+    "finetune",
+    "prediction",
+    "study",
+    "demo",
+    "cli",
+}
 
 
 def home_of(module: str) -> str | None:

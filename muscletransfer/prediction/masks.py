@@ -1,0 +1,89 @@
+"""Predicted masks as files on the native grid: NIfTI, or DICOM objects that refer to the image."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from muscletransfer.data.io import write_mask
+from muscletransfer.data.types import Array
+from muscletransfer.errors import (
+    DataError,
+    MissingDependencyError,
+    UnknownNameError,
+    close_matches,
+)
+from muscletransfer.prediction.reading import ReadCase
+
+__all__ = ["MaskFormat", "check_mask_format", "write_prediction"]
+
+MaskFormat: TypeAlias = Literal["nifti", "rtstruct", "dicom-seg"]
+_NEEDS = {"rtstruct": "pydicom", "dicom-seg": "highdicom"}
+
+
+def check_mask_format(name: str) -> MaskFormat:
+    """Return a known format whose libraries are there.
+
+    Args:
+        name: ``"nifti"``, ``"rtstruct"`` or ``"dicom-seg"``.
+
+    Raises:
+        UnknownNameError: Another name.
+        MissingDependencyError: The library that writes it is not installed.
+
+    Example:
+        >>> check_mask_format("nifti")
+        'nifti'
+    """
+    known = get_args(MaskFormat)
+    if name not in known:
+        near = close_matches(str(name), known)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UnknownNameError(f"Unknown mask format {name!r}.{hint} Known: {', '.join(known)}.")
+    library = _NEEDS.get(name)
+    if library is not None and importlib.util.find_spec(library) is None:
+        raise MissingDependencyError(
+            f"writing {name} needs {library}, which is not installed: "
+            "pip install 'muscletransfer[dicom]'"
+        )
+    return name  # type: ignore[return-value]
+
+
+def write_prediction(
+    mask: Array, read: ReadCase, folder: Path, mask_format: MaskFormat, classes: Sequence[str]
+) -> Path:
+    """Write one mask.
+
+    Args:
+        mask: uint8 (H, W) class indices.
+        read: The image it belongs to.
+        folder: Where to.
+        mask_format: See `check_mask_format`. A plain image has no grid; its mask becomes a PNG.
+        classes: Names of the classes 1, 2, ...
+
+    Returns:
+        The file. NIfTI has the grid of the whole image, with zeros in the other slices.
+
+    Raises:
+        DataError: A DICOM object for an image that is not DICOM, or a file that could not be
+            written whole.
+    """
+    name = read.case.name
+    if mask_format == "nifti":
+        if read.grid is None:
+            return write_mask(mask, folder / f"{name}.png")
+        return write_mask(mask, folder / f"{name}.nii.gz", read.grid, read.index)
+    if read.source is None:
+        raise DataError(
+            f"{read.case.image}: is not a DICOM slice, so {mask_format} has nothing to refer to; "
+            "wanted DICOM images. Write NIfTI (--format nifti), or give the DICOM files."
+        )
+    if mask_format == "rtstruct":
+        from muscletransfer.prediction.rtstruct import write_rtstruct
+
+        return write_rtstruct(mask, read.source, folder / f"{name}_rtstruct.dcm", classes)
+    from muscletransfer.prediction.dicom_seg import write_dicom_seg
+
+    return write_dicom_seg(mask, read.source, folder / f"{name}_seg.dcm", classes)

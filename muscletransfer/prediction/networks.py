@@ -1,0 +1,223 @@
+"""The networks of a prediction: one checkpoint or several, run together on a batch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.errors import ContractError, DataError, SettingError
+from muscletransfer.finetune import SegmentationFineTuner
+from muscletransfer.finetune.gathering import pooled_features
+from muscletransfer.finetune.profile import TrainingProfile
+from muscletransfer.hardware import recommended_precision, use_channels_last
+from muscletransfer.losses import activate
+
+__all__ = ["BatchPrediction", "Ensemble"]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchPrediction:
+    """What the networks say about a batch.
+
+    Args:
+        probabilities: (B, K, h, w) float32, the mean over members and views.
+        agreement: One a case: the mean Dice between the outlines of every two members (and views);
+            ``None`` where there is one only.
+        distance: One a case: how far its features lie from the training images, the mean over
+            the members that know; 1 is the farthest ordinary image. ``None`` where none knows.
+    """
+
+    probabilities: Tensor
+    agreement: list[float | None]
+    distance: list[float | None]
+
+
+class Ensemble:
+    """Fine-tuned networks that predict as one: the mean of their probabilities.
+
+    Args:
+        members: Checkpoints of `SegmentationFineTuner`, or fine-tuners; given ones are copied.
+        tta: Also predict the mirror image and turn it back (the two halves of the trunk are alike).
+        precision: ``"bf16-mixed"``, ``"32-true"``, or ``"auto"`` for the fast one of the machine.
+        device: Where to run; a GPU when there is one.
+
+    Raises:
+        SettingError: No member, members that disagree on images or classes, another precision.
+        WeightsError: A checkpoint is missing, damaged, or not one of this library.
+        ContractError: A member is something else, or its encoder cannot be rebuilt.
+        DataError: A member does not say how its images were prepared.
+
+    Example:
+        >>> model = SegmentationFineTuner("timm/resnet18")
+        >>> model._trained_on = PreprocessingSpec(size=64)
+        >>> ensemble = Ensemble([model], precision="32-true", device="cpu")
+        >>> ensemble.predict([np.zeros((64, 64), np.int16)]).probabilities.shape
+        torch.Size([1, 1, 64, 64])
+    """
+
+    def __init__(
+        self,
+        members: Sequence[str | Path | SegmentationFineTuner],
+        *,
+        tta: bool = False,
+        precision: str = "auto",
+        device: str | torch.device | None = None,
+    ) -> None:
+        if not members:
+            raise SettingError("no checkpoint; wanted at least one.")
+        loaded = [_load(member) for member in members]
+        self.preprocessing = _same(loaded, members)
+        self.num_classes = loaded[0].num_classes
+        names = loaded[0].hparams.get("class_names")
+        self.class_names: list[str] | None = list(names) if names else None
+        self.profiles: list[TrainingProfile | None] = [m.training_profile() for m in loaded]
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.precision = _precision(precision, self.device)
+        self.tta = tta
+        self._networks = [_prepared(m, self.device, self.precision) for m in loaded]
+
+    def __len__(self) -> int:
+        return len(self._networks)
+
+    @property
+    def voices(self) -> int:
+        """How many predictions are averaged: members times views."""
+        return len(self) * (2 if self.tta else 1)
+
+    def predict(self, stored: Sequence[Any]) -> BatchPrediction:
+        """Predict slices that are on the network grid.
+
+        Args:
+            stored: int16 arrays as `PreprocessingSpec.apply` gives them, of one shape.
+
+        Returns:
+            Probabilities, agreement and distance of each.
+        """
+        batch = torch.from_numpy(np.stack(stored)).to(self.device)
+        images = self.preprocessing.to_float(batch).contiguous(memory_format=torch.channels_last)
+        voices: list[Tensor] = []
+        distances: list[Tensor] = []
+        with torch.inference_mode(), self._autocast():
+            for network, profile in zip(self._networks, self.profiles, strict=True):
+                with _listening(network.model.encoder) as heard:
+                    voices.append(activate(network(images).float()))
+                if profile is not None and profile.features is not None:
+                    distances.append(profile.features.distance(pooled_features(heard[0])))
+                if self.tta:
+                    mirrored = activate(network(images.flip(-1)).float())
+                    voices.append(mirrored.flip(-1))
+            mean = torch.stack(voices).mean(0) if len(voices) > 1 else voices[0]
+        count = len(mean)
+        far = torch.stack(distances).mean(0).tolist() if distances else [None] * count
+        return BatchPrediction(mean.cpu(), _agreement(voices), far)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision != "bf16-mixed":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def _load(member: str | Path | SegmentationFineTuner) -> SegmentationFineTuner:
+    if isinstance(member, SegmentationFineTuner):
+        return member
+    if not isinstance(member, str | Path):
+        raise ContractError(
+            f"a member is a {type(member).__name__}; wanted the path of a checkpoint, or a "
+            "SegmentationFineTuner."
+        )
+    return SegmentationFineTuner.load_from_checkpoint(member, map_location="cpu")
+
+
+def _same(loaded: Sequence[SegmentationFineTuner], members: Sequence[Any]) -> PreprocessingSpec:
+    """Return the members' preprocessing; raise unless they share it and their classes."""
+    specs = [one.preprocessing for one in loaded]
+    for spec, member in zip(specs, members, strict=True):
+        if spec is None:
+            name = member if isinstance(member, str | Path) else type(member).__name__
+            raise DataError(
+                f"{name} does not say how its images were prepared; wanted a checkpoint of a model "
+                "that was fitted with a data module."
+            )
+        if spec != specs[0]:
+            first, other = specs[0].to_dict(), spec.to_dict()  # type: ignore[union-attr]
+            differ = [f"{k}={first[k]!r} and {other[k]!r}" for k in first if first[k] != other[k]]
+            raise SettingError(
+                f"{members[0]} and {member} were trained on differently prepared images "
+                f"({', '.join(differ)}); wanted one preprocessing for the whole ensemble."
+            )
+    for one, member in zip(loaded, members, strict=True):
+        if one.num_classes != loaded[0].num_classes:
+            raise SettingError(
+                f"{members[0]} has {loaded[0].num_classes} classes and {member} "
+                f"{one.num_classes}; wanted the same number for the whole ensemble."
+            )
+    assert specs[0] is not None
+    return specs[0]
+
+
+def _precision(wanted: str, device: torch.device) -> str:
+    if wanted == "auto":
+        return recommended_precision("cpu" if device.type == "cpu" else device.type)
+    if wanted not in ("bf16-mixed", "32-true"):
+        raise SettingError(f"precision is {wanted!r}; wanted 'auto', 'bf16-mixed' or '32-true'.")
+    return wanted
+
+
+def _prepared(
+    model: SegmentationFineTuner, device: torch.device, precision: str
+) -> SegmentationFineTuner:
+    """Return a copy ready to predict: in evaluation mode, channels last, kernels cast once."""
+    trainer, model._trainer = model._trainer, None  # a Trainer is no part of a network
+    try:
+        network = copy.deepcopy(model)
+    finally:
+        model._trainer = trainer
+    network = use_channels_last(network.to(device).eval())
+    if precision == "bf16-mixed":
+        # Autocast would cast the same kernels again for every batch; norms stay in float32.
+        for part in network.modules():
+            if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                part.to(torch.bfloat16)
+    return network
+
+
+@contextmanager
+def _listening(encoder: nn.Module) -> Iterator[list[list[Tensor]]]:
+    """Note what the encoder returns, so that features cost nothing more."""
+    heard: list[list[Tensor]] = []
+    hook = encoder.register_forward_hook(lambda _module, _inputs, maps: heard.append(maps))
+    try:
+        yield heard
+    finally:
+        hook.remove()
+
+
+def _agreement(voices: Sequence[Tensor]) -> list[float | None]:
+    """Mean Dice between every two outlines (all structures as one), a case."""
+    if len(voices) < 2:
+        return [None] * len(voices[0])
+    masks = [_foreground(voice).flatten(1) for voice in voices]
+    areas = [mask.sum(1).double() for mask in masks]
+    scores = []
+    for a, b in combinations(range(len(masks)), 2):
+        both = (masks[a] & masks[b]).sum(1).double()
+        whole = areas[a] + areas[b]
+        scores.append(torch.where(whole > 0, 2 * both / whole.clamp_min(1), 1.0))
+    found: list[float | None] = torch.stack(scores).mean(0).tolist()
+    return found
+
+
+def _foreground(probabilities: Tensor) -> Tensor:
+    if probabilities.shape[1] == 1:
+        return probabilities[:, 0] > 0.5
+    return probabilities.argmax(1) > 0

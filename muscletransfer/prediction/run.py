@@ -1,0 +1,258 @@
+"""Predict many cases: read beside computing, write as they come, report what failed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from muscletransfer.data.files import write_text_atomic
+from muscletransfer.errors import DataError, SettingError
+from muscletransfer.finetune import SegmentationFineTuner
+from muscletransfer.prediction.cases import PredictionCase, Problem, find_cases
+from muscletransfer.prediction.masks import check_mask_format
+from muscletransfer.prediction.networks import Ensemble
+from muscletransfer.prediction.outcome import Finisher, Outcome, classes_of
+from muscletransfer.prediction.page import write_page
+from muscletransfer.prediction.quality import Thresholds, flags_off
+from muscletransfer.prediction.reading import ReadCase, read_case
+
+__all__ = ["PredictionRun", "predict_cases"]
+
+T = TypeVar("T")
+_PROBLEM_COLUMNS = ("case", "image", "problem")
+
+
+@dataclass(frozen=True)
+class PredictionRun:
+    """What a run did.
+
+    Args:
+        root: Its folder.
+        outcomes: The predicted cases, worst first.
+        problems: Inputs that could not be predicted.
+        passed_over: Files of folders that are no images.
+        flags_off: Flags that could not go up, and why.
+    """
+
+    root: Path
+    outcomes: list[Outcome]
+    problems: list[Problem]
+    passed_over: list[Path] = field(default_factory=list)
+    flags_off: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def page(self) -> Path:
+        """The page to look through."""
+        return self.root / "index.html"
+
+    @property
+    def measures(self) -> Path:
+        """One row a case, worst first."""
+        return self.root / "measures.csv"
+
+
+def predict_cases(
+    inputs: str | Path | Sequence[str | Path],
+    checkpoints: str | Path | Sequence[str | Path | SegmentationFineTuner] | SegmentationFineTuner,
+    output: str | Path,
+    *,
+    slice_index: int | None = None,
+    mask_format: str = "nifti",
+    tta: bool = False,
+    batch_size: int = 8,
+    precision: str = "auto",
+    device: str | torch.device | None = None,
+    workers: int = 2,
+    overlays: bool = True,
+    overwrite: bool = False,
+    thresholds: Thresholds | None = None,
+    on_case: Callable[[str], object] | None = None,
+) -> PredictionRun:
+    """Outline, measure and judge every case; one that fails is reported and the rest go on.
+
+    In the output folder: ``masks/``, ``overlays/``, ``measures.csv`` (units in the column names),
+    ``problems.csv`` and ``index.html``, all in order of the review score.
+
+    Args:
+        inputs: Files, folders, or a manifest CSV.
+        checkpoints: One, or several whose probabilities are averaged.
+        output: Folder to write to.
+        slice_index: Slice of volumes that no manifest row chooses one of.
+        mask_format: ``"nifti"``, or for DICOM images ``"rtstruct"`` or ``"dicom-seg"``.
+        tta: Also predict mirror images, and average.
+        batch_size: Slices a step.
+        precision: ``"auto"``, ``"bf16-mixed"`` or ``"32-true"``.
+        device: Where to compute; a GPU when there is one.
+        workers: Threads that read and write beside the network; 0 does all in turn.
+        overlays: Whether to draw pictures.
+        overwrite: Whether to replace an earlier run in the same folder.
+        thresholds: Where quality flags go up.
+        on_case: Called with the name of each case when it is done.
+
+    Returns:
+        Outcomes, worst first, and problems.
+
+    Raises:
+        SettingError: No input, no image, members that do not fit, an earlier run in the folder.
+        ManifestError: A manifest that cannot be read at all.
+        TransferError, ContractError: A checkpoint that cannot be loaded.
+        UnknownNameError, MissingDependencyError: The mask format.
+
+    Example:
+        >>> predict_cases([], "model.ckpt", "out")
+        Traceback (most recent call last):
+        muscletransfer.errors.SettingError: no input; wanted files, folders or a manifest CSV ...
+    """
+    root = Path(output)
+    given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    if not given:
+        raise SettingError("no input; wanted files, folders or a manifest CSV with images.")
+    single = isinstance(checkpoints, str | Path | SegmentationFineTuner)
+    members = [checkpoints] if single else list(checkpoints)  # type: ignore[arg-type]
+    for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
+        if not isinstance(value, int) or value < least:
+            raise SettingError(f"{name} is {value!r}; wanted a whole number from {least}.")
+    chosen = check_mask_format(mask_format)
+    _check_output(root, overwrite)
+    ensemble = Ensemble(members, tta=tta, precision=precision, device=device)  # type: ignore[arg-type]
+    is_ct = ensemble.preprocessing.hu_window is not None
+    found = find_cases(given, slice_index, plain=not is_ct, leave_out=root)
+    finisher = Finisher(
+        root,
+        ensemble.preprocessing,
+        classes_of(ensemble.num_classes, ensemble.class_names),
+        tuple(ensemble.profiles),
+        chosen,
+        overlays,
+        thresholds,
+    )
+    outcomes: list[Outcome] = []
+    problems = list(found.problems)
+    for done in _work(found.cases, ensemble, finisher, batch_size, workers):
+        (outcomes if isinstance(done, Outcome) else problems).append(done)  # type: ignore[arg-type]
+        if on_case is not None:
+            on_case(done.name if isinstance(done, Outcome) else done.case)
+    outcomes.sort(key=lambda one: (-one.quality.score, one.name))
+    off = flags_off(ensemble.profiles, ensemble.voices, is_ct)
+    run = PredictionRun(root, outcomes, problems, found.passed_over, off)
+    _write_tables(run)
+    write_page(run.page, outcomes, problems, off, len(ensemble), tta)
+    return run
+
+
+def _check_output(root: Path, overwrite: bool) -> None:
+    if root.exists() and not root.is_dir():
+        raise SettingError(f"{root} is a file; wanted a folder to write to.")
+    if (root / "measures.csv").exists() and not overwrite:
+        raise SettingError(
+            f"{root} holds an earlier prediction; wanted a new folder. Choose another, or replace "
+            "it with --overwrite (overwrite=True)."
+        )
+
+
+def _work(
+    cases: Sequence[PredictionCase],
+    ensemble: Ensemble,
+    finisher: Finisher,
+    batch_size: int,
+    workers: int,
+) -> Iterator[Outcome | Problem]:
+    """Read ahead, predict in batches, finish behind; at most a few batches are in memory.
+
+    Threads are enough: decoding, interpolation, compression and the network all let go of the
+    interpreter.
+    """
+    with _Pool(workers) as pool:
+        reading: deque[Future[ReadCase | Problem]] = deque()
+        finishing: deque[Future[Outcome | Problem]] = deque()
+        waiting = iter(cases)
+        batch: list[ReadCase] = []
+        while True:
+            while len(reading) < 2 * batch_size and (case := next(waiting, None)) is not None:
+                reading.append(pool.submit(_read, case, ensemble))
+            if reading:
+                read = reading.popleft().result()
+                if isinstance(read, Problem):
+                    yield read
+                else:
+                    batch.append(read)
+            if len(batch) == batch_size or (batch and not reading):
+                found = ensemble.predict([read.stored for read in batch])
+                judged = zip(
+                    batch, found.probabilities, found.agreement, found.distance, strict=True
+                )
+                finishing.extend(pool.submit(_finish, finisher, *one) for one in judged)
+                batch = []
+            while finishing and (len(finishing) > batch_size or not reading):
+                yield finishing.popleft().result()
+            if not reading and not batch and not finishing:
+                return
+
+
+def _read(case: PredictionCase, ensemble: Ensemble) -> ReadCase | Problem:
+    try:
+        return read_case(case, ensemble.preprocessing)
+    except (DataError, OSError) as error:
+        return Problem(case.name, str(case.image), str(error))
+
+
+def _finish(
+    finisher: Finisher,
+    read: ReadCase,
+    probabilities: torch.Tensor,
+    agreement: float | None,
+    distance: float | None,
+) -> Outcome | Problem:
+    try:
+        return finisher.finish(read, probabilities, agreement, distance)
+    except (DataError, OSError) as error:
+        return Problem(read.case.name, str(read.case.image), str(error))
+
+
+class _Pool:
+    """A thread pool, or with 0 workers the same calls in this thread."""
+
+    def __init__(self, workers: int) -> None:
+        self.pool = ThreadPoolExecutor(workers, "predict") if workers else None
+
+    def __enter__(self) -> _Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(cancel_futures=True)
+
+    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        if self.pool is not None:
+            return self.pool.submit(function, *args)
+        done: Future[T] = Future()
+        done.set_result(function(*args))
+        return done
+
+
+def _write_tables(run: PredictionRun) -> None:
+    rows = [outcome.to_row(run.root) for outcome in run.outcomes]
+    columns = list(dict.fromkeys(name for row in rows for name in row)) or ["case"]
+    _write_csv(run.measures, columns, rows)
+    problems = [
+        {"case": one.case, "image": one.image, "problem": one.message} for one in run.problems
+    ]
+    _write_csv(run.root / "problems.csv", _PROBLEM_COLUMNS, problems)
+
+
+def _write_csv(
+    path: Path, columns: Sequence[str], rows: Sequence[dict[str, object] | dict[str, str]]
+) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text_atomic(path, text.getvalue())
