@@ -163,12 +163,19 @@ def read_facts(path: Path) -> Facts:
         bits_allocated=top.whole(0x00280100),
         bits_stored=top.whole(0x00280101),
         high_bit=top.whole(0x00280102),
-        signed=top.whole(0x00280103) == 1,
+        signed=_signed(top),
         rescale_type=top.text(0x00281054).upper(),
         has_lut=0x00283000 in raw.values,
         gap=top.lenient(0x00180088),
         frames=_frames(top),
     )
+
+
+def _signed(top: _Tags) -> bool:
+    value = top.whole(0x00280103)
+    if value > 1:
+        raise DicomDamage(f"has the pixel representation {value}, where 0 and 1 are known")
+    return value == 1
 
 
 def _frames(top: _Tags) -> tuple[Frame, ...]:

@@ -16,6 +16,7 @@ import SimpleITK as sitk
 
 from muscletransfer.data.dicom_elements import PIXEL_DATA, DicomDamage
 from muscletransfer.data.dicom_facts import Facts
+from muscletransfer.data.dicom_rle import check_runs
 from muscletransfer.data.io_volume import read_file
 from muscletransfer.data.types import Array, narrowest
 from muscletransfer.errors import ImageReadError
@@ -51,6 +52,8 @@ def check_pixels(facts: Facts) -> None:
             raise DicomDamage(f"has compressed pixels under the transfer syntax {raw.syntax!r}")
         _check_fragments(facts)
         return
+    if raw.syntax not in _PLAIN:
+        raise DicomDamage(f"has plain pixels under the transfer syntax {raw.syntax!r}")
     size = facts.path.stat().st_size
     wanted = facts.pixel_bytes
     if raw.pixel_length not in (wanted, wanted + 1):
@@ -136,6 +139,12 @@ def _through_gdcm(facts: Facts) -> Array:
             f"{facts.path}: is compressed and its frames have {len(rescales)} different rescales, "
             "which no decoder here applies one by one. Decompress it (dcmdjpeg, gdcmconv --raw)."
         )
+    if facts.raw.syntax == _RLE and not facts.raw.inflated:
+        planes = facts.samples * facts.bits_allocated // 8
+        try:
+            check_runs(facts.path, facts.raw.pixel_at, facts.rows * facts.columns, planes)
+        except DicomDamage as error:
+            raise ImageReadError(f"{facts.path}: is damaged: it {error}. Copy it again.") from error
     image = _decoded(facts)
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() != 1:

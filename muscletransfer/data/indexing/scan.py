@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -123,6 +124,9 @@ def _frames(facts: Facts) -> tuple[float, str, str]:
         return 0.0, "", "its frames do not say where they lie"
     if not all(same_plane(frames[0], f) for f in frames):
         return 0.0, "", "its frames have several orientations or pixel spacings"
+    rescales = Counter((f.slope, f.intercept) for f in frames).most_common()
+    if len(rescales) > 1 and rescales[0][1] > 1 and rescales[1][1] < 0.1 * rescales[0][1] + 2:
+        return 0.0, "", f"{rescales[1][1]} of its frames have another rescale than the others"
     found = Stacking(frames)
     if found.twins:
         return 0.0, "", f"{len(found.twins)} pairs of its frames lie at one place"

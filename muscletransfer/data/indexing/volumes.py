@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from muscletransfer.data.indexing.plausible import Histogram
 from muscletransfer.data.indexing.records import Rejected, VolumeFile
+from muscletransfer.data.indexing.whole import check_whole
 from muscletransfer.data.io_read import read_volume
 from muscletransfer.data.io_volume import quiet, reason
 from muscletransfer.data.types import Volume
@@ -31,6 +32,7 @@ def scan_volume(path: str, values: bool) -> VolumeFile | Rejected:
         The record of a CT, or why it is none.
     """
     try:
+        check_whole(Path(path))
         histogram = Histogram() if values else None
         if histogram is None:
             shape, spacing, is_axial = _header(Path(path))
@@ -38,7 +40,7 @@ def scan_volume(path: str, values: bool) -> VolumeFile | Rejected:
             volume = read_volume(path)
             histogram.add(volume.array)
             shape, spacing, is_axial = volume.shape, volume.spacing, volume.is_axial
-    except DataError as error:
+    except (DataError, OSError) as error:
         return Rejected(path, str(error).removeprefix(f"{path}: "), _COPY)
     why = histogram.why_not() if histogram else None
     if why is not None:
