@@ -9,8 +9,10 @@ Example:
 
 from muscletransfer.pretext.base import PretextTask
 from muscletransfer.pretext.classification import ClassificationPretext
-from muscletransfer.pretext.heads import ClassificationHead, JigsawHead, pool
+from muscletransfer.pretext.contrastive import nt_xent
+from muscletransfer.pretext.heads import ClassificationHead, JigsawHead, ProjectionHead, pool
 from muscletransfer.pretext.jigsaw import JigsawPretext
+from muscletransfer.pretext.masked import MaskedImagePretext
 from muscletransfer.pretext.permutations import (
     affine_permutations,
     arrange,
@@ -19,21 +21,28 @@ from muscletransfer.pretext.permutations import (
 )
 from muscletransfer.pretext.reconstruction import ReconstructionPretext
 from muscletransfer.pretext.registry import create_pretext, list_pretexts, register_pretext
+from muscletransfer.pretext.rotation import RotationPretext
 from muscletransfer.pretext.segmentation import SegmentationPretext
+from muscletransfer.pretext.simclr import SimCLRPretext
 
 __all__ = [
     "ClassificationHead",
     "ClassificationPretext",
     "JigsawHead",
     "JigsawPretext",
+    "MaskedImagePretext",
     "PretextTask",
+    "ProjectionHead",
     "ReconstructionPretext",
+    "RotationPretext",
     "SegmentationPretext",
+    "SimCLRPretext",
     "affine_permutations",
     "arrange",
     "create_pretext",
     "list_pretexts",
     "min_hamming_distance",
+    "nt_xent",
     "permutation_set",
     "pool",
     "register_pretext",

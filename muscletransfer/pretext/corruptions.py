@@ -7,7 +7,7 @@ from torch import Tensor
 
 from muscletransfer.errors import ImageSizeError
 
-__all__ = ["add_noise", "mask_blocks", "swap_patches"]
+__all__ = ["add_noise", "draw_blocks", "mask_blocks", "swap_patches", "visible_mean"]
 
 
 def add_noise(images: Tensor, std: float, generator: torch.Generator) -> Tensor:
@@ -59,6 +59,29 @@ def mask_blocks(
         >>> hidden.float().mean().item()
         0.5
     """
+    hidden = draw_blocks(images, block, ratio, generator)
+    return torch.where(hidden, visible_mean(images, hidden), images), hidden
+
+
+def draw_blocks(images: Tensor, block: int, ratio: float, generator: torch.Generator) -> Tensor:
+    """Draw which blocks of a regular grid are hidden; see :func:`mask_blocks`.
+
+    Args:
+        images: (B, C, H, W).
+        block: Side of a block in pixels.
+        ratio: Part of the blocks that is hidden, in (0, 1).
+        generator: Source of the draws, on the images' device.
+
+    Returns:
+        (B, 1, H, W) bool, true where pixels are hidden.
+
+    Raises:
+        ImageSizeError: If the image is no larger than one block.
+
+    Example:
+        >>> draw_blocks(torch.rand(1, 1, 4, 4), 2, 0.5, torch.Generator()).sum().item()
+        8
+    """
     batch, _, height, width = images.shape
     rows, columns = -(-height // block), -(-width // block)
     count = rows * columns
@@ -72,11 +95,27 @@ def mask_blocks(
     rank = draws.argsort(dim=1).argsort(dim=1)
     blocks = (rank < hidden_count).view(batch, 1, rows, columns)
     hidden = blocks.repeat_interleave(block, dim=2)[:, :, :height]
-    hidden = hidden.repeat_interleave(block, dim=3)[:, :, :, :width]
+    return hidden.repeat_interleave(block, dim=3)[:, :, :, :width]
+
+
+def visible_mean(images: Tensor, hidden: Tensor) -> Tensor:
+    """Return the mean of each image's visible pixels, channel by channel.
+
+    Args:
+        images: (B, C, H, W) float.
+        hidden: (B, 1, H, W) bool.
+
+    Returns:
+        (B, C, 1, 1) of the images' type.
+
+    Example:
+        >>> hidden = torch.tensor([[[[True, False]]]])
+        >>> visible_mean(torch.tensor([[[[3.0, 5.0]]]]), hidden).item()
+        5.0
+    """
     visible = ~hidden
     total = torch.where(visible, images, 0.0).sum(dim=(2, 3), keepdim=True)
-    mean = total / visible.sum(dim=(2, 3), keepdim=True)
-    return torch.where(hidden, mean.to(images.dtype), images), hidden
+    return (total / visible.sum(dim=(2, 3), keepdim=True)).to(images.dtype)
 
 
 def swap_patches(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ClassificationHead", "JigsawHead", "pool"]
+__all__ = ["ClassificationHead", "JigsawHead", "ProjectionHead", "pool"]
 
 
 def pool(features: Tensor) -> Tensor:
@@ -91,3 +91,33 @@ class JigsawHead(nn.Module):
         projected = torch.relu(self.norm(self.project(features.flatten(0, 1))))
         logits: Tensor = self.classify(projected.reshape(batch, -1))
         return logits
+
+
+class ProjectionHead(nn.Module):
+    """Global average pooling and two linear layers: what a contrastive loss compares.
+
+    The encoder keeps what the loss makes the projection throw away (Chen et al., ICML 2020, arXiv
+    2002.05709, section 4.2).
+
+    Args:
+        in_channels: Channels D of the feature map, ``encoder.out_channels[-1]``.
+        features: Width of the embedding.
+
+    Example:
+        >>> ProjectionHead(512, 128)(torch.rand(2, 512, 7, 7)).shape
+        torch.Size([2, 128])
+    """
+
+    def __init__(self, in_channels: int, features: int) -> None:
+        super().__init__()
+        self.project = nn.Sequential(
+            nn.Linear(in_channels, in_channels, bias=False),
+            nn.BatchNorm1d(in_channels),
+            nn.ReLU(inplace=True),
+            nn.Linear(in_channels, features),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, D, h, w) to embeddings (B, features)."""
+        embedded: Tensor = self.project(pool(features))
+        return embedded

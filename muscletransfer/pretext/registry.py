@@ -1,4 +1,4 @@
-"""Pretext tasks by name: the four of the library, and what others register."""
+"""Pretext tasks by name: those of the library, and what others register."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ _REGISTRY: Registry[type[PretextTask]] = Registry(
     builtins={
         "classification": "muscletransfer.pretext.classification:ClassificationPretext",
         "jigsaw": "muscletransfer.pretext.jigsaw:JigsawPretext",
+        "masked": "muscletransfer.pretext.masked:MaskedImagePretext",
         "reconstruction": "muscletransfer.pretext.reconstruction:ReconstructionPretext",
+        "rotation": "muscletransfer.pretext.rotation:RotationPretext",
         "segmentation": "muscletransfer.pretext.segmentation:SegmentationPretext",
+        "simclr": "muscletransfer.pretext.simclr:SimCLRPretext",
     },
 )
 
@@ -82,8 +85,8 @@ def list_pretexts(pattern: str | None = None) -> list[str]:
         The names, sorted.
 
     Example:
-        >>> [name for name in list_pretexts() if "/" not in name]
-        ['classification', 'jigsaw', 'reconstruction', 'segmentation']
+        >>> list_pretexts("r*")
+        ['reconstruction', 'rotation']
     """
     return _REGISTRY.names(pattern)
 

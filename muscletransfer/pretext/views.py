@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["body_window", "random_view"]
+__all__ = ["body_window", "from_unit", "random_view", "to_unit"]
 
 _SPECK = 0.02  # a row with less than this part above air holds noise or the table's edge, no body
 
@@ -95,3 +97,45 @@ def random_view(
     return F.grid_sample(
         images, grid.to(images.dtype), padding_mode="reflection", align_corners=False
     )
+
+
+def to_unit(images: Tensor, preprocessing: Mapping[str, Any]) -> Tensor:
+    """Undo standardising: bring images back to the range [0, 1] that a window maps to.
+
+    Args:
+        images: (B, C, H, W).
+        preprocessing: What ``task.preprocessing()`` says; ``mean`` and ``std`` are used.
+
+    Returns:
+        (B, C, H, W).
+
+    Example:
+        >>> to_unit(torch.ones(1, 1, 1, 1), {"mean": 0.5, "std": 0.25}).item()
+        0.75
+    """
+    mean, std = _scale(images, preprocessing)
+    unit: Tensor = images * std + mean
+    return unit
+
+
+def from_unit(images: Tensor, preprocessing: Mapping[str, Any]) -> Tensor:
+    """Standardise images of the range [0, 1] as the data module did; undoes :func:`to_unit`.
+
+    Example:
+        >>> from_unit(torch.ones(1, 1, 1, 1), {"mean": 0.5, "std": 0.25}).item()
+        2.0
+    """
+    mean, std = _scale(images, preprocessing)
+    standardised: Tensor = (images - mean) / std
+    return standardised
+
+
+def _scale(images: Tensor, preprocessing: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return mean and standard deviation, numbers or tensors (C, 1, 1)."""
+    found = []
+    for name, neutral in (("mean", 0.0), ("std", 1.0)):
+        value = preprocessing.get(name, neutral)
+        if isinstance(value, list | tuple):
+            value = torch.tensor(value, dtype=images.dtype).view(-1, 1, 1).to(images.device)
+        found.append(value)
+    return found[0], found[1]

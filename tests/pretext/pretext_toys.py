@@ -125,3 +125,14 @@ def trainer(max_steps: int = 4, **changes) -> Trainer:
         "num_sanity_val_steps": 0,
     }
     return Trainer(**{**settings, **changes})
+
+
+def gratings(count: int, side: int = 64, channels: int = 1, seed: int = 0) -> torch.Tensor:
+    """Stripes of another direction and width in each image: told apart, and continued, by eye."""
+    generator = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    angle = math.pi * torch.arange(count).view(-1, 1, 1) / count
+    length = 10 + 10 * torch.rand(count, 1, 1, generator=generator)
+    stripes = torch.sin(2 * math.pi / length * (x * angle.cos() + y * angle.sin()))
+    noise = 0.03 * torch.randn(count, side, side, generator=generator)
+    return (0.5 + 0.3 * stripes + noise).unsqueeze(1).repeat(1, channels, 1, 1)
