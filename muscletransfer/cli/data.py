@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from muscletransfer.cli.data_index import add_index
+from muscletransfer.cli.data_prepare import add_prepare
 
 __all__ = ["add_data", "run_data"]
 
@@ -25,6 +26,7 @@ def add_data(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     actions = group.add_subparsers(dest="action", metavar="WHAT", required=True)
     add_index(actions)
+    add_prepare(actions)
 
 
 def run_data(options: argparse.Namespace) -> None:

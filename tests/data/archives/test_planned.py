@@ -1,0 +1,88 @@
+"""An export of CT series and structure sets becomes a manifest; nobody is mixed up."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+from muscletransfer.data import Manifest, read_ct, read_mask
+from muscletransfer.data.archives import prepare_planned
+from muscletransfer.data.archives.miniatures import write_miniature
+from muscletransfer.data.synthetic.slices import phantom_slice
+from muscletransfer.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_miniature("planned", tmp_path_factory.mktemp("plan") / "data", patients=3)
+
+
+@pytest.fixture
+def root(exported: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported, tmp_path / "data"))
+
+
+def problems(path: Path) -> dict[str, str]:
+    with path.open() as file:
+        return {"/".join(Path(r["file"]).parts[-2:]): r["reason"] for r in csv.DictReader(file)}
+
+
+def test_outlines_find_their_series_in_any_folder(root: Path, tmp_path: Path) -> None:
+    """Structure sets moved to one folder, slices of two patients mixed in another."""
+    plans = root / "plans"
+    plans.mkdir()
+    for k in range(3):
+        (root / f"export_{k:03d}/RS0000").rename(plans / f"RS{k}")
+    for file in (root / "export_001").iterdir():
+        file.rename(root / "export_000" / f"B{file.name}")
+    done = prepare_planned(root, tmp_path / "out", "Muscle L3", links=tmp_path / "links.csv")
+    manifest = Manifest.read(done.manifest, need_masks=True)
+    assert (done.rows, manifest.patients, done.problems) == (3, ["P0001", "P0002", "P0003"], ())
+    for row in manifest.rows:
+        ct = read_ct(row.image, row.slice_index)
+        mask = read_mask(str(row.mask), ct)
+        with (tmp_path / "links.csv").open() as file:
+            name = next(r["original_patient_id"] for r in csv.DictReader(file)
+                        if r["patient_id"] == row.patient_id)  # fmt: skip
+        drawn = phantom_slice(int(name.removeprefix("MINI")), size=128).mask
+        assert (mask.labels[0] == drawn).mean() > 0.998
+        area = mask.labels.sum() / drawn.sum()
+        assert area == pytest.approx(1.0, abs=0.02)
+    assert "MINI" not in done.manifest.read_text() + done.sidecar.read_text()
+
+
+def test_what_does_not_belong_together_is_left_out(root: Path, tmp_path: Path) -> None:
+    strange = pydicom.dcmread(root / "export_000/RS0000")
+    about = strange.ReferencedFrameOfReferenceSequence[0]
+    about.RTReferencedStudySequence[0].RTReferencedSeriesSequence[0].SeriesInstanceUID = "1.2.3"
+    strange.save_as(root / "export_000/RS0000")
+    swapped = pydicom.dcmread(root / "export_001/RS0000")
+    swapped.PatientID = "SOMEONE"
+    swapped.save_as(root / "export_001/RS0000")
+    older = pydicom.dcmread(root / "export_002/RS0000")
+    older.StructureSetDate = "20190101"
+    older.save_as(root / "export_002/RS0001")
+    done = prepare_planned(root, tmp_path / "out", "Muscle L3")
+    assert done.rows == 1
+    said = problems(done.problems_csv)
+    assert "refers to a series that is not here" in said["export_000/RS0000"]
+    assert said["export_001/RS0000"] == "names another patient than the series that it refers to"
+    assert "RS0000, made later, outlines the same series" in said["export_002/RS0001"]
+    assert "SOMEONE" not in done.problems_csv.read_text()
+
+
+def test_an_unknown_roi_stops_with_its_name(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Did you mean 'Muscle L3'"):
+        prepare_planned(root, tmp_path / "out", "Muscle_L3")
+
+
+def test_the_miniature_is_what_it_says(exported: Path) -> None:
+    image = sitk.ReadImage(str(exported / "export_000/IM0000"))
+    hu = sitk.GetArrayFromImage(image)[0]
+    assert np.abs(hu - phantom_slice(0, size=128).hu).mean() < 10

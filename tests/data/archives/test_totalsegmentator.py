@@ -1,0 +1,160 @@
+"""TotalSegmentator's data set and output, in the published layout."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from muscletransfer.data import LowDataModule, Manifest, PreprocessingSpec, read_ct, read_mask
+from muscletransfer.data.archives import prepare_totalsegmentator, read_sidecar
+from muscletransfer.data.archives.miniatures import write_miniature
+from muscletransfer.errors import DataError, ImageReadError, ManifestError
+
+REAL = os.environ.get("MUSCLETRANSFER_REAL_DATA", "")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ts") / "data"
+    return write_miniature("totalsegmentator", folder, patients=5, size=48)
+
+
+@pytest.fixture
+def root(published: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / "data"))
+
+
+def problems(path: Path) -> dict[str, tuple[str, str]]:
+    with path.open() as file:
+        return {Path(r["file"]).name: (r["outcome"], r["reason"]) for r in csv.DictReader(file)}
+
+
+def array(path: Path) -> np.ndarray:
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def rewrite(path: Path, values: np.ndarray) -> None:
+    image = sitk.ReadImage(str(path))
+    changed = sitk.GetImageFromArray(values)
+    changed.CopyInformation(image)
+    sitk.WriteImage(changed, str(path))
+
+
+def test_the_slice_through_l3_with_its_muscles(root: Path, tmp_path: Path) -> None:
+    done = prepare_totalsegmentator(root, tmp_path / "out")
+    manifest = Manifest.read(done.manifest, need_masks=True)
+    assert (done.rows, done.patients, done.problems) == (5, 5, ())
+    row = manifest.rows[0]
+    assert row.slice_index in (5, 6)  # the body is on slices 3 to 8
+    assert (row.label, row.sex, row.extra["split"]) == ("L3", "M", "train")
+    folder = root / "s0000/segmentations"
+    parts = {n: array(folder / f"{n}.nii.gz")[row.slice_index] > 0 for n in (
+        "autochthon_left", "autochthon_right", "iliopsoas_left", "iliopsoas_right")}  # fmt: skip
+    wanted = np.select(
+        [
+            parts["iliopsoas_left"] | parts["iliopsoas_right"],
+            parts["autochthon_left"] | parts["autochthon_right"],
+        ],
+        [2, 1],
+    )
+    np.testing.assert_array_equal(array(Path(str(row.mask)))[0], wanted)
+    facts = read_sidecar(done.manifest)
+    assert facts is not None
+    assert facts["licence"] == "CC BY 4.0"
+    assert facts["classes"] == {"1": "autochthon_*", "2": "iliopsoas_*"}
+
+
+def test_the_published_split_reaches_training(root: Path, tmp_path: Path) -> None:
+    done = prepare_totalsegmentator(root, tmp_path / "out", neighbours=1)
+    assert done.rows == 15
+    assert done.split is not None
+    data = LowDataModule(
+        done.manifest,
+        split=done.split,
+        preprocessing=PreprocessingSpec(size=32),
+        cache_dir=tmp_path / "cache",
+        num_classes=3,
+    )
+    data.setup("fit")
+    assert data.split is not None
+    assert (data.split.val, data.split.test) == (("s0003",), ("s0004",))
+    assert sorted(data.split.train) == ["s0000", "s0001", "s0002"]
+    manifest = Manifest.read(done.manifest)
+    assert [r.extra["from_middle"] for r in manifest.rows[:3]] == ["-1", "0", "1"]
+
+
+def test_output_of_the_program_for_ones_own_ct(root: Path, tmp_path: Path) -> None:
+    """No meta.csv, one file of all labels, and a CT under another name."""
+    (root / "meta.csv").unlink()
+    case = root / "s0000"
+    total = np.zeros(array(case / "ct.nii.gz").shape, np.uint8)
+    for name, value in {"vertebrae_L3": 29, "autochthon_left": 86, "iliopsoas_left": 88}.items():
+        total[array(case / f"segmentations/{name}.nii.gz") > 0] = value
+    rewrite(case / "ct.nii.gz", array(case / "ct.nii.gz"))
+    image = sitk.GetImageFromArray(total)
+    image.CopyInformation(sitk.ReadImage(str(case / "ct.nii.gz")))
+    sitk.WriteImage(image, str(case / "total.nii.gz"))
+    shutil.rmtree(case / "segmentations")
+    (case / "ct.nii.gz").rename(case / "image.nii.gz")
+    done = prepare_totalsegmentator(root, tmp_path / "out", structures="iliopsoas_left")
+    assert done.split is None
+    rows = Manifest.read(done.manifest).rows
+    drawn = array(Path(str(rows[0].mask)))[0]
+    np.testing.assert_array_equal(drawn == 1, total[rows[0].slice_index] == 88)
+    facts = read_sidecar(done.manifest)
+    assert facts is not None
+    assert (facts["name"], facts["licence"]) == ("TotalSegmentator output", "unknown")
+
+
+def test_bad_cases_are_listed_and_stop_nothing(root: Path, tmp_path: Path) -> None:
+    rewrite(
+        root / "s0000/segmentations/vertebrae_L3.nii.gz",
+        np.zeros_like(array(root / "s0000/segmentations/vertebrae_L3.nii.gz")),
+    )
+    (root / "s0001/ct.nii.gz").unlink()
+    (root / "s0002/segmentations/iliopsoas_left.nii.gz").unlink()
+    (root / "s0002/segmentations/iliopsoas_right.nii.gz").unlink()
+    vertebra = array(root / "s0003/segmentations/vertebrae_L3.nii.gz")
+    rewrite(root / "s0003/segmentations/vertebrae_L3.nii.gz", np.roll(vertebra, 3, axis=0))
+    done = prepare_totalsegmentator(root, tmp_path / "out")
+    assert Manifest.read(done.manifest).patients == ["s0003", "s0004"]
+    said = problems(done.problems_csv)
+    assert said["s0000"] == ("left out", "does not show vertebrae_L3")
+    assert "has no CT (looked for ct.nii.gz" in said["s0001"][1]
+    assert "has no structure 'iliopsoas_*'" in said["s0002"][1]
+    assert said["s0003"][0] == "check"
+    assert "cut off at the last slice" in said["s0003"][1]
+
+
+def test_bad_requests(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Did you mean 'vertebrae_L3'"):
+        prepare_totalsegmentator(root, tmp_path / "out", vertebra="vertebrae_L33")
+    with pytest.raises(ImageReadError, match="is no folder"):
+        prepare_totalsegmentator(tmp_path / "nowhere", tmp_path / "out")
+    (root / "meta.csv").write_text("image_id,split\ns0000,train\n")
+    with pytest.raises(ManifestError, match="separated by semicolons"):
+        prepare_totalsegmentator(root, tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ImageReadError, match=r"holds no case \(found nothing"):
+        prepare_totalsegmentator(tmp_path / "empty", tmp_path / "out")
+
+
+@pytest.mark.skipif(not REAL, reason="MUSCLETRANSFER_REAL_DATA names no folder of real images")
+def test_a_real_case(tmp_path: Path) -> None:
+    case = Path(REAL) / "ct_totalsegmentator_example"
+    if not case.is_dir():
+        pytest.skip("MUSCLETRANSFER_REAL_DATA has no ct_totalsegmentator_example")
+    done = prepare_totalsegmentator(case, tmp_path / "out", neighbours=1)
+    rows = Manifest.read(done.manifest, need_masks=True).rows
+    assert len(rows) == 3
+    assert all(65 <= (r.slice_index or 0) <= 79 for r in rows)
+    for row in rows:
+        ct = read_ct(row.image, row.slice_index)
+        mask = read_mask(str(row.mask), ct, values=(0, 1, 2))
+        assert 0 <= np.median(ct.hu[mask.labels > 0]) <= 100  # muscle is muscle
