@@ -11,10 +11,10 @@ Example:
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from muscletransfer._version import __version__
+from muscletransfer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from muscletransfer.data import (
@@ -79,7 +79,6 @@ _HOMES = {
         "save_encoder",
     ],
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 - grouped as in the documentation, not alphabetical
     "__version__",
@@ -113,17 +112,4 @@ __all__ = [  # noqa: RUF022 - grouped as in the documentation, not alphabetical
     "DuplicateNameError",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import the home of a public name the first time it is asked for."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -14,11 +14,13 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
-import muscletransfer.data as _data  # noqa: F401 - so that `--data LowDataModule` is found by its short name
-import muscletransfer.pretext as _pretext  # noqa: F401 - likewise `--model JigsawPretext`
+import muscletransfer.data
+import muscletransfer.pretext
+from muscletransfer.cli.model_names import PARSER_MODE, arguments_with_class_paths
 from muscletransfer.errors import WeightsError
 from muscletransfer.finetune import PredictionWriter, SegmentationFineTuner
 from muscletransfer.hardware import recommended_precision
+from muscletransfer.lazy import load_names
 from muscletransfer.transfer import restoring
 
 __all__ = ["MuscleTransferCLI", "run_lightning"]
@@ -132,6 +134,10 @@ def run_lightning(arguments: list[str]) -> MuscleTransferCLI:
     Returns:
         The command-line object, with its trainer and model.
     """
+    # So that `--model JigsawPretext` and `--data LowDataModule` are found by their short names.
+    load_names(muscletransfer.pretext)
+    load_names(muscletransfer.data)
+    arguments = arguments_with_class_paths(arguments)
     sys.argv = ["muscletransfer", *arguments]  # LightningCLI warns when the two differ
     return MuscleTransferCLI(
         LightningModule,
@@ -141,6 +147,10 @@ def run_lightning(arguments: list[str]) -> MuscleTransferCLI:
         seed_everything_default=0,
         trainer_defaults={"precision": recommended_precision()},
         save_config_kwargs={"overwrite": True},
-        parser_kwargs={"prog": "muscletransfer"},
+        parser_kwargs={
+            "prog": "muscletransfer",
+            "parser_mode": PARSER_MODE,
+            **{command: {"parser_mode": PARSER_MODE} for command in LightningCLI.subcommands()},
+        },
         auto_configure_optimizers=False,
     )

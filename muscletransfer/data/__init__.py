@@ -5,8 +5,9 @@ Names are loaded on first use, so that reading one CT does not import the traini
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from muscletransfer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from muscletransfer.data.augmentation import Augmentation
@@ -38,7 +39,6 @@ _HOMES = {
     "splits": ["Split", "make_folds", "make_split", "nested_subsets", "predefined_folds"],
     "types": ["CTImage", "MaskImage", "Sample", "SliceGeometry"],
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Augmentation",
@@ -67,17 +67,4 @@ __all__ = [
     "write_mask",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import the home of a public name the first time it is asked for."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -12,7 +12,6 @@ Folder: ``cache_dir``, else the environment variable ``MUSCLETRANSFER_CACHE``, e
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,21 +23,9 @@ from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import Array, SliceGeometry
 from muscletransfer.errors import DataError, SettingError
+from muscletransfer.folders import default_cache_dir
 
 __all__ = ["SliceCache", "default_cache_dir"]
-
-
-def default_cache_dir() -> Path:
-    """Return where caches go unless told otherwise; see the module's text.
-
-    Example:
-        >>> default_cache_dir().is_absolute()
-        True
-    """
-    if named := os.environ.get("MUSCLETRANSFER_CACHE"):
-        return Path(named).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache").absolute() / "muscletransfer"
 
 
 class SliceCache:

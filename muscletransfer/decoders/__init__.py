@@ -6,16 +6,36 @@ Example:
     True
 """
 
-from muscletransfer.decoders.base import Decoder, DecoderSpec
-from muscletransfer.decoders.head import SegmentationHead
-from muscletransfer.decoders.model import SegmentationModel, build_segmentation_model
-from muscletransfer.decoders.registry import (
-    build_decoder,
-    create_decoder,
-    list_decoders,
-    register_decoder,
-    required_encoder_kwargs,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from muscletransfer.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from muscletransfer.decoders.base import Decoder, DecoderSpec
+    from muscletransfer.decoders.head import SegmentationHead
+    from muscletransfer.decoders.model import SegmentationModel, build_segmentation_model
+    from muscletransfer.decoders.registry import (
+        build_decoder,
+        create_decoder,
+        list_decoders,
+        register_decoder,
+        required_encoder_kwargs,
+    )
+
+_HOMES = {
+    "base": ["Decoder", "DecoderSpec"],
+    "head": ["SegmentationHead"],
+    "model": ["SegmentationModel", "build_segmentation_model"],
+    "registry": [
+        "build_decoder",
+        "create_decoder",
+        "list_decoders",
+        "register_decoder",
+        "required_encoder_kwargs",
+    ],
+}
 
 __all__ = [
     "Decoder",
@@ -29,3 +49,5 @@ __all__ = [
     "register_decoder",
     "required_encoder_kwargs",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

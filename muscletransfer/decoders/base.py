@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from muscletransfer.encoders.base import check_keys
 from muscletransfer.errors import ContractError
 from muscletransfer.plain import PlainValue, freeze_mapping, hashable, thaw
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Decoder", "DecoderSpec"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, cast
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from muscletransfer.decoders.base import Decoder, DecoderSpec
 from muscletransfer.encoders.base import Encoder
-from muscletransfer.encoders.checks import check_members
 from muscletransfer.errors import ContractError
 from muscletransfer.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = [
     "DecoderBuilder",
@@ -23,7 +23,7 @@ __all__ = [
     "required_encoder_kwargs",
 ]
 
-DecoderBuilder = Callable[..., nn.Module]
+DecoderBuilder: TypeAlias = "Callable[..., nn.Module]"
 
 _HERE = "muscletransfer.decoders"
 _REGISTRY: Registry[DecoderBuilder] = Registry(
@@ -69,6 +69,7 @@ def register_decoder(
         DuplicateNameError: When the name is taken.
 
     Example:
+        >>> from torch import nn
         >>> from muscletransfer.encoders import create_encoder
         >>> @register_decoder("example/last")
         ... def build_last(encoder):
@@ -168,8 +169,10 @@ def build_decoder(spec: DecoderSpec, encoder: Encoder | nn.Module) -> Decoder:
         >>> build_decoder(DecoderSpec("fpn"), create_encoder("timm/resnet18")).stride
         4
     """
+    from muscletransfer.encoders.checks import check_members
+
     builder = _REGISTRY.get(spec.name)
-    check_members(cast(nn.Module, encoder), f"What was passed to decoder {spec.name!r}")
+    check_members(cast("nn.Module", encoder), f"What was passed to decoder {spec.name!r}")
     kwargs = {k: dict(v) if isinstance(v, Mapping) else v for k, v in spec.kwargs.items()}
     try:
         inspect.signature(builder).bind(encoder, **kwargs)
@@ -185,6 +188,8 @@ def build_decoder(spec: DecoderSpec, encoder: Encoder | nn.Module) -> Decoder:
 
 
 def _check_decoder(module: object, name: str) -> None:
+    from torch import nn
+
     troubles = []
     if not isinstance(module, nn.Module):
         troubles.append(f"it is {module!r}, wanted an nn.Module")

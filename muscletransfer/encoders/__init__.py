@@ -6,14 +6,32 @@ Example:
     'timm/resnet18'
 """
 
-from muscletransfer.encoders.base import Encoder, EncoderSpec
-from muscletransfer.encoders.registry import (
-    build_encoder,
-    create_encoder,
-    list_encoders,
-    register_encoder,
-    resolve_encoder,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from muscletransfer.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from muscletransfer.encoders.base import Encoder, EncoderSpec
+    from muscletransfer.encoders.registry import (
+        build_encoder,
+        create_encoder,
+        list_encoders,
+        register_encoder,
+        resolve_encoder,
+    )
+
+_HOMES = {
+    "base": ["Encoder", "EncoderSpec"],
+    "registry": [
+        "build_encoder",
+        "create_encoder",
+        "list_encoders",
+        "register_encoder",
+        "resolve_encoder",
+    ],
+}
 
 __all__ = [
     "Encoder",
@@ -24,3 +42,5 @@ __all__ = [
     "register_encoder",
     "resolve_encoder",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

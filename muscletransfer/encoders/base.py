@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.plain import PlainValue, freeze_mapping, hashable, thaw
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Encoder", "EncoderSpec"]
 

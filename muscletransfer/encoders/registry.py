@@ -6,14 +6,15 @@ import fnmatch
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, cast
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from muscletransfer.encoders.base import Encoder, EncoderSpec
-from muscletransfer.encoders.checks import check_members, dry_run
+from muscletransfer.encoders.name_cache import cached_names
 from muscletransfer.errors import ChannelMismatchError, ContractError, DuplicateNameError
 from muscletransfer.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = [
     "EncoderBuilder",
@@ -24,7 +25,7 @@ __all__ = [
     "resolve_encoder",
 ]
 
-EncoderBuilder = Callable[..., nn.Module]
+EncoderBuilder: TypeAlias = "Callable[..., nn.Module]"
 
 _REGISTRY: Registry[EncoderBuilder] = Registry(
     "encoder",
@@ -38,6 +39,10 @@ _REGISTRY: Registry[EncoderBuilder] = Registry(
 _NAMESPACES = {
     "timm": "muscletransfer.encoders.timm_encoders",
     "smp": "muscletransfer.encoders.smp_encoders",
+}
+_LIBRARIES = {
+    "timm": ("timm", "timm"),
+    "smp": ("segmentation_models_pytorch", "segmentation-models-pytorch"),
 }
 
 
@@ -92,6 +97,9 @@ def register_encoder(
 def list_encoders(pattern: str | None = None) -> list[str]:
     """List the names of all encoders; no plug-in is imported for it.
 
+    Those of timm and segmentation-models-pytorch are kept in the cache folder of the user, so only
+    the first listing after an installation imports these libraries.
+
     Args:
         pattern: A shell pattern such as ``"timm/resnet*"``, or ``None`` for all.
 
@@ -104,11 +112,11 @@ def list_encoders(pattern: str | None = None) -> list[str]:
     """
     known = set(_REGISTRY.names())
     for namespace in _NAMESPACES:
-        # A pattern that cannot match a namespace spares its import, which takes seconds.
+        # A pattern that cannot match a namespace spares asking it, which can take seconds.
         literal = (pattern or "").split("*")[0].split("?")[0].split("[")[0]
         prefix = f"{namespace}/"
         if prefix.startswith(literal) or literal.startswith(prefix):
-            known.update(prefix + model for model in _namespace(namespace).names())
+            known.update(prefix + model for model in _models(namespace))
     names = sorted(known)
     return names if pattern is None else fnmatch.filter(names, pattern)
 
@@ -159,6 +167,8 @@ def build_encoder(spec: EncoderSpec) -> Encoder:
         >>> build_encoder(spec).spec == spec
         True
     """
+    from muscletransfer.encoders.checks import check_members
+
     builder = _find_builder(spec.name)
     clash = sorted({"in_channels", "depth"} & set(spec.kwargs))
     if clash:
@@ -213,8 +223,10 @@ def resolve_encoder(
         Traceback (most recent call last):
         muscletransfer.errors.ContractError: The module ReLU is no encoder: out_channels is...
     """
+    from muscletransfer.encoders.checks import check_members, dry_run
+
     if isinstance(encoder, str):
-        return cast(nn.Module, create_encoder(encoder, in_channels, depth, **kwargs))
+        return cast("nn.Module", create_encoder(encoder, in_channels, depth, **kwargs))
     if kwargs:
         raise ContractError(
             f"The arguments {', '.join(map(repr, kwargs))} go with the name of an encoder only, "
@@ -222,7 +234,7 @@ def resolve_encoder(
         )
     if isinstance(encoder, EncoderSpec):
         _check_agrees(encoder.in_channels, encoder.depth, in_channels, depth, "The EncoderSpec")
-        return cast(nn.Module, build_encoder(encoder))
+        return cast("nn.Module", build_encoder(encoder))
     name = f"The module {type(encoder).__name__}"
     check_members(encoder, name)
     _check_fits(encoder, in_channels, depth, name)
@@ -241,9 +253,13 @@ def _find_builder(name: str) -> EncoderBuilder:
     build = _namespace(namespace).build
 
     def build_builtin(in_channels: int, depth: int, **kwargs: Any) -> nn.Module:
-        return cast(nn.Module, build(model, in_channels, depth, **kwargs))
+        return cast("nn.Module", build(model, in_channels, depth, **kwargs))
 
     return build_builtin
+
+
+def _models(namespace: str) -> list[str]:
+    return cached_names(*_LIBRARIES[namespace], lambda: _namespace(namespace).names())
 
 
 def _namespace(namespace: str) -> Any:

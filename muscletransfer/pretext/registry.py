@@ -11,7 +11,7 @@ from muscletransfer.registry import Registry
 if TYPE_CHECKING:
     from muscletransfer.pretext.base import PretextTask
 
-__all__ = ["create_pretext", "list_pretexts", "register_pretext"]
+__all__ = ["create_pretext", "list_pretexts", "pretext_class", "register_pretext"]
 
 Task = TypeVar("Task", bound="type[PretextTask]")
 
@@ -24,6 +24,7 @@ _REGISTRY: Registry[type[PretextTask]] = Registry(
         "classification": "muscletransfer.pretext.classification:ClassificationPretext",
         "jigsaw": "muscletransfer.pretext.jigsaw:JigsawPretext",
         "masked": "muscletransfer.pretext.masked:MaskedImagePretext",
+        "multitask": "muscletransfer.pretext.multitask:MultiTaskPretext",
         "reconstruction": "muscletransfer.pretext.reconstruction:ReconstructionPretext",
         "rotation": "muscletransfer.pretext.rotation:RotationPretext",
         "segmentation": "muscletransfer.pretext.segmentation:SegmentationPretext",
@@ -110,11 +111,29 @@ def create_pretext(name: str, **kwargs: Any) -> PretextTask:
         >>> create_pretext("jigsaw", grid=2).head.classify[-1].out_features
         24
     """
+    return pretext_class(name)(**kwargs)
+
+
+def pretext_class(name: str) -> type[PretextTask]:
+    """Return the class of a pretext task.
+
+    Args:
+        name: A name of :func:`list_pretexts`.
+
+    Raises:
+        UnknownNameError, PluginError: As :func:`create_pretext`.
+        ContractError: When what has the name is no pretext task.
+
+    Example:
+        >>> pretext_class("jigsaw").__name__
+        'JigsawPretext'
+    """
+    task = _REGISTRY.get(name)
+
     from muscletransfer.pretext.base import PretextTask
 
-    task = _REGISTRY.get(name)
     if not (isinstance(task, type) and issubclass(task, PretextTask)):
         raise ContractError(
             f"The pretext task {name!r} is {task!r}; wanted a class derived from PretextTask."
         )
-    return task(**kwargs)
+    return task

@@ -1,37 +1,78 @@
 """Weights: where they come from, how they move between models, what a file says about itself."""
 
-from muscletransfer.transfer.artifact import (
-    CHECKPOINT_KEY,
-    Artifact,
-    checkpoint_block,
-    checkpoint_provenance,
-    describe_run,
-)
-from muscletransfer.transfer.formatting import format_provenance
-from muscletransfer.transfer.freezing import freeze, is_frozen, unfreeze
-from muscletransfer.transfer.hashing import state_sha256
-from muscletransfer.transfer.layerwise import encoder_stages, layerwise_groups
-from muscletransfer.transfer.loading import load_decoder, load_encoder
-from muscletransfer.transfer.preprocessing_check import (
-    PreprocessingMismatchWarning,
-    preprocessing_differences,
-    warn_preprocessing_mismatch,
-)
-from muscletransfer.transfer.provenance import Provenance, collect_versions
-from muscletransfer.transfer.reading import inspect_file, read_artifact
-from muscletransfer.transfer.rehearsal import NotTransferableWarning, rehearse
-from muscletransfer.transfer.report import TransferReport
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from muscletransfer.lazy import lazy_names
 from muscletransfer.transfer.restoring import is_restoring, restoring
-from muscletransfer.transfer.saving import save_encoder
-from muscletransfer.transfer.stem import adapt_kernel
-from muscletransfer.transfer.weights import (
-    LoadedWeights,
-    Weights,
-    WeightSource,
-    list_weights,
-    register_weights,
-    resolve_weights,
-)
+
+if TYPE_CHECKING:
+    from muscletransfer.transfer.artifact import (
+        CHECKPOINT_KEY,
+        Artifact,
+        checkpoint_block,
+        checkpoint_provenance,
+        describe_run,
+    )
+    from muscletransfer.transfer.formatting import format_provenance
+    from muscletransfer.transfer.freezing import freeze, is_frozen, unfreeze
+    from muscletransfer.transfer.hashing import state_sha256
+    from muscletransfer.transfer.layerwise import encoder_stages, layerwise_groups
+    from muscletransfer.transfer.loading import load_decoder, load_encoder
+    from muscletransfer.transfer.preprocessing_check import (
+        PreprocessingMismatchWarning,
+        preprocessing_differences,
+        warn_preprocessing_mismatch,
+    )
+    from muscletransfer.transfer.provenance import Provenance, collect_versions
+    from muscletransfer.transfer.reading import inspect_file, read_artifact
+    from muscletransfer.transfer.rehearsal import NotTransferableWarning, rehearse
+    from muscletransfer.transfer.report import TransferReport
+    from muscletransfer.transfer.saving import save_encoder
+    from muscletransfer.transfer.stem import adapt_kernel
+    from muscletransfer.transfer.weights import (
+        LoadedWeights,
+        Weights,
+        WeightSource,
+        list_weights,
+        register_weights,
+        resolve_weights,
+    )
+
+_HOMES = {
+    "artifact": [
+        "CHECKPOINT_KEY",
+        "Artifact",
+        "checkpoint_block",
+        "checkpoint_provenance",
+        "describe_run",
+    ],
+    "formatting": ["format_provenance"],
+    "freezing": ["freeze", "is_frozen", "unfreeze"],
+    "hashing": ["state_sha256"],
+    "layerwise": ["encoder_stages", "layerwise_groups"],
+    "loading": ["load_decoder", "load_encoder"],
+    "preprocessing_check": [
+        "PreprocessingMismatchWarning",
+        "preprocessing_differences",
+        "warn_preprocessing_mismatch",
+    ],
+    "provenance": ["Provenance", "collect_versions"],
+    "reading": ["inspect_file", "read_artifact"],
+    "rehearsal": ["NotTransferableWarning", "rehearse"],
+    "report": ["TransferReport"],
+    "saving": ["save_encoder"],
+    "stem": ["adapt_kernel"],
+    "weights": [
+        "LoadedWeights",
+        "Weights",
+        "WeightSource",
+        "list_weights",
+        "register_weights",
+        "resolve_weights",
+    ],
+}
 
 __all__ = [
     "CHECKPOINT_KEY",
@@ -69,3 +110,5 @@ __all__ = [
     "unfreeze",
     "warn_preprocessing_mismatch",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import ContractError
 from muscletransfer.registry import Registry
 from muscletransfer.transfer.provenance import Provenance
-from muscletransfer.transfer.reading import read_artifact
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "LoadedWeights",
@@ -167,6 +167,8 @@ def resolve_weights(weights: str | Path | LoadedWeights, spec: EncoderSpec) -> L
 
 
 def _from_file(path: Path, source: str | None = None) -> LoadedWeights:
+    from muscletransfer.transfer.reading import read_artifact
+
     artifact = read_artifact(path)
     spec = EncoderSpec.from_dict(artifact.encoder_spec)
     return LoadedWeights(

@@ -14,7 +14,7 @@ ROOT = Path(muscletransfer.__file__).parent
 
 # Lower layers first. A module may import its own layer and those before it.
 LAYERS = [
-    {"_version", "errors", "plain"},
+    {"_version", "errors", "plain", "lazy", "folders"},
     {"registry", "hardware", "schedule", "losses"},
     {"data", "metrics", "measures", "agreement"},
     {"observers"},
