@@ -5,28 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from muscletransfer.data.cache_folder import building
-from muscletransfer.data.cases import Case, Failure, read_group
-from muscletransfer.data.files import fsync_folder
+from muscletransfer.data.cache_store import FORMAT, StoreWriter
+from muscletransfer.data.cases import Failure, read_group
 from muscletransfer.data.manifest import Manifest, row_key
 from muscletransfer.data.manifest_rows import ManifestRow
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.data.series_list import is_series_list
 from muscletransfer.errors import DataError
 
-__all__ = ["FORMAT", "INDEX", "build", "cache_key"]
+__all__ = ["build", "cache_key"]
 
-FORMAT = 1
-INDEX = "index.json"  # written last: a folder without it is no cache
 _SHOWN = 10
+_PART = 16  # slices of one series that a process reads at a time
 
 
 def cache_key(
@@ -79,18 +79,20 @@ def build(
     Raises:
         DataError: Rows failed (see `SliceCache.open_or_build`), or the folder cannot be written.
     """
-    with building(directory, is_whole) as temporary:
-        writer = _Writer(temporary, len(manifest), preprocessing, need_masks)
+    channels = (3,) if preprocessing.stored_channels == 3 else ()
+    shape = (*preprocessing.shape, *channels)
+    task = partial(
+        read_group,
+        preprocessing=preprocessing,
+        need_masks=need_masks,
+        allow_empty=allow_empty,
+        pad_label=pad_label,
+    )
+    with building(directory, is_whole) as temporary, _writing(directory):
+        writer = StoreWriter(temporary, len(manifest), shape, need_masks)
         failures: list[Failure] = []
-        task = partial(
-            read_group,
-            preprocessing=preprocessing,
-            need_masks=need_masks,
-            allow_empty=allow_empty,
-            pad_label=pad_label,
-        )
         bar = tqdm(total=len(manifest), desc="preprocessing", unit="slice", disable=not progress)
-        with bar:
+        with bar, closing(writer):
             for outcomes in map_in_processes(task, _groups(manifest), workers):
                 for outcome in outcomes:
                     if isinstance(outcome, Failure):
@@ -98,77 +100,35 @@ def build(
                     elif not failures:  # nothing will be kept once one failed
                         writer.add(outcome)
                     bar.update()
-        if failures:
-            raise _combined(manifest, failures)
-        writer.finish(manifest.content_hash(memo_dir))
+            if failures:
+                raise _combined(manifest, failures)
+            writer.finish(manifest.content_hash(memo_dir))
     _warn_about_crops(manifest, preprocessing, writer.cropped)
     _warn_about_twins(manifest, memo_dir)
 
 
-class _Writer:
-    def __init__(
-        self, folder: Path, count: int, preprocessing: PreprocessingSpec, need_masks: bool
-    ) -> None:
-        self.folder = folder
-        self.need_masks = need_masks
-        self.cases: list[dict[str, Any]] = [{} for _ in range(count)]
-        self.classes: set[int] = set()
-        self.cropped: dict[int, float] = {}
-        grid = (count, *preprocessing.shape)
-        channels = (3,) if preprocessing.stored_channels == 3 else ()
-        create = partial(np.lib.format.open_memmap, mode="w+")
-        self.images = create(folder / "images.npy", dtype=np.int16, shape=grid + channels)
-        self.native = (folder / "native.bin").open("wb")
-        if need_masks:
-            self.masks = create(folder / "masks.npy", dtype=np.uint8, shape=grid)
-            self.native_masks = (folder / "native_masks.bin").open("wb")
-
-    def add(self, case: Case) -> None:
-        self.images[case.index] = case.image
-        entry: dict[str, Any] = {
-            "geometry": case.geometry.to_dict(),
-            "dtype": case.native.dtype.name,
-            "offset": _append(self.native, case.native),
-        }
-        if case.mask is not None and case.native_mask is not None:
-            self.masks[case.index] = case.mask
-            entry["mask_offset"] = _append(self.native_masks, case.native_mask)
-            self.classes.update(np.unique(case.native_mask).tolist())
-            if case.cropped > 0:
-                self.cropped[case.index] = case.cropped
-        self.cases[case.index] = entry
-
-    def finish(self, manifest_hash: str) -> None:
-        self.images.flush()
-        self.native.close()
-        if self.need_masks:
-            self.masks.flush()
-            self.native_masks.close()
-        index = {
-            "format": FORMAT,
-            "manifest_hash": manifest_hash,
-            "has_masks": self.need_masks,
-            "classes": sorted(self.classes),
-            "files": {p.name: p.stat().st_size for p in sorted(self.folder.iterdir())},
-            "cases": self.cases,
-        }
-        (self.folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
-        fsync_folder(self.folder)
-
-
-def _append(file: Any, array: np.ndarray[Any, Any]) -> int:
-    # Every array starts at a multiple of 8, so that any type can be viewed in place.
-    file.write(b"\0" * (-file.tell() % 8))
-    offset = int(file.tell())
-    file.write(np.ascontiguousarray(array).tobytes())
-    return offset
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{directory.parent}: the cache cannot be written ({error.strerror}); wanted room for "
+            "it. Free some, pass cache_dir, or set MUSCLETRANSFER_CACHE."
+        ) from error
 
 
 def _groups(manifest: Manifest) -> list[list[tuple[int, ManifestRow]]]:
-    """Return rows by image file, so that a volume is read once for all of its slices."""
-    groups: dict[Path, list[tuple[int, ManifestRow]]] = {}
+    """Return rows by image, so that a volume is read once for all of its slices.
+
+    Files of a series list open one by one: there, groups stay small and so does what is in memory.
+    """
+    groups: dict[tuple[Path, int], list[tuple[int, ManifestRow]]] = {}
+    seen: Counter[Path] = Counter()
     for index, row in enumerate(manifest.rows):
-        groups.setdefault(row.image, []).append((index, row))
+        part = seen[row.image] // _PART if is_series_list(row.image) else 0
+        seen[row.image] += 1
+        groups.setdefault((row.image, part), []).append((index, row))
     return list(groups.values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -84,6 +85,10 @@ def _sweep(folder: Path) -> None:
             continue
         if old and pid.isdigit() and not _is_alive(int(pid)):
             shutil.rmtree(path, ignore_errors=True)
+    for lock in folder.glob(".lock-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - lock.stat().st_mtime > _STALE_SECONDS:
+                lock.unlink()  # of a killed process; who still waits on it loses nothing
 
 
 def _is_alive(pid: int) -> bool:

@@ -11,6 +11,7 @@ from muscletransfer.data.io import check_same_grid, read_ct, read_image, read_ma
 from muscletransfer.data.io_plain import is_plain
 from muscletransfer.data.manifest_rows import ManifestRow
 from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.data.series_list import is_series_list
 from muscletransfer.data.types import Array, MaskImage, SliceGeometry, Volume
 from muscletransfer.errors import DataError, EmptyMaskError, GeometryError, ManifestError
 
@@ -60,7 +61,9 @@ def read_group(
     Returns:
         A case or a failure for each row, in order.
     """
-    reader = _Reader(preprocessing, whole=len(group) > 1)
+    # A series list gives each slice by itself; of other volumes all slices are read at once.
+    whole = len(group) > 1 and not is_series_list(group[0][1].image)
+    reader = _Reader(preprocessing, whole)
     outcomes: list[Case | Failure] = []
     for index, row in group:
         try:

@@ -26,6 +26,7 @@ from muscletransfer.data import (
     default_cache_dir,
     read_ct,
 )
+from muscletransfer.data.cache_lock import one_at_a_time
 from muscletransfer.errors import DataError, SettingError
 
 
@@ -156,8 +157,14 @@ def test_dicom_series_and_slices(tmp_path: Path) -> None:
 BUILD = """
 import sys
 from pathlib import Path
-from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache
+from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache, cache_build
 root = Path(sys.argv[1])
+real = cache_build.read_group
+def counted(*args, **options):
+    with (root / "reads").open("a") as file:
+        file.write("x")
+    return real(*args, **options)
+cache_build.read_group = counted
 (root / f"ready{sys.argv[2]}").touch()
 while not (root / "go").exists():
     pass
@@ -196,7 +203,8 @@ def test_four_processes_at_once_make_one_cache(root: Path, damaged: bool) -> Non
     assert [p.returncode for p in processes] == [0] * 4, results
     assert len({out for out, _ in results}) == 1
     assert all(err == "" for _, err in results)
-    assert len(folders(root)) == 1
+    assert (root / "reads").read_text() == "xxxx"  # four images, each read by one process once
+    assert len(folders(root)) == 1  # no lock and nothing half-built beside it
     SliceCache(root / "cache" / "slices" / folders(root)[0])
 
 
@@ -221,6 +229,72 @@ def test_killed_build_leaves_no_lock_and_is_swept_later(root: Path) -> None:
     os.utime(root / "cache" / "slices" / left[0], (old, old))
     SliceCache.open_or_build(manifest_of(root), PreprocessingSpec(size=16), root / "cache")
     assert left[0] not in folders(root)
+
+
+def test_killed_holder_of_the_lock_keeps_nobody_waiting(root: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from muscletransfer.data.cache_lock import one_at_a_time\n"
+        "with one_at_a_time(Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    lock = root / ".lock"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    assert lock.exists()
+    with one_at_a_time(lock):
+        pass
+    assert not lock.exists()
+    (root / "file").touch()
+    with one_at_a_time(root / "file" / "cannot"):
+        pass  # where there can be no lock, work goes on
+
+
+@pytest.mark.parametrize("name", ["images.npy", "masks.npy", "native.bin", "cases.npy"])
+def test_changed_bytes_of_the_same_length_are_seen_on_open(root: Path, name: str) -> None:
+    cache = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
+    whole = np.array(cache.images)
+    file = cache.directory / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(DataError, match=rf"{name} holds something else than was written"):
+        SliceCache(cache.directory)
+    again = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
+    np.testing.assert_array_equal(again.images, whole)
+    again.verify()
+
+
+def test_index_that_says_something_else_is_seen(root: Path) -> None:
+    cache = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
+    file = cache.directory / "index.json"
+    file.write_text(file.read_text().replace("0.8", "0.9"))
+    with pytest.raises(DataError, match=r"damaged index\.json"):
+        SliceCache(cache.directory)
+
+
+def test_every_bit_is_compared_when_asked(tmp_path: Path) -> None:
+    save(tmp_path / "big.nrrd", np.stack([body((300, 400), k) for k in range(3)]))
+    write(tmp_path, *[f"P0,big.nrrd,,{k}" for k in range(3)])
+    cache = SliceCache.open_or_build(
+        manifest_of(tmp_path), SPEC, tmp_path / "cache", need_masks=False
+    )
+    cache.verify()
+    size = (cache.directory / "native.bin").stat().st_size
+    place = (size - 4096) * 31 // 63 + 5000  # between two of the places that opening looks at
+    with (cache.directory / "native.bin").open("r+b") as file:
+        file.seek(place)
+        old = file.read(1)
+        file.seek(place)
+        file.write(bytes([old[0] ^ 1]))
+    with pytest.raises(DataError, match="the native of case 1 is not what was written"):
+        SliceCache(cache.directory).verify()
 
 
 @pytest.mark.parametrize("name", ["images.npy", "masks.npy", "native.bin", "index.json"])

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,21 @@ def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["started", "ended"]
     assert len(list((tmp_path / "cohort" / "images").iterdir())) == 4
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_few_jobs_are_given_out_ahead(workers: int) -> None:
+    """Results that nobody has taken yet must not pile up, however many jobs there are."""
+    given: list[int] = []
+
+    class Jobs(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            for job in super().__iter__():
+                given.append(job)
+                yield job
+
+    results = map_in_processes(root_of, Jobs(range(1000)), workers)
+    for taken in range(1, 30):
+        next(results)
+        assert len(given) <= taken + 4 * workers
+    assert list(results)[-1] == 999**0.5

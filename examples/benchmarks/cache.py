@@ -1,0 +1,141 @@
+"""From DICOM to the cache, beside a one-process SimpleITK loop over the same files.
+
+    python examples/benchmarks/cache.py [slices] [rounds] [slices for memory]
+
+Writes a synthetic export of 512 x 512 series of 32 slices, and brings every slice to a grid of 256
+and to disk, both ways, turn about: a loop that reads each series with SimpleITK, resamples it and
+saves it; and the cache, built by two processes from an index. Then the second start, which opens
+the cache; and the peak of resident memory for 100 slices and for very many (of 64 x 64).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from indexing import plain_slice
+from machine import describe, peak_of, spread, timed
+
+from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache
+from muscletransfer.data.indexing import index_images
+from muscletransfer.data.slices import expand_slices
+
+SIDE, GRID, STACK = 512, 256, 32
+
+
+def write_series(root: Path, slices: int, side: int) -> None:
+    """Write series of noise in a body's range, one a folder and patient."""
+    rng = np.random.default_rng(0)
+    hu = rng.normal(0, 60, (side, side)).round().astype(np.int16)
+    hu[: side // 8], hu[side // 8 : side // 4] = -1000, -100
+    ds = plain_slice(hu)
+    for number in range(slices):
+        patient = number // STACK
+        ds.PatientID, ds.PatientName = f"ID{patient}", f"Name^{patient}"
+        ds.StudyInstanceUID = f"2.25.1{patient:06d}"
+        ds.SeriesInstanceUID = f"2.25.2{patient:06d}"
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"2.25.3{number:06d}"
+        ds.ImagePositionPatient = [0, 0, float(number % STACK)]
+        ds.PixelData = np.roll(hu, number, axis=1).tobytes()
+        folder = root / f"patient{patient:04d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pydicom.dcmwrite(folder / f"IM{number:06d}", ds, enforce_file_format=True)
+
+
+def plain_loop(root: Path, out: Path) -> None:
+    """Read, resample and save each series with SimpleITK, one after the other."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    for folder in sorted(root.iterdir()):
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+        image = reader.Execute()
+        size, spacing = image.GetSize(), image.GetSpacing()
+        scale = size[0] / GRID
+        resampler = sitk.ResampleImageFilter()
+        resampler.SetInterpolator(sitk.sitkLinear)
+        resampler.SetDefaultPixelValue(-1024)
+        resampler.SetSize([GRID, GRID, size[2]])
+        resampler.SetOutputSpacing([spacing[0] * scale, spacing[1] * scale, spacing[2]])
+        resampler.SetOutputOrigin(image.GetOrigin())
+        resampler.SetOutputDirection(image.GetDirection())
+        small = resampler.Execute(image)
+        np.save(out / f"{folder.name}.npy", sitk.GetArrayViewFromImage(small).astype(np.int16))
+        np.save(out / f"{folder.name}_native.npy", sitk.GetArrayViewFromImage(image))
+
+
+def open_cache(manifest: Path, where: Path, workers: int) -> SliceCache:
+    """Build the cache of all slices, or open it."""
+    rows = expand_slices(Manifest.read(manifest), "all")
+    return SliceCache.open_or_build(
+        rows, PreprocessingSpec(size=GRID), where, need_masks=False, workers=workers
+    )
+
+
+def building_peak(root: Path, out: Path) -> float:
+    """Peak resident megabytes of the process that builds a cache of small slices."""
+    return peak_of(
+        "from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache\n"
+        "from muscletransfer.data.indexing import index_images\n"
+        "from muscletransfer.data.slices import expand_slices\n"
+        f"index = index_images({str(root)!r}, {str(out / 'm.csv')!r}, workers=0)\n"
+        "rows = expand_slices(Manifest.read(index.manifest), 'all')\n"
+        f"SliceCache.open_or_build(rows, PreprocessingSpec(size=64), {str(out / 'c')!r},\n"
+        "    need_masks=False)\n"
+    )
+
+
+def main() -> None:
+    """Write, time, print."""
+    slices = int(sys.argv[1]) if len(sys.argv) > 1 else 512
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    many = int(sys.argv[3]) if len(sys.argv) > 3 else 10_000
+    print(describe())
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        root, manifest, where = base / "dicom", base / "m.csv", base / "cache"
+        write_series(root, slices, SIDE)
+        index_images(root, manifest)
+        loop, first, second, alone = [], [], [], []
+        for _ in range(rounds):
+            loop.append(timed(lambda: plain_loop(root, base / "plain")))
+            shutil.rmtree(where, ignore_errors=True)
+            alone.append(timed(lambda: open_cache(manifest, where, 0)))
+            shutil.rmtree(where, ignore_errors=True)
+            first.append(timed(lambda: open_cache(manifest, where, 2)))
+            second.append(timed(lambda: open_cache(manifest, where, 2)))
+        print(f"{slices} slices; median and quartiles of {rounds} turns, seconds")
+        for label, pairs in (
+            ("SimpleITK loop, one process", loop),
+            ("cache, one process", alone),
+            ("cache, two processes", first),
+            ("cache, second start", second),
+        ):
+            wall, processor = np.array(pairs).T
+            ratio = np.median(loop, axis=0) / np.median(pairs, axis=0)
+            print(
+                f"{label:30s} wall {spread(wall, 1, 's')}   processor {spread(processor, 1, 's')}"
+                f"   {ratio[0]:.1f} and {ratio[1]:.1f} times the rate of the loop"
+            )
+        print(
+            "second start: "
+            f"{np.median(first, axis=0)[0] / np.median(second, axis=0)[0]:.0f} times faster than "
+            "the first"
+        )
+    with tempfile.TemporaryDirectory() as name:
+        peaks = []
+        for count in (100, many):
+            write_series(Path(name) / f"d{count}", count, 64)
+            peaks.append(building_peak(Path(name) / f"d{count}", Path(name) / f"o{count}"))
+        print(
+            f"peak resident memory: {peaks[0]:.0f} MB for 100 slices, {peaks[1]:.0f} MB for {many}"
+        )
+
+
+if __name__ == "__main__":
+    main()
