@@ -12,7 +12,7 @@ from muscletransfer.transfer import inspect_file
 
 CONFIGS = Path(__file__).parents[2] / "examples" / "configs"
 PRETEXTS = ["jigsaw", "reconstruction", "classification", "segmentation"]
-PRETEXTS += ["rotation", "masked", "simclr"]
+PRETEXTS += ["rotation", "masked", "simclr", "multitask"]
 SMALL = ["--data.init_args.batch_size=4", "--data.init_args.preprocessing.init_args.size=64"]
 QUIET = ["--trainer.logger=false", "--trainer.enable_progress_bar=false"]
 
