@@ -29,7 +29,7 @@ from muscletransfer.errors import (
     close_matches,
 )
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "owner_of"]
 
 T = TypeVar("T")
 
@@ -187,14 +187,14 @@ class Registry(Generic[T]):
         if name in self._registered:
             if self._registered[name] is obj:
                 return
-            raise self._duplicate(name, [_owner(self._registered[name]), _owner(obj)])
+            raise self._duplicate(name, [owner_of(self._registered[name]), owner_of(obj)])
         if name in self._builtins and _import_string(obj) != self._builtins[name]:
-            raise self._duplicate(name, [self._builtin_owner(), _owner(obj)])
+            raise self._duplicate(name, [self._builtin_owner(), owner_of(obj)])
         # A plug-in may name an object in its entry points and decorate it too: that is one claim.
         points = self._installed().get(name, [])
         others = [p for p in points if _root(p.module) != _root(_module(obj))]
         if others:
-            raise self._duplicate(name, [_describe(p) for p in others] + [_owner(obj)])
+            raise self._duplicate(name, [_describe(p) for p in others] + [owner_of(obj)])
 
     def _load_builtin(self, name: str) -> T:
         module, _, attribute = self._builtins[name].partition(":")
@@ -268,8 +268,20 @@ def _root(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _owner(obj: object) -> str:
-    """Name the distribution that an in-process object comes from."""
+def owner_of(obj: object) -> str:
+    """Name the distribution and module that a class, a function or an object comes from.
+
+    Args:
+        obj: The class or function, or an object of the class.
+
+    Returns:
+        Words for a message.
+
+    Example:
+        >>> import json
+        >>> owner_of(json.JSONDecoder)
+        "module 'json.decoder' (not an installed distribution)"
+    """
     module = _module(obj)
     distributions = importlib.metadata.packages_distributions().get(_root(module))
     if distributions:

@@ -143,7 +143,9 @@ def dry_run(module: Any, name: str) -> None:
             ``out_channels`` and ``output_stride`` promise.
     """
     channels, stride = list(module.out_channels), int(module.output_stride)
-    height, width = getattr(module, "image_size", None) or (max(64, 2 * stride),) * 2
+    multiple = int(getattr(module, "multiple", stride))
+    side = -(-max(64, 2 * multiple, int(getattr(module, "least", 0))) // multiple) * multiple
+    height, width = getattr(module, "image_size", None) or (side, side)
     parameter = next(module.parameters(), torch.zeros(()))
     blank = parameter.new_zeros(1, channels[0], height, width)
     modes = {part: part.training for part in module.modules()}
@@ -171,10 +173,16 @@ def dry_run(module: Any, name: str) -> None:
         )
     found = [tuple(feature.shape) for feature in features]
     if found != wanted:
+        actual = [shape[1] if len(shape) == 4 else 0 for shape in found]
+        repair = (
+            f"Set out_channels to {actual}, or mend forward."
+            if len(actual) == len(channels) and actual != channels
+            else "Mend forward, or say the right output_stride."
+        )
         raise ContractError(
             f"{name} returned features of shapes {found} for a blank image of shape "
             f"{tuple(blank.shape)}; out_channels {channels} and output_stride {stride} promise "
-            f"{wanted}. {_EXAMPLE}"
+            f"{wanted}. {repair} {_EXAMPLE}"
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from muscletransfer.encoders.base import Encoder, EncoderSpec
 from muscletransfer.encoders.name_cache import cached_names
 from muscletransfer.errors import ChannelMismatchError, ContractError, DuplicateNameError
-from muscletransfer.registry import Registry
+from muscletransfer.registry import Registry, owner_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,6 +40,7 @@ _NAMESPACES = {
     "timm": "muscletransfer.encoders.timm_encoders",
     "smp": "muscletransfer.encoders.smp_encoders",
 }
+_TRIED: set[tuple[EncoderSpec, EncoderBuilder]] = set()
 _LIBRARIES = {
     "timm": ("timm", "timm"),
     "smp": ("segmentation_models_pytorch", "segmentation-models-pytorch"),
@@ -167,7 +168,7 @@ def build_encoder(spec: EncoderSpec) -> Encoder:
         >>> build_encoder(spec).spec == spec
         True
     """
-    from muscletransfer.encoders.checks import check_members
+    from muscletransfer.encoders.checks import check_members, dry_run
 
     builder = _find_builder(spec.name)
     clash = sorted({"in_channels", "depth"} & set(spec.kwargs))
@@ -188,6 +189,10 @@ def build_encoder(spec: EncoderSpec) -> Encoder:
     module = builder(**arguments)
     check_members(module, f"What the builder of encoder {spec.name!r} returned")
     _check_fits(module, spec.in_channels, spec.depth, f"The encoder {spec.name!r}")
+    # Those of timm and smp were tried as they were built; one recipe of a plug-in is tried once.
+    if spec.name in _REGISTRY and (spec, builder) not in _TRIED:
+        dry_run(module, f"The encoder {spec.name!r} of {owner_of(builder)}")
+        _TRIED.add((spec, builder))
     module.spec = spec  # type: ignore[assignment]
     return cast(Encoder, module)
 

@@ -15,6 +15,7 @@ from muscletransfer.errors import ContractError, SettingError, close_matches
 from muscletransfer.pretext.checks import DeferredChecks
 from muscletransfer.pretext.loop import PretextLoop
 from muscletransfer.pretext.record import PretextRecord
+from muscletransfer.registry import owner_of
 from muscletransfer.transfer import is_restoring, load_encoder
 from muscletransfer.transfer.arguments import recorded
 
@@ -122,6 +123,7 @@ class PretextTask(PretextRecord, PretextLoop):
         if stem not in ("strict", "adapt"):
             raise SettingError(f"stem is {stem!r}; wanted 'strict' or 'adapt'.")
         self.encoder = _build(encoder, in_channels, depth, dict(encoder_kwargs or {}))
+        self._built_with = frozenset(name for name, _ in self.encoder.named_modules())
         self.lr = lr
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
@@ -213,10 +215,11 @@ class PretextTask(PretextRecord, PretextLoop):
         if missing:
             raise ContractError(
                 f"{type(self).__name__} does not define {' and '.join(missing)}; a pretext task "
-                "must."
+                f"must. The class is that of {owner_of(type(self))}."
             )
 
     def _check_head(self) -> None:
+        self._check_encoder_is_bare()
         if type(self).forward is not PretextTask.forward or isinstance(
             getattr(self, "head", None), nn.Module
         ):
@@ -227,8 +230,26 @@ class PretextTask(PretextRecord, PretextLoop):
         raise ContractError(
             f"{type(self).__name__} has no self.head (an nn.Module), which the standard forward "
             f"needs.{hint} Set self.head in __init__ after super().__init__(...), for example "
-            "ClassificationHead(self.encoder.out_channels[-1], num_classes), or write forward."
+            "ClassificationHead(self.encoder.out_channels[-1], num_classes), or write forward. The "
+            f"class is that of {owner_of(type(self))}."
         )
+
+    def _check_encoder_is_bare(self) -> None:
+        """Refuse a head inside the encoder: it would be saved, and looked for, as part of it."""
+        inner = getattr(self.encoder, "_orig_mod", self.encoder)
+        names = [n for n, _ in inner.named_modules()]
+        # An encoder that lacks what was built is another one, and the rehearsal tells of it.
+        added = [n for n in names if n not in self._built_with and self._built_with <= set(names)]
+        added = [f"encoder.{n}" for n in added if n.rpartition(".")[0] not in added]
+        added += [n for n, _ in self.named_children() if n.startswith(("encoder.", "decoder."))]
+        if added:
+            name = added[0].rpartition(".")[2]
+            raise ContractError(
+                f"{type(self).__name__} put {', '.join(f'self.{n}' for n in added)} into the "
+                "encoder, where it would be exported as a part of it and fit no other encoder. "
+                f"Assign it to the task itself, self.{name} = ... (self.head for the standard "
+                f"forward). The class is that of {owner_of(type(self))}."
+            )
 
 
 def _build(

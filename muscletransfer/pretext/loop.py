@@ -15,6 +15,8 @@ from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.pretext.checks import DeferredChecks, PretextBatch, check_images
 from muscletransfer.pretext.optim import adamw
 from muscletransfer.pretext.seeding import step_seed
+from muscletransfer.pretext.unused import check_every_parameter_learns
+from muscletransfer.registry import owner_of
 from muscletransfer.schedule import planned_steps, warmup_cosine
 
 __all__ = ["PretextLoop", "Stage"]
@@ -145,7 +147,15 @@ class PretextLoop(LightningModule):
                 f"{self.warmup_steps} steps), Trainer(gradient_clip_val=1.0), or another precision "
                 "(bf16-mixed or 32-true rather than 16-mixed)."
             )
-            return SettingError(f"The loss of {who} is {checked.item()} at {where}. {advice}")
+            if not broken and self.stage == "train" and self.global_step == 0:
+                advice += (
+                    " At the very first step it is rather compute_loss itself: a division by 0, "
+                    "the logarithm of 0 or a mean over nothing."
+                )
+            return SettingError(
+                f"The loss of {who} is {checked.item()} at {where}. {advice} compute_loss is that "
+                f"of {owner_of(type(self))}."
+            )
 
         self._checks.add(~checked.isfinite(), error)
 
@@ -158,8 +168,10 @@ class PretextLoop(LightningModule):
         if trained and all(p.grad is None for p in trained):
             raise ContractError(
                 f"The loss of {type(self).__name__} does not reach the encoder: no parameter of it "
-                "got a gradient. forward must use self.encoder, without torch.no_grad()."
+                "got a gradient. forward must use self.encoder, without torch.no_grad(). The task "
+                f"is that of {owner_of(type(self))}."
             )
+        check_every_parameter_learns(self)
 
     def on_train_epoch_end(self) -> None:
         """Look at the checks of the last step, before a checkpoint is written."""
