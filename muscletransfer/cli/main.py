@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from muscletransfer._version import __version__
 from muscletransfer.cli.data import add_data
 from muscletransfer.cli.measuring import add_measure
+from muscletransfer.cli.new import add_new
 from muscletransfer.cli.observing import add_observers
 from muscletransfer.cli.predicting import add_predict, is_for_lightning
 from muscletransfer.errors import MuscleTransferError
@@ -71,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     listing.add_argument("what", choices=["encoders", "decoders", "pretexts", "weights"])
     listing.add_argument("pattern", nargs="?", help='shell pattern, as in "timm/resnet*"')
+
+    add_new(commands)
 
     inspect = commands.add_parser(
         "inspect",
@@ -146,6 +149,10 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
         from muscletransfer.cli.observing import run_observers
 
         run_observers(options)
+    elif options.command == "new":
+        from muscletransfer.cli.new import run_new
+
+        run_new(options)
     elif options.command == "list":
         from muscletransfer.cli.listing import print_names
 

@@ -23,7 +23,7 @@ LAYERS = [
     {"transfer"},
     {"pretext", "finetune"},
     {"testing", "report", "prediction"},
-    {"demo", "study"},
+    {"demo", "study", "scaffold"},
     {"cli", "__main__"},
 ]
 # These must stay usable without any model code.

@@ -53,3 +53,13 @@ def test_wheel_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
         text=True,
     )
     assert "demo" in helped.stdout
+    plugin = tmp_path / "plugin"
+    command = [sys.executable, str(site / "bin" / "muscletransfer"), "new", "pretext", "order"]
+    subprocess.run(
+        [*command, "--output", str(plugin)],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    assert (plugin / "src" / "muscletransfer_order" / "task.py").exists()
