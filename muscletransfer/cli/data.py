@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from muscletransfer.cli.data_check import add_check
 from muscletransfer.cli.data_index import add_index
 from muscletransfer.cli.data_prepare import add_prepare
 
@@ -27,6 +28,7 @@ def add_data(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     actions = group.add_subparsers(dest="action", metavar="WHAT", required=True)
     add_index(actions)
     add_prepare(actions)
+    add_check(actions)
 
 
 def run_data(options: argparse.Namespace) -> None:

@@ -101,11 +101,14 @@ class Manifest:
         return cls(tuple(rows), path)
 
     @classmethod
-    def read_each(cls, path: str | Path) -> tuple[Self, list[tuple[int, str, ManifestError]]]:
-        """Read a manifest for prediction: rows that cannot be used do not stop the others.
+    def read_each(
+        cls, path: str | Path, *, mask_column: str | None = None
+    ) -> tuple[Self, list[tuple[int, str, ManifestError]]]:
+        """Read a manifest so that rows that cannot be used do not stop the others.
 
         Args:
-            path: The CSV; masks are neither needed nor looked for.
+            path: The CSV.
+            mask_column: Column with masks; by default masks are neither needed nor looked for.
 
         Returns:
             The usable rows, and (line, image as written, error) of each of the others.
@@ -116,12 +119,13 @@ class Manifest:
         path = Path(path)
         header, records = _read_csv(path)
         _check_header(path, header, ["patient_id", "image"])
+        hidden = {} if mask_column is not None else {"mask": ""}
         rows: list[ManifestRow] = []
         errors: list[tuple[int, str, ManifestError]] = []
         for line, record in records:
             texts = dict(zip(header, record, strict=True))
             try:
-                rows.append(parse_row(path, line, texts | {"mask": ""}))
+                rows.append(parse_row(path, line, texts | hidden, mask_column or "mask"))
             except ManifestError as error:
                 errors.append((line, texts["image"], error))
         return cls(tuple(rows), path), errors

@@ -28,6 +28,10 @@ th, td { padding: .35rem .75rem; border-bottom: 1px solid var(--line); text-alig
   font-variant-numeric: tabular-nums; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 2px solid var(--ink); }
+table.prose td, table.prose th { text-align: left; white-space: normal; vertical-align: top;
+  overflow-wrap: anywhere; min-width: 6rem; }
+table.prose td:first-child { white-space: nowrap; min-width: 0; }
+table.prose td:last-child { min-width: 14rem; } table.prose { width: 100%; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .92rem; margin-top: .35rem; }
 pre { background: #f6f8fa; padding: .75rem 1rem; border-radius: 6px; overflow-x: auto;
@@ -68,15 +72,17 @@ class Page:
         """Add text as it stands, in a fixed-width font."""
         self._parts.append(f"<pre>{html.escape(text)}</pre>")
 
-    def table(self, rows: Sequence[Mapping[str, object]]) -> None:
+    def table(self, rows: Sequence[Mapping[str, object]], *, prose: bool = False) -> None:
         """Add a table whose columns are the keys of the first row.
 
         Args:
             rows: One mapping a row; values are shown with ``str``.
+            prose: The cells hold sentences: break lines, and align to the left.
         """
         if not rows:
             self.text("No rows.")
             return
+        kind = ' class="prose"' if prose else ""
         head = "".join(f"<th>{html.escape(str(name))}</th>" for name in rows[0])
         body = "".join(
             "<tr>"
@@ -85,7 +91,7 @@ class Page:
             for row in rows
         )
         self._parts.append(
-            f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+            f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table></div>"
         )
 
