@@ -15,17 +15,21 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from muscletransfer.data.cache_build import build, cache_key
 from muscletransfer.data.cache_lock import one_at_a_time
-from muscletransfer.data.cache_store import COLUMNS, FORMAT, problem_of, read_index
+from muscletransfer.data.cache_store import FORMAT, problem_of, read_index
+from muscletransfer.data.cache_work import COLUMNS
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import Array, SliceGeometry
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.folders import default_cache_dir
+
+Arrays = TypeVar("Arrays", Array, list[Array])
 
 __all__ = ["SliceCache", "default_cache_dir"]
 
@@ -72,11 +76,11 @@ class SliceCache:
         #: ``(N, h, w)`` or ``(N, h, w, 3)`` int16, all network-grid slices.
         self.images: Array = np.load(self.directory / "images.npy", mmap_mode="r")
         self._masks: Array | None = None
-        self._native = np.memmap(self.directory / "native.bin", np.uint8, "r")
-        self._native_masks: Array | None = None
+        self._native = self._parts(".bin")
+        self._native_masks: list[Array] | None = None
         if self.has_masks:
             self._masks = np.load(self.directory / "masks.npy", mmap_mode="r")
-            self._native_masks = np.memmap(self.directory / "native_masks.bin", np.uint8, "r")
+            self._native_masks = self._parts("-masks.bin")
 
     def __reduce__(self) -> tuple[Callable[..., SliceCache], tuple[Path]]:
         return type(self), (self.directory,)
@@ -172,13 +176,14 @@ class SliceCache:
         """Return ``(H, W)`` HU or grey values as in the file, int16 where they fit."""
         kind = self._index["kinds"][self._number(index, "kind")]
         shape = self.geometry(index).native_shape
-        return _view(self._native, self._number(index, "offset"), kind, shape)
+        part = self._native[self._number(index, "part")]
+        return _view(part, self._number(index, "offset"), kind, shape)
 
     def native_mask(self, index: int) -> Array:
         """Return uint8 ``(H, W)`` class indices as in the file."""
-        flat = self._need(self._native_masks)
+        part = self._need(self._native_masks)[self._number(index, "part")]
         shape = self.geometry(index).native_shape
-        return _view(flat, self._number(index, "mask_offset"), "uint8", shape)
+        return _view(part, self._number(index, "mask_offset"), "uint8", shape)
 
     def geometry(self, index: int) -> SliceGeometry:
         """Return the way between the two grids."""
@@ -199,15 +204,19 @@ class SliceCache:
             for name, array in arrays.items():
                 if zlib.crc32(np.ascontiguousarray(array).data) != self._number(index, name):
                     raise DataError(
-                        f"{self.directory}: the {name.removesuffix('_sum').replace('_', ' ')} of "
-                        f"case {index} is not what was written; wanted a sound cache. Remove the "
-                        "folder, and the next start builds it again; check the disk."
+                        f"{self.directory}: the {name.removesuffix('_sum').replace('_', ' ')} "
+                        f"values of case {index} are not what was written; wanted a sound cache. "
+                        "Remove the folder, and the next start builds it again; check the disk."
                     )
 
     def _number(self, index: int, column: str) -> int:
         return int(self._cases[index, COLUMNS.index(column)])
 
-    def _need(self, array: Array | None) -> Array:
+    def _parts(self, ending: str) -> list[Array]:
+        names = (f"part{k}{ending}" for k in range(self._index["parts"]))
+        return [np.memmap(self.directory / name, np.uint8, "r") for name in names]
+
+    def _need(self, array: Arrays | None) -> Arrays:
         if array is None:
             raise DataError(
                 f"{self.directory}: was built without masks; build it with need_masks=True."

@@ -7,25 +7,27 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
 from muscletransfer.data.cache_folder import building
 from muscletransfer.data.cache_store import FORMAT, StoreWriter
-from muscletransfer.data.cases import Failure, read_group
+from muscletransfer.data.cache_work import Task, write_group
+from muscletransfer.data.cases import Failure
 from muscletransfer.data.manifest import Manifest, row_key
 from muscletransfer.data.manifest_rows import ManifestRow
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.preprocessing import PreprocessingSpec
-from muscletransfer.data.series_list import is_series_list
+from muscletransfer.data.series_list import image_digest, is_series_list
 from muscletransfer.errors import DataError
 
 __all__ = ["build", "cache_key"]
 
 _SHOWN = 10
+_THREADS = 4
 _PART = 16  # slices of one series that a process reads at a time
 
 
@@ -40,7 +42,7 @@ def cache_key(
     """Return the cache folder's name: a hash of contents, preprocessing and format."""
     _check_rows(manifest, need_masks)
     rows = []
-    known: dict[Path, str] = {}
+    known = _digests(manifest, need_masks, memo_dir)
     for row in manifest.rows:
         try:
             key = row_key(row, memo_dir, known)
@@ -59,6 +61,23 @@ def cache_key(
         "masks": [need_masks, allow_empty, pad_label] if need_masks else None,
     }
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _digests(manifest: Manifest, need_masks: bool, memo_dir: Path | None) -> dict[Path, str]:
+    """Hash the files by threads; what cannot be read is left for the row to tell."""
+
+    def one(path: Path) -> str | None:
+        try:
+            return image_digest(path, memo_dir)
+        except (OSError, DataError):
+            return None
+
+    masks = (row.mask for row in manifest.rows if row.mask is not None)
+    paths = dict.fromkeys(row.image for row in manifest.rows)
+    paths |= dict.fromkeys(masks if need_masks else ())
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = zip(paths, pool.map(one, paths), strict=True)
+        return {path: digest for path, digest in found if digest is not None}
 
 
 def build(
@@ -81,23 +100,18 @@ def build(
     """
     channels = (3,) if preprocessing.stored_channels == 3 else ()
     shape = (*preprocessing.shape, *channels)
-    task = partial(
-        read_group,
-        preprocessing=preprocessing,
-        need_masks=need_masks,
-        allow_empty=allow_empty,
-        pad_label=pad_label,
-    )
     with building(directory, is_whole) as temporary, _writing(directory):
         writer = StoreWriter(temporary, len(manifest), shape, need_masks)
+        task = Task(temporary, preprocessing, need_masks, allow_empty, pad_label)
+        jobs = [(group, task) for group in _groups(manifest)]
         failures: list[Failure] = []
         bar = tqdm(total=len(manifest), desc="preprocessing", unit="slice", disable=not progress)
-        with bar, closing(writer):
-            for outcomes in map_in_processes(task, _groups(manifest), workers):
+        with bar:
+            for outcomes in map_in_processes(write_group, jobs, workers):
                 for outcome in outcomes:
                     if isinstance(outcome, Failure):
                         failures.append(outcome)
-                    elif not failures:  # nothing will be kept once one failed
+                    else:
                         writer.add(outcome)
                     bar.update()
             if failures:

@@ -1,8 +1,9 @@
-"""The files of a cache: written slice by slice, told whole or damaged at a glance, checked in full.
+"""The files of a cache, and whether they are whole.
 
-``images.npy`` and ``masks.npy`` on the network grid, ``native.bin`` and ``native_masks.bin`` as the
-files have them, ``cases.npy`` with a row a slice (which geometry and type, where its native arrays
-start, checksums), and ``index.json``, written last, with the size and a sample of each file.
+``images.npy`` and ``masks.npy`` on the network grid; ``part0.bin`` and ``part0-masks.bin`` (and so
+on, one a process that built) with slices as their files have them; ``cases.npy`` with a row a slice
+(geometry, type, part, where its native arrays start, checksums); and ``index.json``, written last,
+with the size and a sample of each file.
 """
 
 from __future__ import annotations
@@ -10,30 +11,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from muscletransfer.data.cases import Case
+from muscletransfer.data.cache_work import COLUMNS, Written, grid_file
 from muscletransfer.data.files import fsync_folder
-from muscletransfer.data.types import Array
 
-__all__ = ["COLUMNS", "FORMAT", "INDEX", "StoreWriter", "problem_of", "read_index"]
+__all__ = ["FORMAT", "INDEX", "StoreWriter", "problem_of", "read_index"]
 
 FORMAT = 2
 INDEX = "index.json"  # written last: a folder without it is no cache
-COLUMNS = ("geometry", "kind", "offset", "mask_offset", "image_sum", "native_sum", "mask_sum",
-           "native_mask_sum")  # fmt: skip
 _SAMPLES, _SAMPLE_BYTES = 64, 4096
 
 
 class StoreWriter:
-    """Writes a cache's files in any order of its cases.
+    """Makes the files of a cache, and its index from what the builders send back.
 
-    Plain writes, not memory maps: pages of a map count as the process's own until they are let go.
+    Slices are written with plain writes, not through memory maps: pages of a map count as the
+    process's own until they are let go, and memory would grow with the number of slices.
 
     Args:
         folder: Where to write.
@@ -42,84 +39,47 @@ class StoreWriter:
         need_masks: Whether cases have masks.
     """
 
-    def __init__(self, folder: Path, count: int, shape: Sequence[int], need_masks: bool) -> None:
+    def __init__(self, folder: Path, count: int, shape: tuple[int, ...], need_masks: bool) -> None:
         self.folder, self.need_masks = folder, need_masks
         self.table = np.full((count, len(COLUMNS)), -1, np.int64)
         self.classes: set[int] = set()
         self.cropped: dict[int, float] = {}
-        self._geometries: dict[str, int] = {}
-        self._kinds: dict[str, int] = {}
-        self._images = _Grid(folder / "images.npy", (count, *shape), np.dtype(np.int16))
-        self._native = (folder / "native.bin").open("wb")
+        self._numbers: dict[str, dict[str, int]] = {"geometry": {}, "kind": {}, "part": {}}
+        grid_file(folder / "images.npy", (count, *shape), np.dtype(np.int16))
         if need_masks:
-            self._masks = _Grid(folder / "masks.npy", (count, *shape[:2]), np.dtype(np.uint8))
-            self._native_masks = (folder / "native_masks.bin").open("wb")
+            grid_file(folder / "masks.npy", (count, *shape[:2]), np.dtype(np.uint8))
 
-    def add(self, case: Case) -> None:
-        """Write one case."""
-        row = dict.fromkeys(COLUMNS, -1)
-        geometry = json.dumps(case.geometry.to_dict(), sort_keys=True)
-        row["geometry"] = self._geometries.setdefault(geometry, len(self._geometries))
-        row["kind"] = self._kinds.setdefault(case.native.dtype.name, len(self._kinds))
-        row["image_sum"] = self._images.put(case.index, case.image)
-        row["offset"], row["native_sum"] = _append(self._native, case.native)
-        if case.mask is not None and case.native_mask is not None:
-            row["mask_sum"] = self._masks.put(case.index, case.mask)
-            row["mask_offset"], row["native_mask_sum"] = _append(
-                self._native_masks, case.native_mask
-            )
-            self.classes.update(np.unique(case.native_mask).tolist())
-            if case.cropped > 0:
-                self.cropped[case.index] = case.cropped
-        self.table[case.index] = list(row.values())
+    def add(self, case: Written) -> None:
+        """Note where one case went."""
+        row = dict.fromkeys(COLUMNS, -1) | case.numbers
+        for name, numbers in self._numbers.items():
+            row[name] = numbers.setdefault(getattr(case, name), len(numbers))
+        self.table[case.index] = [row[name] for name in COLUMNS]
+        self.classes.update(case.classes)
+        if case.cropped > 0:
+            self.cropped[case.index] = case.cropped
 
     def finish(self, manifest_hash: str) -> None:
-        """Close the files and write the index."""
-        self.close()
+        """Name the files for good and write the index."""
+        for name, number in self._numbers["part"].items():
+            for ending in (".bin", "-masks.bin") if self.need_masks else (".bin",):
+                (self.folder / f"{name}{ending}").rename(self.folder / f"part{number}{ending}")
+        for left in self.folder.glob("native-*"):  # of a process whose slices all failed
+            left.unlink()
         np.save(self.folder / "cases.npy", self.table)
         body = {
             "format": FORMAT,
             "manifest_hash": manifest_hash,
             "has_masks": self.need_masks,
             "classes": sorted(self.classes),
-            "geometries": [json.loads(text) for text in self._geometries],
-            "kinds": list(self._kinds),
+            "geometries": [json.loads(text) for text in self._numbers["geometry"]],
+            "kinds": list(self._numbers["kind"]),
+            "parts": len(self._numbers["part"]),
             "files": {p.name: _look(p) for p in sorted(self.folder.iterdir())},
         }
         index = {"checksum": _sum(body), "body": body}
         (self.folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
         fsync_folder(self.folder)
-
-    def close(self) -> None:
-        """Close the files."""
-        self._images.file.close()
-        self._native.close()
-        if self.need_masks:
-            self._masks.file.close()
-            self._native_masks.close()
-
-
-class _Grid:
-    """A ``.npy`` file of equal slices, written in any order."""
-
-    def __init__(self, path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
-        self.kind, self.shape = kind, shape[1:]
-        self.file = path.open("wb")
-        header = {
-            "descr": np.lib.format.dtype_to_descr(kind),
-            "fortran_order": False,
-            "shape": shape,
-        }
-        np.lib.format.write_array_header_1_0(self.file, header)
-        self.start = self.file.tell()
-        self.size = int(np.prod(self.shape)) * kind.itemsize
-        self.file.truncate(self.start + shape[0] * self.size)
-
-    def put(self, index: int, array: Array) -> int:
-        data = np.ascontiguousarray(array, dtype=self.kind)
-        self.file.seek(self.start + index * self.size)
-        self.file.write(data.data)
-        return zlib.crc32(data.data)
 
 
 def read_index(directory: Path) -> dict[str, Any]:
@@ -158,15 +118,6 @@ def problem_of(directory: Path) -> str | None:
         if _look(file) != wanted:
             return f"{name} holds something else than was written"
     return None
-
-
-def _append(file: Any, array: Array) -> tuple[int, int]:
-    # Every array starts at a multiple of 8, so that any type can be viewed in place.
-    file.write(b"\0" * (-file.tell() % 8))
-    offset = int(file.tell())
-    data = np.ascontiguousarray(array)
-    file.write(data.data)
-    return offset, zlib.crc32(data.data)
 
 
 def _look(path: Path) -> dict[str, Any]:

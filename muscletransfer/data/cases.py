@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,7 @@ def read_group(
     need_masks: bool,
     allow_empty: bool,
     pad_label: int,
-) -> list[Case | Failure]:
+) -> Iterator[Case | Failure]:
     """Read rows of one image file, opening the file and each mask file once.
 
     Args:
@@ -58,21 +59,19 @@ def read_group(
         allow_empty: Accept masks without foreground.
         pad_label: Class outside the slice on the network grid.
 
-    Returns:
+    Yields:
         A case or a failure for each row, in order.
     """
     # A series list gives each slice by itself; of other volumes all slices are read at once.
     whole = len(group) > 1 and not is_series_list(group[0][1].image)
     reader = _Reader(preprocessing, whole)
-    outcomes: list[Case | Failure] = []
     for index, row in group:
         try:
-            outcomes.append(_case(index, row, reader, need_masks, allow_empty, pad_label))
+            yield _case(index, row, reader, need_masks, allow_empty, pad_label)
         except DataError as error:
             text = str(error)
             message = text if text.startswith(row.where) else f"{row.where}: {text}"
-            outcomes.append(Failure(index, type(error), message))
-    return outcomes
+            yield Failure(index, type(error), message)
 
 
 def _case(

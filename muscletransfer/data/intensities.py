@@ -22,7 +22,7 @@ def finite_float(array: Array) -> Array:
     if array.dtype.kind not in "iufb":
         raise DataError(f"the slice holds {array.dtype}; wanted numbers.")
     values = array.astype(np.float32)
-    if not np.isfinite(values).all():
+    if array.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(
             "the slice holds nan or infinite values; wanted finite numbers. Replace them (outside "
             "the scanner's field by -1024 HU) before."

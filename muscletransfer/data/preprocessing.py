@@ -328,7 +328,8 @@ class PreprocessingSpec:
                 f"a colour image of shape {array.shape} cannot be CT; for plain images set "
                 "preprocessing hu_window=None."
             )
-        return finite_float(array).clip(AIR_HU, FULL_SCALE)
+        values = finite_float(array)  # a copy of its own
+        return np.clip(values, AIR_HU, FULL_SCALE, out=values)
 
 
 def _per_channel(value: float | tuple[float, ...], like: torch.Tensor) -> torch.Tensor:

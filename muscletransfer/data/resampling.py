@@ -68,11 +68,44 @@ def resample(planes: Array, geometry: SliceGeometry, pad_value: float) -> Array:
     Returns:
         float32 ``(C, h, w)``.
     """
-    (wy, inside_y), (wx, inside_x) = _weights_there(geometry, 0), _weights_there(geometry, 1)
-    out: Array = wy @ planes @ wx.T
+    rows, inside_y = _along(planes, geometry, 0)
+    out, inside_x = _along(rows, geometry, 1)
     out[:, ~inside_y, :] = pad_value
     out[:, :, ~inside_x] = pad_value
     return out
+
+
+def _along(planes: Array, geometry: SliceGeometry, axis: int) -> tuple[Array, Array]:
+    """Resample rows (0) or columns (1), a weight at a time: all but a few of an output are 0."""
+    starts, weights, inside = _bands(
+        geometry.native_shape[axis],
+        geometry.size[axis],
+        geometry.scale[axis],
+        geometry.offset[axis],
+        geometry.flip[axis],
+    )
+    shape = list(planes.shape)
+    shape[axis + 1] = len(starts)
+    out, part = np.zeros(shape, np.float32), np.empty(shape, np.float32)
+    for k in range(weights.shape[1]):
+        np.take(planes, starts + k, axis=axis + 1, out=part, mode="clip")
+        part *= weights[:, k, None] if axis == 0 else weights[:, k]
+        out += part
+    return out, inside
+
+
+@lru_cache(maxsize=256)
+def _bands(
+    size_in: int, size_out: int, scale: float, offset: float, flip: bool
+) -> tuple[Array, Array, Array]:
+    """Return where the weights of each output start, and the weights from there on."""
+    weights, inside = axis_weights(size_in, size_out, scale, offset, flip)
+    filled = weights != 0
+    first = filled.argmax(axis=1)
+    last = size_in - 1 - filled[:, ::-1].argmax(axis=1)
+    width = int((last - first + 1)[filled.any(axis=1)].max(initial=1))
+    starts = np.minimum(first, size_in - width)
+    return starts, np.take_along_axis(weights, starts[:, None] + np.arange(width), 1), inside
 
 
 def resample_classes(mask: Array, geometry: SliceGeometry, pad_label: int) -> Array:
@@ -116,13 +149,3 @@ def weights_back(geometry: SliceGeometry, axis: int) -> tuple[Array, Array]:
     # The first native pixel, once flipped, is the last on the network grid.
     step = -1 if geometry.flip[axis] else 1
     return weights[::step].copy(), inside[::step].copy()
-
-
-def _weights_there(geometry: SliceGeometry, axis: int) -> tuple[Array, Array]:
-    return axis_weights(
-        geometry.native_shape[axis],
-        geometry.size[axis],
-        geometry.scale[axis],
-        geometry.offset[axis],
-        geometry.flip[axis],
-    )

@@ -12,6 +12,7 @@ import json
 import math
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from muscletransfer.data.files import digest, digest_files, write_text_atomic
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 SUFFIX = ".series.json"
+_WANTED = "wanted a series list as written by 'muscletransfer data index'; run it again"
 _FORMAT = "muscletransfer DICOM series 1"
 
 
@@ -89,16 +91,24 @@ def read_list(path: Path) -> SeriesList:
     Raises:
         ImageReadError: It is damaged, or of another format.
     """
-    wanted = "wanted a series list as written by 'muscletransfer data index'; run it again"
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ImageReadError(f"{path}: cannot be read ({error.strerror}); {_WANTED}.") from error
+    return _parsed(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)  # slices of a series are read one by one, and a list may name a thousand
+def _parsed(path: Path, changed: int, size: int) -> SeriesList:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ImageReadError(f"{path}: cannot be read ({error}); {wanted}.") from error
+        raise ImageReadError(f"{path}: cannot be read ({error}); {_WANTED}.") from error
     if not isinstance(plain, dict) or plain.get("format") != _FORMAT:
-        raise ImageReadError(f"{path}: is of another format; {wanted}.")
+        raise ImageReadError(f"{path}: is of another format; {_WANTED}.")
     files, places, gap = plain.get("files", []), plain.get("places_mm", []), plain.get("gap_mm")
     if not _all(files, str) or not _all(places, (int, float)) or len(files) != len(places):
-        raise ImageReadError(f"{path}: its files and places do not match; {wanted}.")
+        raise ImageReadError(f"{path}: its files and places do not match; {_WANTED}.")
     root = Path(os.path.abspath(path.parent))
     return SeriesList(
         tuple(Path(os.path.normpath(root / name)) for name in files),

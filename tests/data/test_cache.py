@@ -157,14 +157,14 @@ def test_dicom_series_and_slices(tmp_path: Path) -> None:
 BUILD = """
 import sys
 from pathlib import Path
-from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache, cache_build
+from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache, cache_work
 root = Path(sys.argv[1])
-real = cache_build.read_group
+real = cache_work.read_group
 def counted(*args, **options):
     with (root / "reads").open("a") as file:
         file.write("x")
     return real(*args, **options)
-cache_build.read_group = counted
+cache_work.read_group = counted
 (root / f"ready{sys.argv[2]}").touch()
 while not (root / "go").exists():
     pass
@@ -195,7 +195,7 @@ def wait_for(condition: object) -> None:
 def test_four_processes_at_once_make_one_cache(root: Path, damaged: bool) -> None:
     if damaged:
         cache = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
-        os.truncate(cache.directory / "native.bin", 100)
+        os.truncate(cache.directory / "part0.bin", 100)
     processes = [start(root, k) for k in range(4)]
     wait_for(lambda: len(list(root.glob("ready*"))) == 4)
     (root / "go").touch()
@@ -256,7 +256,7 @@ def test_killed_holder_of_the_lock_keeps_nobody_waiting(root: Path) -> None:
         pass  # where there can be no lock, work goes on
 
 
-@pytest.mark.parametrize("name", ["images.npy", "masks.npy", "native.bin", "cases.npy"])
+@pytest.mark.parametrize("name", ["images.npy", "masks.npy", "part0.bin", "cases.npy"])
 def test_changed_bytes_of_the_same_length_are_seen_on_open(root: Path, name: str) -> None:
     cache = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
     whole = np.array(cache.images)
@@ -286,18 +286,18 @@ def test_every_bit_is_compared_when_asked(tmp_path: Path) -> None:
         manifest_of(tmp_path), SPEC, tmp_path / "cache", need_masks=False
     )
     cache.verify()
-    size = (cache.directory / "native.bin").stat().st_size
+    size = (cache.directory / "part0.bin").stat().st_size
     place = (size - 4096) * 31 // 63 + 5000  # between two of the places that opening looks at
-    with (cache.directory / "native.bin").open("r+b") as file:
+    with (cache.directory / "part0.bin").open("r+b") as file:
         file.seek(place)
         old = file.read(1)
         file.seek(place)
         file.write(bytes([old[0] ^ 1]))
-    with pytest.raises(DataError, match="the native of case 1 is not what was written"):
+    with pytest.raises(DataError, match="the native values of case 1 are not what was written"):
         SliceCache(cache.directory).verify()
 
 
-@pytest.mark.parametrize("name", ["images.npy", "masks.npy", "native.bin", "index.json"])
+@pytest.mark.parametrize("name", ["images.npy", "masks.npy", "part0.bin", "index.json"])
 @pytest.mark.parametrize("how", ["cut", "gone"])
 def test_damaged_cache_is_seen_and_built_again(root: Path, name: str, how: str) -> None:
     cache = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
