@@ -10,6 +10,7 @@ import json
 import os
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from muscletransfer.data.cases import Case, Failure, read_group
 from muscletransfer.data.manifest_rows import ManifestRow
 from muscletransfer.data.preprocessing import PreprocessingSpec
-from muscletransfer.data.types import Array
+from muscletransfer.data.types import Array, SliceGeometry
 
 __all__ = ["COLUMNS", "Task", "Written", "grid_file", "write_group"]
 
@@ -127,10 +128,20 @@ class _Files:
                 self.native_masks, case.native_mask
             )
             classes = tuple(np.unique(case.native_mask).tolist())
-        geometry = json.dumps(case.geometry.to_dict(), sort_keys=True)
         return Written(
-            case.index, geometry, case.native.dtype.name, self.part, numbers, classes, case.cropped
+            case.index,
+            _text(case.geometry),
+            case.native.dtype.name,
+            self.part,
+            numbers,
+            classes,
+            case.cropped,
         )
+
+
+@lru_cache(maxsize=16)  # slices of a volume have one geometry
+def _text(geometry: SliceGeometry) -> str:
+    return json.dumps(geometry.to_dict(), sort_keys=True)
 
 
 def grid_file(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:

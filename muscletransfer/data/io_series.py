@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from muscletransfer.data.io_dicom import Header, read_header, read_stack, sort_stack
 from muscletransfer.data.series_list import SeriesList, read_list
 from muscletransfer.data.types import Volume
@@ -50,7 +48,7 @@ def read_listed(path: Path, slice_index: int | None) -> tuple[Volume, Header]:
 def _checked(path: Path, series: SeriesList, index: int) -> Header:
     header = read_header(series.files[index])
     place = header.along_normal
-    if not np.isclose(place, series.places_mm[index], rtol=0, atol=_MOVED_MM):
+    if not abs(place - series.places_mm[index]) <= _MOVED_MM:
         raise ImageReadError(
             f"{header.path}: lies at {place:.3f} mm along its normal, and {path} says "
             f"{series.places_mm[index]:.3f}; the file has changed since it was listed. Run "
