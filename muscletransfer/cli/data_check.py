@@ -60,6 +60,6 @@ def run_check(options: argparse.Namespace) -> None:
         print(written)
     if check.errors:
         raise DataError(
-            f"{options.manifest}: errors: {len(check.errors)}; wanted none before training. They are "
-            "listed above, each with the way out."
+            f"{options.manifest}: errors: {len(check.errors)}; wanted none before training. They "
+            "are listed above, each with the way out."
         )
