@@ -47,7 +47,10 @@ def cached_names(module: str, distribution: str, ask: Callable[[], list[str]]) -
     """
     if module in sys.modules:
         return ask()
-    key = _key(module, distribution)
+    try:
+        key = _key(module, distribution)
+    except importlib.metadata.PackageNotFoundError:  # on the path, but not installed
+        return ask()
     path = default_cache_dir() / "names" / f"{module}.json"
     names = _read(path, key)
     if names is None:

@@ -140,6 +140,17 @@ def test_a_folder_that_cannot_be_made_costs_time_only(
     assert library.asked == 2
 
 
+def test_a_library_without_a_version_is_asked_each_time(cache: Path, library: Library) -> None:
+    (info,) = library.folder.glob("*.dist-info")
+    (info / "METADATA").unlink()
+    info.rmdir()
+    os.utime(library.folder, (0, 0))
+    assert library.names() == NAMES
+    assert library.names() == NAMES
+    assert library.asked == 2
+    assert not cache.exists()
+
+
 def test_a_failing_library_leaves_no_file(cache: Path, library: Library) -> None:
     def fail() -> list[str]:
         raise RuntimeError("no models today")
