@@ -99,7 +99,7 @@ def _wrong_place(file: SliceFile) -> tuple[str, str] | None:
             "Export it with PixelSpacing; where it is known, list the slice by hand with "
             "spacing_x_mm and spacing_y_mm.",
         )
-    if not 0.05 <= min(spacing) <= max(spacing) <= 5 or max(spacing) > 3 * min(spacing):
+    if not 0.05 <= min(spacing) <= max(spacing) <= 10 or max(spacing) > 3 * min(spacing):
         return f"has the pixel spacing {spacing} mm, which no CT has", "Export the file again."
     return None
 

@@ -146,7 +146,8 @@ def describe_oddity(found: Stacking) -> str:
         low, high = f"{least:.3g}", f"{found.gaps.max():.3g}"
         if abs(multiples - multiples.round()).max() < 0.05:
             missing = int(multiples.round().sum()) - len(found.gaps)
-            return f"{missing} slices seem to be missing (gaps from {low} to {high} mm)"
+            seem = "slice seems" if missing == 1 else "slices seem"
+            return f"{missing} {seem} to be missing (gaps from {low} to {high} mm)"
         return f"uneven gaps between slices ({low} to {high} mm)"
     if not found.is_straight:
         return f"slices are shifted against each other (gantry tilted by {found.tilt:.1f} degrees?)"

@@ -141,9 +141,9 @@ def test_missing_slices_and_uneven_gaps_are_told(tmp_path: Path) -> None:
     write_series(tmp_path / "in", 6)
     (tmp_path / "in" / "A003").unlink()
     row = only_row(found := index(tmp_path))
-    assert row.extra["notes"] == "1 slices seem to be missing (gaps from 5 to 10 mm)"
+    assert row.extra["notes"] == "1 slice seems to be missing (gaps from 5 to 10 mm)"
     assert row.extra["gap_mm"] == ""
-    assert "check: 1 slices seem" in reason_for(found.problems_csv, "A006")
+    assert "check: 1 slice seems" in reason_for(found.problems_csv, "A006")
     with pytest.warns(UserWarning, match=r"5\.000 to 10\.000 mm"):
         assert np.isnan(read_ct(row.image).spacing[0])
     save(slice_of(body(9), 22.0), tmp_path / "in" / "odd")
