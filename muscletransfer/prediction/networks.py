@@ -21,6 +21,7 @@ from muscletransfer.finetune.gathering import pooled_features
 from muscletransfer.finetune.profile import TrainingProfile
 from muscletransfer.hardware import recommended_precision, use_channels_last
 from muscletransfer.losses import activate
+from muscletransfer.prediction.fuse import fold_norms
 
 __all__ = ["BatchPrediction", "Ensemble"]
 
@@ -84,7 +85,9 @@ class Ensemble:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.precision = _precision(precision, self.device)
         self.tta = tta
-        self._networks = [_prepared(m, self.device, self.precision) for m in loaded]
+        spec = self.preprocessing
+        blank = spec.to_float(torch.zeros(1, *spec.shape, *(3,) * (spec.stored_channels == 3)))
+        self._networks = [_prepared(m, self.device, self.precision, blank) for m in loaded]
 
     def __len__(self) -> int:
         return len(self._networks)
@@ -143,26 +146,29 @@ def _same(loaded: Sequence[SegmentationFineTuner], members: Sequence[Any]) -> Pr
     specs = [one.preprocessing for one in loaded]
     for spec, member in zip(specs, members, strict=True):
         if spec is None:
-            name = member if isinstance(member, str | Path) else type(member).__name__
             raise DataError(
-                f"{name} does not say how its images were prepared; wanted a checkpoint of a model "
-                "that was fitted with a data module."
+                f"{_name(member)} does not say how its images were prepared; wanted a checkpoint "
+                "of a model that was fitted with a data module."
             )
         if spec != specs[0]:
             first, other = specs[0].to_dict(), spec.to_dict()  # type: ignore[union-attr]
             differ = [f"{k}={first[k]!r} and {other[k]!r}" for k in first if first[k] != other[k]]
             raise SettingError(
-                f"{members[0]} and {member} were trained on differently prepared images "
-                f"({', '.join(differ)}); wanted one preprocessing for the whole ensemble."
+                f"{_name(members[0])} and {_name(member)} were trained on differently prepared "
+                f"images ({', '.join(differ)}); wanted one preprocessing for the whole ensemble."
             )
     for one, member in zip(loaded, members, strict=True):
         if one.num_classes != loaded[0].num_classes:
             raise SettingError(
-                f"{members[0]} has {loaded[0].num_classes} classes and {member} "
+                f"{_name(members[0])} has {loaded[0].num_classes} classes and {_name(member)} "
                 f"{one.num_classes}; wanted the same number for the whole ensemble."
             )
     assert specs[0] is not None
     return specs[0]
+
+
+def _name(member: object) -> str:
+    return str(member) if isinstance(member, str | Path) else f"a {type(member).__name__}"
 
 
 def _precision(wanted: str, device: torch.device) -> str:
@@ -174,15 +180,17 @@ def _precision(wanted: str, device: torch.device) -> str:
 
 
 def _prepared(
-    model: SegmentationFineTuner, device: torch.device, precision: str
+    model: SegmentationFineTuner, device: torch.device, precision: str, image: Tensor
 ) -> SegmentationFineTuner:
-    """Return a copy ready to predict: in evaluation mode, channels last, kernels cast once."""
+    """Return a copy ready to predict: evaluating, norms folded, channels last, cast once."""
     trainer, model._trainer = model._trainer, None  # a Trainer is no part of a network
     try:
         network = copy.deepcopy(model)
     finally:
         model._trainer = trainer
-    network = use_channels_last(network.to(device).eval())
+    network.eval()
+    network.model = fold_norms(network.model, image)  # type: ignore[assignment]
+    network = use_channels_last(network.to(device))
     if precision == "bf16-mixed":
         # Autocast would cast the same kernels again for every batch; norms stay in float32.
         for part in network.modules():

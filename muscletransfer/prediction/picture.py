@@ -16,7 +16,7 @@ BODY_HU = -300.0
 BONE_HU = 200.0
 METAL_HU = 2200.0
 """Above cortical bone, which seldom passes 2000 HU."""
-_NEIGHBOURS = np.ones((3, 3), bool)
+_COARSE_MM = 2.5
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,13 @@ class Picture:
     metal_mm2: float
 
 
-def look_at(hu: Array, spacing: tuple[float, float]) -> Picture:
+def look_at(hu: Array, spacing: tuple[float, float], outside: Array | None = None) -> Picture:
     """Look for what spoils a measurement of muscle.
 
     Args:
         hu: (H, W) HU.
         spacing: (sy, sx) in mm.
+        outside: `outside_field` of the slice, where it is known already.
 
     Returns:
         The findings; all 0 in a slice as it should be.
@@ -52,16 +53,19 @@ def look_at(hu: Array, spacing: tuple[float, float]) -> Picture:
         >>> look_at(whole[:, 20:], (6.0, 6.0)).cut_mm
         186.0
     """
-    body = hu > BODY_HU
-    trunk = _largest(ndimage.binary_opening(body, _disc(6.0, spacing)))
+    # What is large enough to be a trunk or an arm shows on a coarse grid, in a tenth of the time.
+    step = max(1, int(_COARSE_MM / max(spacing)))
+    coarse, coarse_spacing = hu[::step, ::step], (spacing[0] * step, spacing[1] * step)
+    body = coarse > BODY_HU
+    trunk = _largest(ndimage.binary_opening(body, _disc(6.0, coarse_spacing)))
     if not trunk.any():
         return Picture(0.0, 0.0, 0.0)
+    beyond = outside_field(hu) if outside is None else outside
+    near = _refined(ndimage.binary_fill_holes(trunk), step, hu.shape)
     return Picture(
-        touched_mm(trunk & body, outside_field(hu), spacing),
-        _arms(hu, body, trunk, spacing),
-        float(np.count_nonzero((hu > METAL_HU) & ndimage.binary_fill_holes(trunk)))
-        * spacing[0]
-        * spacing[1],
+        touched_mm(near & (hu > BODY_HU), beyond, spacing),
+        _arms(coarse, body, trunk, coarse_spacing),
+        float(np.count_nonzero(near & (hu > METAL_HU))) * spacing[0] * spacing[1],
     )
 
 
@@ -85,13 +89,12 @@ def outside_field(hu: Array) -> Array:
         True
     """
     found = np.zeros(hu.shape, bool)
-    for corner in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
-        if found[corner] or hu[corner] > BODY_HU:
-            continue
-        same = ndimage.binary_opening(np.pad(hu == hu[corner], 1, mode="edge"), _NEIGHBOURS)
-        labels, _ = ndimage.label(same[1:-1, 1:-1])
-        if labels[corner]:
-            found |= labels == labels[corner]
+    corners = [(y, x) for y in (0, -1) for x in (0, -1) if hu[y, x] <= BODY_HU]
+    for value in {float(hu[corner]) for corner in corners}:
+        labels, _ = ndimage.label(_opened(hu == value))
+        there = {int(labels[corner]) for corner in corners} - {0}
+        if there:
+            found |= np.isin(labels, list(there))
     return found if _ends_at_a_circle(found) else np.zeros(hu.shape, bool)
 
 
@@ -122,9 +125,31 @@ def touched_mm(mask: Array, outside: Array, spacing: tuple[float, float]) -> flo
     return float(across.sum() * spacing[0] + along.sum() * spacing[1])
 
 
+def _opened(mask: Array) -> Array:
+    """Keep what a square of 3 x 3 pixels fits into; beyond the array all counts as set."""
+    return _grown(~_grown(~mask))
+
+
+def _grown(mask: Array) -> Array:
+    """Add the eight neighbours; a few shifts are ten times as fast as a general dilation."""
+    wide = mask.copy()
+    wide[:, 1:] |= mask[:, :-1]
+    wide[:, :-1] |= mask[:, 1:]
+    grown = wide.copy()
+    grown[1:] |= wide[:-1]
+    grown[:-1] |= wide[1:]
+    return grown
+
+
+def _refined(mask: Array, step: int, shape: tuple[int, ...]) -> Array:
+    """Bring a coarse mask back to the full grid."""
+    fine = mask.repeat(step, axis=0).repeat(step, axis=1) if step > 1 else mask
+    return np.asarray(fine[: shape[0], : shape[1]])
+
+
 def _ends_at_a_circle(outside: Array) -> bool:
     """Whether the border of an area follows one circle, most of it to a pixel and a half."""
-    border = ndimage.binary_dilation(outside, _NEIGHBOURS) & ~outside
+    border = _grown(outside) & ~outside
     y, x = (axis.astype(np.float64) for axis in np.nonzero(border))
     if len(y) < 8:
         return bool(outside.any())

@@ -177,8 +177,9 @@ def judge(
         )
     picture, edge = None, None
     if is_ct and spacing is not None:
-        picture = look_at(pixels, spacing)
-        edge = touched_mm(outlined, outside_field(pixels), spacing)
+        outside = outside_field(pixels)
+        picture = look_at(pixels, spacing, outside)
+        edge = touched_mm(outlined, outside, spacing)
         found |= _seen(picture, edge, limit)
     return _summed(found, picture, edge)
 

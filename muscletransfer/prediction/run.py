@@ -61,7 +61,7 @@ class PredictionRun:
 
 def predict_cases(
     inputs: str | Path | Sequence[str | Path],
-    checkpoints: str | Path | Sequence[str | Path | SegmentationFineTuner] | SegmentationFineTuner,
+    checkpoints: str | Path | Ensemble | Sequence[str | Path | SegmentationFineTuner],
     output: str | Path,
     *,
     slice_index: int | None = None,
@@ -83,7 +83,8 @@ def predict_cases(
 
     Args:
         inputs: Files, folders, or a manifest CSV.
-        checkpoints: One, or several whose probabilities are averaged.
+        checkpoints: One, or several whose probabilities are averaged; or an `Ensemble` that is
+            loaded already, whose own ``tta``, precision and device then hold.
         output: Folder to write to.
         slice_index: Slice of volumes that no manifest row chooses one of.
         mask_format: ``"nifti"``, or for DICOM images ``"rtstruct"`` or ``"dicom-seg"``.
@@ -115,14 +116,16 @@ def predict_cases(
     given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     if not given:
         raise SettingError("no input; wanted files, folders or a manifest CSV with images.")
-    single = isinstance(checkpoints, str | Path | SegmentationFineTuner)
-    members = [checkpoints] if single else list(checkpoints)  # type: ignore[arg-type]
     for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
         if not isinstance(value, int) or value < least:
             raise SettingError(f"{name} is {value!r}; wanted a whole number from {least}.")
     chosen = check_mask_format(mask_format)
     _check_output(root, overwrite)
-    ensemble = Ensemble(members, tta=tta, precision=precision, device=device)  # type: ignore[arg-type]
+    if isinstance(checkpoints, Ensemble):
+        ensemble = checkpoints
+    else:
+        members = [checkpoints] if isinstance(checkpoints, str | Path) else checkpoints
+        ensemble = Ensemble(members, tta=tta, precision=precision, device=device)
     is_ct = ensemble.preprocessing.hu_window is not None
     found = find_cases(given, slice_index, plain=not is_ct, leave_out=root)
     finisher = Finisher(
@@ -144,7 +147,7 @@ def predict_cases(
     off = flags_off(ensemble.profiles, ensemble.voices, is_ct)
     run = PredictionRun(root, outcomes, problems, found.passed_over, off)
     _write_tables(run)
-    write_page(run.page, outcomes, problems, off, len(ensemble), tta)
+    write_page(run.page, outcomes, problems, off, len(ensemble), ensemble.tta)
     return run
 
 

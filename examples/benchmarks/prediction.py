@@ -1,0 +1,185 @@
+"""Prediction beside a plain fp32 loop over the same network, and with reading and writing.
+
+Run from a checkout on an otherwise idle machine::
+
+    python examples/benchmarks/prediction.py --checkpoint best.ckpt
+
+U-Net / resnet18 at 256 x 256 on phantom slices of 512 x 512. Without a checkpoint one is trained
+for a few steps first, so that its masks mean something. Both sides take turns in one process:
+
+- ``network``: the fp32 network, channels first, a slice at a time, as a loop over a list of images
+  is written, beside ``Ensemble.predict`` in batches of eight;
+- ``files``: the same loop with reading (`read_ct`), preprocessing, the way back to the native grid
+  and writing of NIfTI, beside ``predict_cases`` without pictures (which also measures and judges).
+  Loading the network is left out on both sides.
+
+Printed: medians and quartiles of wall time a slice, CPU seconds a slice, ratios, and the lowest
+Dice between the masks of both sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import Trainer
+from machine import describe, spread
+
+from muscletransfer import LowDataModule, SegmentationFineTuner, read_ct, write_mask
+from muscletransfer.data import Manifest, PreprocessingSpec
+from muscletransfer.data.synthetic import make_cohort
+from muscletransfer.finetune.native import native_prediction
+from muscletransfer.hardware import recommended_precision
+from muscletransfer.prediction import Ensemble, predict_cases
+
+SIZE, BATCH = 256, 8
+
+
+def trained(manifest: Path, folder: Path, steps: int) -> Path:
+    """Fine-tune for a few steps."""
+    data = LowDataModule(
+        manifest,
+        train_patients="all",
+        val_patients=2,
+        preprocessing=PreprocessingSpec(size=SIZE),
+        batch_size=4,
+        steps_per_epoch=steps,
+        cache_dir=folder / "cache",
+    )
+    model = SegmentationFineTuner("timm/resnet18", "unet")
+    trainer = Trainer(
+        max_steps=steps,
+        precision=recommended_precision(),
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        enable_checkpointing=False,
+        default_root_dir=folder,
+    )
+    trainer.fit(model, datamodule=data)
+    trainer.save_checkpoint(folder / "trained.ckpt")
+    return folder / "trained.ckpt"
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice of two masks."""
+    return float(2 * (a & b).sum() / max(1, a.sum() + b.sum()))
+
+
+def timed(function: Callable[[], object], count: int) -> tuple[float, float]:
+    """Wall and CPU seconds a slice."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    function()
+    return (time.perf_counter() - wall) / count, (time.process_time() - cpu) / count
+
+
+def main() -> None:
+    """Let both sides take turns, print medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--slices", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cohort = make_cohort(folder / "cohort", patients=args.slices, size=512, seed=3, workers=1)
+        checkpoint = args.checkpoint or trained(cohort.manifest, folder, args.steps)
+        images = [row.image for row in Manifest.read(cohort.manifest).rows]
+        ensemble = Ensemble([checkpoint])
+        spec = ensemble.preprocessing
+        plain = copy.deepcopy(SegmentationFineTuner.load_from_checkpoint(checkpoint).model)
+        plain = plain.eval().to(memory_format=torch.contiguous_format)
+        stored = [spec.apply(v.hu[0], v.slice_spacing)[0] for v in map(read_ct, images)]
+        masks: dict[str, list[np.ndarray]] = {"plain": [], "ours": []}
+
+        def plain_network() -> None:
+            masks["plain"] = []
+            with torch.no_grad():
+                for one in stored:
+                    logits = plain(spec.to_float(torch.from_numpy(one)[None]))
+                    masks["plain"].append((torch.sigmoid(logits)[0, 0] > 0.5).numpy())
+
+        def our_network() -> None:
+            masks["ours"] = []
+            for start in range(0, len(stored), BATCH):
+                found = ensemble.predict(stored[start : start + BATCH]).probabilities
+                masks["ours"] += list((found[:, 0] > 0.5).numpy())
+
+        def plain_files() -> None:
+            (folder / "plain").mkdir(exist_ok=True)
+            with torch.no_grad():
+                for path in images:
+                    image = read_ct(path)
+                    flip = image.flips
+                    one, geometry = spec.apply(image.hu[0], image.slice_spacing, flip)
+                    logits = plain(spec.to_float(torch.from_numpy(one)[None]))
+                    mask = native_prediction(logits[0], geometry, spec).mask.numpy()
+                    write_mask(mask, folder / "plain" / path.name, image)
+
+        def our_files() -> None:
+            predict_cases(images, ensemble, folder / "ours", overlays=False, overwrite=True)
+
+        sides = {
+            "network, plain": plain_network,
+            "network, ours": our_network,
+            "files, plain": plain_files,
+            "files, ours": our_files,
+        }
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+        for number in range(args.rounds + 1):  # the first round warms up
+            for side, function in sides.items():
+                taken = timed(function, len(images))
+                if number:
+                    times[side].append(taken)
+        lowest = min(dice(a, b) for a, b in zip(masks["plain"], masks["ours"], strict=True))
+        pairs = [(folder / "plain" / p.name, folder / "ours" / "masks" / p.name) for p in images]
+        native = [[read_label(path) for path in pair] for pair in pairs]
+        lowest_native = min(dice(a, b) for a, b in native)
+    print(describe())
+    print(f"precision: plain 32-true, ours {ensemble.precision}; {SIZE} x {SIZE}")
+    for side, found in times.items():
+        wall, cpu = zip(*found, strict=True)
+        print(f"{side:>15}: {spread(wall)} a slice; CPU {1e3 * np.median(cpu):.1f} ms")
+    figures: dict[str, float] = {}
+    for kind in ("network", "files"):
+        for k, clock in enumerate(("wall", "CPU")):
+            slow, fast = (np.median([t[k] for t in times[f"{kind}, {s}"]]) for s in SIDES)
+            figures[f"{kind}: plain / ours, {clock}"] = float(slow / fast)
+    for label, ratio in figures.items():
+        wanted = " (wanted at least 2.3)" if label.startswith("network") else ""
+        print(f"{label}{wanted}: {ratio:.2f}")
+    print(
+        f"lowest Dice between the masks (wanted at least 0.999): network grid {lowest:.5f}, "
+        f"native grid {lowest_native:.5f}"
+    )
+    if args.json:
+        figures |= {"lowest Dice": lowest, "lowest Dice, native": lowest_native}
+        args.json.write_text(json.dumps({"machine": describe(), **figures}, indent=1))
+
+
+SIDES = ("plain", "ours")
+
+
+def read_label(path: Path) -> np.ndarray:
+    """Read a mask as booleans."""
+    import SimpleITK as sitk
+
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path))) > 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+import importlib.util
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from matplotlib.path import Path as Polygon
+from trained import phantom
+
+from muscletransfer import read_mask
+from muscletransfer.cli import main
+from muscletransfer.errors import MissingDependencyError
+from muscletransfer.prediction import predict_cases
+from muscletransfer.prediction.masks import check_mask_format
+from muscletransfer.prediction.rtstruct import contours, write_rtstruct
+
+pytest.importorskip("highdicom")
+
+
+@pytest.fixture(scope="module")
+def runs(checkpoint, tmp_path_factory):
+    """The same DICOM slice predicted into each format."""
+    root = tmp_path_factory.mktemp("formats")
+    image = phantom(root / "a.dcm", 4)
+    found = {
+        kind: predict_cases(image, checkpoint, root / kind, mask_format=kind, overlays=False)
+        for kind in ("nifti", "rtstruct", "dicom-seg")
+    }
+    assert all(not run.problems for run in found.values())
+    return image, {kind: run.outcomes[0].mask for kind, run in found.items()}
+
+
+def filled(contour_sets, image):
+    """Rasterise contours by the even-odd rule with SimpleITK's geometry, pixel by pixel."""
+    columns, rows = image.GetSize()[:2]
+    inside = np.zeros((rows, columns), bool)
+    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+    centres = np.stack([x.ravel(), y.ravel()], 1)
+    for data in contour_sets:
+        points = np.array(data, dtype=float).reshape(-1, 3)
+        indices = [image.TransformPhysicalPointToContinuousIndex(p.tolist())[:2] for p in points]
+        inside ^= Polygon(indices).contains_points(centres).reshape(rows, columns)
+    return inside
+
+
+def test_an_rtstruct_gives_the_mask_back(runs):
+    image, masks = runs
+    found = pydicom.dcmread(masks["rtstruct"])
+    assert found.Modality == "RTSTRUCT"
+    assert found.StructureSetROISequence[0].ROIName == "muscle"
+    source = pydicom.dcmread(image)
+    contour = found.ROIContourSequence[0].ContourSequence
+    assert contour[0].ContourImageSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
+    assert found.StudyInstanceUID == source.StudyInstanceUID
+    assert found.PatientID == source.PatientID
+    frame = found.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID
+    assert frame == source.FrameOfReferenceUID
+    wanted = read_mask(masks["nifti"]).labels[0] > 0
+    assert wanted.any()
+    back = filled([item.ContourData for item in contour], sitk.ReadImage(str(image)))
+    np.testing.assert_array_equal(back, wanted)
+
+
+def test_holes_and_edges_survive_an_rtstruct(runs, tmp_path):
+    image, _ = runs
+    shape = sitk.GetArrayFromImage(sitk.ReadImage(str(image))).shape[1:]
+    mask = np.zeros(shape, np.uint8)
+    mask[:30, 10:40] = 1
+    mask[8:12, 15:20] = 0
+    mask[60:64, 50:70] = 2
+    path = write_rtstruct(mask, image, tmp_path / "a.dcm", ["first", "second"])
+    found = pydicom.dcmread(path)
+    reference = sitk.ReadImage(str(image))
+    for label, roi in enumerate(found.ROIContourSequence, 1):
+        back = filled([item.ContourData for item in roi.ContourSequence], reference)
+        np.testing.assert_array_equal(back, mask == label)
+
+
+def test_contours_are_closed_without_a_repeated_point():
+    mask = np.zeros((6, 6), bool)
+    mask[2:4, 1:5] = True
+    (line,) = contours(mask)
+    assert not np.array_equal(line[0], line[-1])
+    assert line.min() == 0.5
+
+
+def test_a_dicom_seg_gives_the_mask_back(runs):
+    import highdicom as hd
+
+    image, masks = runs
+    found = hd.seg.segread(masks["dicom-seg"])
+    source = pydicom.dcmread(image)
+    assert found.SegmentSequence[0].SegmentLabel == "muscle"
+    pixels = found.get_pixels_by_source_instance([source.SOPInstanceUID])[0, ..., 0]
+    np.testing.assert_array_equal(pixels > 0, read_mask(masks["nifti"]).labels[0] > 0)
+    assert found.PatientID == source.PatientID
+
+
+def test_dicom_objects_need_dicom_images(checkpoint, tmp_path):
+    image = phantom(tmp_path / "a.nii.gz")
+    run = predict_cases(image, checkpoint, tmp_path / "out", mask_format="rtstruct")
+    assert "is not a DICOM slice" in run.problems[0].message
+    assert list((tmp_path / "out").rglob("*.dcm")) == []
+
+
+def test_a_missing_extra_fails_with_the_command(checkpoint, tmp_path, monkeypatch, capsys):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *a: None if name == "highdicom" else real(name, *a),
+    )
+    with pytest.raises(MissingDependencyError, match=r"pip install 'muscletransfer\[dicom\]'"):
+        check_mask_format("dicom-seg")
+    common = ["--checkpoint", str(checkpoint), "-o", str(tmp_path / "out")]
+    assert main(["predict", "a.dcm", "--format", "dicom-seg", *common]) == 2
+    assert "muscletransfer[dicom]" in capsys.readouterr().err

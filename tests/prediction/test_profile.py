@@ -1,0 +1,127 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from trained import phantom, train
+
+from muscletransfer import LowDataModule, SegmentationFineTuner, muscle_measures, read_ct, read_mask
+from muscletransfer.data import Manifest, PreprocessingSpec
+from muscletransfer.finetune.profile import FeatureReference, Spread
+from muscletransfer.prediction import predict_cases
+
+
+@pytest.fixture(scope="module")
+def block(checkpoint):
+    found = torch.load(checkpoint, weights_only=True)  # tensors and plain types only
+    return found["muscletransfer"]["training_profile"]
+
+
+def test_ranges_are_those_of_the_training_outlines(block, workshop):
+    manifest = workshop / "cohort" / "manifest.csv"
+    data = LowDataModule(
+        manifest,
+        train_patients="all",
+        val_patients=3,
+        preprocessing=PreprocessingSpec(size=64),
+        cache_dir=workshop / "cache",
+    )
+    data.setup("fit")
+    rows = [r for r in Manifest.read(manifest).rows if r.patient_id in data.split.train]
+    measured = [
+        muscle_measures(image.hu[0], read_mask(row.mask).labels[0], image.slice_spacing)
+        for row in rows
+        for image in [read_ct(row.image)]
+    ]
+    areas = np.log([m["sma_outline_cm2"] for m in measured])
+    densities = [m["smd_hu"] for m in measured]
+    for name, values in (("log_area", areas), ("density", densities)):
+        count, mean, deviation = block[name].tolist()
+        assert count == len(rows)
+        assert mean == pytest.approx(np.mean(values), rel=1e-6)
+        assert deviation == pytest.approx(np.std(values, ddof=1), rel=1e-6)
+
+
+def test_a_checkpoint_names_no_patient(block, checkpoint):
+    assert set(block) == {"format", "log_area", "density", "features"}
+    assert all(isinstance(value, torch.Tensor) for value in block["features"].values())
+    assert b"P0001" not in checkpoint.read_bytes()
+
+
+def test_the_profile_comes_back_with_the_model(checkpoint, block):
+    model = SegmentationFineTuner.load_from_checkpoint(checkpoint)
+    stored = model.training_profile().to_block()
+    assert torch.equal(stored["log_area"], block["log_area"])
+    assert torch.equal(stored["features"]["points"], block["features"]["points"])
+
+
+def test_features_are_those_of_the_saved_weights(checkpoint, block, workshop):
+    model = SegmentationFineTuner.load_from_checkpoint(checkpoint).eval()
+    data = LowDataModule(
+        workshop / "cohort" / "manifest.csv",
+        train_patients="all",
+        val_patients=3,
+        preprocessing=PreprocessingSpec(size=64),
+        cache_dir=workshop / "cache",
+    )
+    data.setup("fit")
+    with torch.no_grad():
+        pooled = torch.cat(
+            [
+                torch.cat([m.mean((2, 3)) for m in model.model.encoder(b["image"])[-2:]], 1)
+                for b in data.plain_batches("train", 64)
+            ]
+        )
+    kept = block["features"]
+    torch.testing.assert_close(kept["centre"], pooled.mean(0), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        kept["points"] * kept["scale"] + kept["centre"], pooled, atol=1e-3, rtol=1e-3
+    )
+
+
+def test_a_checkpoint_without_a_profile_predicts_and_says_which_flags_are_off(checkpoint, tmp_path):
+    old = torch.load(checkpoint, weights_only=True)
+    del old["muscletransfer"]["training_profile"]
+    torch.save(old, tmp_path / "old.ckpt")
+    image = phantom(tmp_path / "scans" / "a.nii.gz")
+    run = predict_cases(image, tmp_path / "old.ckpt", tmp_path / "out")
+    assert len(run.outcomes) == 1
+    assert set(run.flags_off) == {"disagreement", "unfamiliar", "area", "density"}
+    assert "earlier version" in run.flags_off["area"]
+    assert "earlier version" in run.page.read_text()
+
+
+def test_training_goes_on_as_if_nobody_had_looked(tmp_path):
+    """Gathering neither draws random numbers nor moves norm statistics."""
+    states = []
+    for looked in (False, True):
+        folder = tmp_path / str(looked)
+        path = train(folder, steps=6) if not looked else _train_and_save_midway(folder)
+        states.append(torch.load(path, weights_only=True)["state_dict"])
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def _train_and_save_midway(folder):
+    original = SegmentationFineTuner.on_train_batch_end
+    try:
+        SegmentationFineTuner.on_train_batch_end = lambda self, *_: self.training_profile()
+        return train(folder, steps=6)
+    finally:
+        SegmentationFineTuner.on_train_batch_end = original
+
+
+@pytest.mark.parametrize("count", [5, 20])
+def test_prediction_intervals_hold_what_they_promise(count):
+    rng = np.random.default_rng(count)
+    inside = 0
+    for _ in range(2000):
+        sample = rng.normal(3.0, 0.5, count + 1)
+        low, high = Spread.of(sample[:-1].tolist()).interval(0.95)
+        inside += low <= sample[-1] <= high
+    assert inside / 2000 == pytest.approx(0.95, abs=0.02)
+
+
+def test_too_little_gives_no_range():
+    assert Spread.of([1.0, 2.0, math.nan]) is None
+    assert FeatureReference.of(torch.randn(2, 4), torch.randn(0, 4)) is None
+    assert FeatureReference.of(torch.ones(5, 4), torch.randn(0, 4)) is None
