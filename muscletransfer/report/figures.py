@@ -118,10 +118,12 @@ def _draw_sources(axes: Axes, sources: Mapping[str, Mapping[int, Sequence[float]
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the quartiles; nearest-rank, so that an infinite score cannot make a NaN."""
-    low, middle, high = np.percentile(
-        np.asarray(values, dtype=float), [25, 50, 75], method="nearest"
-    )
+    """Return the quartiles; between a finite and an infinite score, the infinite one."""
+    scores = np.asarray(values, dtype=float)
+    ends = [np.percentile(scores, [25, 50, 75], method=way) for way in ("lower", "higher")]
+    with np.errstate(invalid="ignore"):  # inf - inf
+        linear = np.percentile(scores, [25, 50, 75])
+    low, middle, high = np.where(np.isfinite(ends).all(axis=0), linear, ends[1])
     return float(low), float(middle), float(high)
 
 

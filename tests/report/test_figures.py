@@ -47,3 +47,12 @@ def test_no_two_sources_look_alike() -> None:
     figure = learning_curve_figure({"Dice": {name: {5: [0.5], 10: [0.6]} for name in names}})
     lines = [container.lines[0] for container in figure.axes[0].containers]
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("scores", "median"), [([0.2, 0.4], 0.3), ([1.0, 2.0, np.inf, np.inf], np.inf)]
+)
+def test_the_median_is_that_of_a_table(scores: list[float], median: float) -> None:
+    figure = learning_curve_figure({"score": {"random": {5: scores}}})
+    (drawn,) = figure.axes[0].containers[0].lines[0].get_ydata()
+    assert drawn == pytest.approx(median)
