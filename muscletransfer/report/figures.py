@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,12 +118,11 @@ def _draw_sources(axes: Axes, sources: Mapping[str, Mapping[int, Sequence[float]
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the quartiles; between a finite and an infinite score, the infinite one."""
+    """Return the quartiles; with an infinite score, the higher neighbour, never interpolated."""
     scores = np.asarray(values, dtype=float)
-    ends = [np.percentile(scores, [25, 50, 75], method=way) for way in ("lower", "higher")]
-    with np.errstate(invalid="ignore"):  # inf - inf
-        linear = np.percentile(scores, [25, 50, 75])
-    low, middle, high = np.where(np.isfinite(ends).all(axis=0), linear, ends[1])
+    # Interpolation would make a NaN of an infinite score.
+    method: Literal["linear", "higher"] = "linear" if np.isfinite(scores).all() else "higher"
+    low, middle, high = np.percentile(scores, [25, 50, 75], method=method)
     return float(low), float(middle), float(high)
 
 
