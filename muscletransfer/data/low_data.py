@@ -18,6 +18,7 @@ from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest_rows import ManifestRow
 from muscletransfer.data.on_device import finish_batch
 from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.data.sidecar import read_sidecar
 from muscletransfer.data.splits import Split
 from muscletransfer.data.transforms import SampleTransform
 from muscletransfer.data.types import Volume
@@ -61,7 +62,8 @@ class LowDataModule(SliceDataModule):
         mask_column: Column of the masks, where there are several kinds.
         fold_column: Column that gives each patient's fold, in place of dealing them.
         predict_manifest: Images without masks for ``Trainer.predict``; None predicts the test set.
-        licence: Licence of the images, for provenance.
+        licence: Licence of the images, for provenance; None takes what the sidecar of the manifest
+            says (``manifest.json``, as ``muscletransfer data prepare`` writes it).
         cache_workers: Processes that build the cache; 0 for this one.
         progress: Show a progress bar while the cache is built.
 
@@ -252,8 +254,12 @@ class LowDataModule(SliceDataModule):
             "seed": self.seed,
             "preprocessing": self.preprocessing.to_dict(),
             "augmentation": self.augmentation.to_dict() if self.augmentation else None,
-            "licence": self.licence,
+            "licence": self.licence or self._licence_of_sidecar(),
         }
+
+    def _licence_of_sidecar(self) -> str | None:
+        facts = read_sidecar(self.manifest.path)
+        return None if facts is None else str(facts["licence"])
 
     def plain_batches(self, role: Literal["train", "val"], limit: int) -> Iterator[dict[str, Any]]:
         """Give training or validation images as they are: each once, not augmented, on the CPU.

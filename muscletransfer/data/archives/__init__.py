@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from muscletransfer.data.archives.planned import prepare_planned
-from muscletransfer.data.archives.prepared import Prepared, read_sidecar
+from muscletransfer.data.archives.prepared import Prepared
 from muscletransfer.data.archives.saros import prepare_saros
 from muscletransfer.data.archives.totalsegmentator import prepare_totalsegmentator
+from muscletransfer.data.sidecar import read_sidecar
 
 __all__ = [
     "Prepared",

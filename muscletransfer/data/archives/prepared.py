@@ -10,26 +10,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from muscletransfer._version import __version__
 from muscletransfer.data.files import write_text_atomic
 from muscletransfer.data.indexing.records import Problem
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.sidecar import SIDECAR_FORMAT, read_sidecar, sidecar_path
 from muscletransfer.data.splits import Split
-from muscletransfer.errors import DataError, ManifestError
+from muscletransfer.errors import DataError
 
 __all__ = [
     "CaseResult",
     "DataSetFacts",
     "Prepared",
-    "read_sidecar",
-    "sidecar_path",
     "write_prepared",
 ]
 
-_FORMAT = "muscletransfer data set 1"
 _SHOWN = 8
 
 
@@ -127,41 +124,6 @@ def class_names(table: Mapping[str | int, int]) -> dict[int, str]:
     return names
 
 
-def sidecar_path(manifest: str | Path) -> Path:
-    """Return where the facts of a manifest lie: beside it, ending in ``.json``.
-
-    Example:
-        >>> sidecar_path("saros/manifest.csv").name
-        'manifest.json'
-    """
-    return Path(manifest).with_suffix(".json")
-
-
-def read_sidecar(manifest: str | Path) -> dict[str, Any] | None:
-    """Read the facts beside a manifest.
-
-    Args:
-        manifest: The CSV.
-
-    Returns:
-        The facts, or None where there are none.
-
-    Raises:
-        ManifestError: The file is damaged.
-    """
-    path = sidecar_path(manifest)
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ManifestError(
-            f"{path}: cannot be read ({error}); wanted what 'muscletransfer data prepare' writes. "
-            "Run it again, or remove the file."
-        ) from error
-    return found if isinstance(found, dict) and found.get("format") == _FORMAT else None
-
-
 def write_prepared(
     folder: Path,
     results: Sequence[CaseResult],
@@ -209,7 +171,7 @@ def write_prepared(
 
 def _facts_text(facts: DataSetFacts, rows: Sequence[ManifestRow]) -> str:
     plain = {
-        "format": _FORMAT,
+        "format": SIDECAR_FORMAT,
         "name": facts.name,
         "licence": facts.licence,
         "citation": facts.citation,

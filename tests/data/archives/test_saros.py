@@ -81,6 +81,11 @@ def test_folds_and_the_test_set_reach_training(root: Path, tmp_path: Path) -> No
     assert data.split is not None
     assert data.split.test == ("case_001",)
     assert "case_005" not in {*data.split.train, *data.split.val}
+    assert "licence of their TCIA collection" in data.describe()["licence"]
+    assert (
+        LowDataModule(done.manifest, licence="mine", fold=1, **options).describe()["licence"]
+        == "mine"
+    )
     final = LowDataModule(done.manifest, fold=5, **options)
     final.setup("fit")
     assert final.split is not None

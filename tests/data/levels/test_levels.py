@@ -103,6 +103,22 @@ def test_a_folder_with_missing_slices_gives_the_nearest_slice(tmp_path: Path) ->
         assert places[find_level(folder, position_mm=-7.0).slice_index] == -6.0
 
 
+def test_a_nifti_of_labels_fits_its_dicom_series(tmp_path: Path) -> None:
+    """What TotalSegmentator writes for a DICOM folder: the same voxels, stored the other way."""
+    places = [float(z) for z in range(-69, 70, 3)]
+    folder = write_ct_series(tmp_path / "ct", places)
+    labels = sitk.DICOMOrient(spine(low=(-40.0, -50.0, -69.0), high=(40.0, 50.0, 69.0)), "RAS")
+    path = save(labels, tmp_path / "labels.nii.gz")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        level = find_level(folder, labels=path)
+    assert level.height_mm == pytest.approx(1.5, abs=1.5)
+    moved = sitk.Image(labels)
+    moved.SetOrigin([v + 0.7 for v in labels.GetOrigin()])
+    with pytest.raises(GeometryError, match="does not lie on the grid"):
+        find_level(folder, labels=save(moved, tmp_path / "moved.nii.gz"))
+
+
 def test_labels_of_a_tilted_gantry_count_in_their_own_slices(tmp_path: Path) -> None:
     """Slices shifted against each other have no straight grid; labels drawn on them still do."""
     places = [float(z) for z in range(-69, 70, 3)]

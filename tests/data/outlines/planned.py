@@ -162,7 +162,8 @@ def write_seg(path: Path, series: Series, segments: dict[str, np.ndarray], **opt
         )
         for k, name in enumerate(segments, 1)
     ]
-    array = np.stack([m.astype(np.uint8) for m in segments.values()], axis=-1)
+    dtype = options.pop("dtype", np.uint8)
+    array = np.stack([m.astype(dtype) for m in segments.values()], axis=-1)
     segmentation = hd.seg.Segmentation(
         source_images=series.slices,
         pixel_array=array,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import pytest
 from planned import Series, circle, write_rtstruct, write_seg, write_series
@@ -45,6 +46,20 @@ def test_segments_return_voxel_by_voxel(orientation: tuple[float, ...], tmp_path
     found = read_outlines(path, series.folder, ["psoas", "abdominal wall"], unmarked=0)
     wanted = np.where(drawn["abdominal wall"], 2, np.where(drawn["psoas"], 1, 0))
     np.testing.assert_array_equal(found.labels, in_ct_order(series, wanted))
+
+
+def test_fractional_and_label_map_objects(series: Series, tmp_path: Path) -> None:
+    drawn = masks()
+    kinds = hd.seg.SegmentationTypeValues
+    soft = {"psoas": np.where(drawn["psoas"], 0.8, 0.3 * drawn["abdominal wall"])}
+    path = tmp_path / "fractional.dcm"
+    write_seg(path, series, soft, kind=kinds.FRACTIONAL, dtype=np.float32)
+    found = read_outlines(path, series.folder, "psoas", unmarked=0)
+    np.testing.assert_array_equal(found.labels == 1, drawn["psoas"])
+    apart = {"psoas": drawn["psoas"] & ~drawn["abdominal wall"], "wall": drawn["abdominal wall"]}
+    path = write_seg(tmp_path / "map.dcm", series, apart, kind=kinds.LABELMAP)
+    found = read_outlines(path, series.folder, {"wall": 1, "psoas": 2}, unmarked=0)
+    np.testing.assert_array_equal(found.labels, np.select([apart["wall"], apart["psoas"]], [1, 2]))
 
 
 def test_slices_without_the_segment_are_not_annotated(series: Series, tmp_path: Path) -> None:
