@@ -41,6 +41,8 @@ def write_data_check(check: ManifestCheck, path: str | os.PathLike[str]) -> Path
         f"{len(manifest)} rows of {len(manifest.patients)} patients.",
     )
     page.text(_verdict(check), note=True)
+    if check.about_volumes:
+        page.text(check.about_volumes)
     if check.findings:
         page.heading("Problems")
         page.table([_finding_row(check, f) for f in check.findings], prose=True)

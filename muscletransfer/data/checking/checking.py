@@ -73,6 +73,17 @@ class ManifestCheck:
         """What should be looked at."""
         return [f for f in self.findings if f.severity == "warning"]
 
+    @property
+    def about_volumes(self) -> str:
+        """A sentence on rows that name a whole volume; empty where there are none."""
+        counts = [f.volume for f in self.facts if f.volume]
+        if not counts:
+            return ""
+        return (
+            f"{len(counts)} rows name a whole volume ({sum(counts)} slices in all), as pretext "
+            "images may; the middle slice of each was looked at. Fine-tuning needs a slice_index."
+        )
+
     def lines(self, rows: Iterable[int]) -> str:
         """Return the lines of rows in the CSV, shortened."""
         lines = [self.manifest.rows[i].line for i in rows]
@@ -129,6 +140,8 @@ class ManifestCheck:
                 lines.append(f"    {finding.way_out}")
         if len(self.findings) > _SHOWN:
             lines.append(f"  and {len(self.findings) - _SHOWN} more; -o report.html shows all")
+        if self.about_volumes:
+            lines.append(f"  {self.about_volumes}")
         for row in self.ranges():
             lines.append(
                 f"  {row['']}: {row['smallest']} to {row['largest']}, median {row['median']}"

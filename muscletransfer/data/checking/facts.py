@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from muscletransfer.data.checking.likeness import fingerprint, main_body
 from muscletransfer.data.io_plain import is_plain
 from muscletransfer.data.manifest_rows import ManifestRow
 from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.data.slices import count_slices
 from muscletransfer.data.types import Array
+from muscletransfer.errors import DataError
 
 __all__ = ["Group", "RowFacts", "RowFailure", "look_at_group", "read_case"]
 
@@ -57,6 +59,8 @@ class RowFacts:
         in_window: Share of the mask that lies in the window of muscle.
         digest: Hash of the pixels.
         fingerprint: See `muscletransfer.data.checking.likeness.fingerprint`.
+        volume: How many slices there are where the row names a whole volume; its middle slice is
+            what the other fields are about. 0 for a row that names a slice.
     """
 
     index: int
@@ -73,6 +77,7 @@ class RowFacts:
     in_window: float
     digest: str
     fingerprint: Array
+    volume: int = 0
 
     @property
     def field_of_view(self) -> tuple[float, float]:
@@ -101,23 +106,45 @@ def look_at_group(group: Group) -> list[RowFacts | RowFailure]:
     Returns:
         Facts or a failure for each, in order.
     """
+    volumes: dict[int, int] = {}
     return [
-        _facts(found, group.is_ct) if isinstance(found, Case) else found for found in _read(group)
+        replace(_facts(found, group.is_ct), volume=volumes.get(found.index, 0))
+        if isinstance(found, Case)
+        else found
+        for found in _read(group, volumes)
     ]
 
 
-def _read(group: Group) -> list[Case | RowFailure]:
+def _read(group: Group, volumes: dict[int, int] | None = None) -> list[Case | RowFailure]:
     plain = is_plain(group.rows[0][1].image)
     spec = PreprocessingSpec(size=32, hu_window=None if plain or not group.is_ct else (-150, 250))
     found: list[Case | RowFailure] = []
+    counts = {} if volumes is None else volumes
+    listed: list[tuple[int, ManifestRow]] = []
+    for index, row in group.rows:
+        try:
+            listed.append((index, _one_slice(index, row, counts)))
+        except DataError as error:
+            found.append(RowFailure(index, f"{row.where}: {error}"))
     for masks in (True, False):
-        rows = [(i, r) for i, r in group.rows if (group.masks and r.mask is not None) == masks]
+        rows = [(i, r) for i, r in listed if (group.masks and r.mask is not None) == masks]
         if rows:
             outcomes = read_group(rows, spec, masks, allow_empty=False, pad_label=0)
             found.extend(
                 o if isinstance(o, Case) else RowFailure(o.index, o.message) for o in outcomes
             )
     return sorted(found, key=lambda f: f.index)
+
+
+def _one_slice(index: int, row: ManifestRow, counts: dict[int, int]) -> ManifestRow:
+    """Return the row; the middle slice of a volume of pretext images, which names none."""
+    if row.mask is not None or row.slice_index is not None or is_plain(row.image):
+        return row
+    count = count_slices(row.image)
+    if count == 1:
+        return row
+    counts[index] = count
+    return replace(row, slice_index=count // 2)
 
 
 def _facts(case: Case, is_ct: bool) -> RowFacts:

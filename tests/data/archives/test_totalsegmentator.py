@@ -112,6 +112,24 @@ def test_output_of_the_program_for_ones_own_ct(root: Path, tmp_path: Path) -> No
     assert (facts["name"], facts["licence"]) == ("TotalSegmentator output", "unknown")
 
 
+def test_a_dicom_folder_beside_its_segmentations(tmp_path: Path) -> None:
+    """The program reads DICOM and writes NIfTI, stored the other way round."""
+    root = write_miniature("totalsegmentator", tmp_path / "data", patients=1, size=128)
+    export = write_miniature("planned", tmp_path / "export", patients=1, size=128)
+    before = prepare_totalsegmentator(root, tmp_path / "nifti", neighbours=1)
+    wanted = [r.slice_index for r in Manifest.read(before.manifest).rows]
+    (root / "s0000/ct.nii.gz").unlink()
+    shutil.copytree(export / "export_000", root / "s0000/dicom")
+    done = prepare_totalsegmentator(root, tmp_path / "out", neighbours=1)
+    rows = Manifest.read(done.manifest, need_masks=True).rows
+    assert [r.slice_index for r in rows] == wanted
+    from muscletransfer.data.checking import check_manifest
+
+    check = check_manifest(done.manifest)
+    assert check.errors == []
+    assert min(f.in_window for f in check.facts) > 0.8  # muscle lies on muscle
+
+
 def test_bad_cases_are_listed_and_stop_nothing(root: Path, tmp_path: Path) -> None:
     rewrite(
         root / "s0000/segmentations/vertebrae_L3.nii.gz",

@@ -217,6 +217,21 @@ def test_masks_values_and_fields_of_view(cohort: Manifest, tmp_path: Path) -> No
     assert [f.kind for f in found.errors] == ["fit"]
 
 
+def test_rows_that_name_volumes_are_looked_at_in_the_middle(tmp_path: Path) -> None:
+    slices = [phantom_slice(7, size=128).hu for _ in range(5)]
+    slices[2] = phantom_slice(8, size=128).hu
+    image = sitk.GetImageFromArray(np.stack(slices))
+    image.SetSpacing((2.0, 2.0, 5.0))
+    sitk.WriteImage(image, str(tmp_path / "volume.nii.gz"))
+    found = check([ManifestRow("A", tmp_path / "volume.nii.gz")], tmp_path / "m.csv")
+    assert (found.errors, found.facts[0].volume) == ([], 5)
+    assert found.facts[0].high == pytest.approx(np.percentile(slices[2], 99), abs=1)
+    assert "1 rows name a whole volume (5 slices in all)" in found.summary()
+    (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "volume.nii.gz").read_bytes()[:900])
+    rows = [ManifestRow("A", tmp_path / "volume.nii.gz"), ManifestRow("B", tmp_path / "cut.nii.gz")]
+    assert [f.kind for f in check(rows, tmp_path / "m.csv").errors] == ["file"]
+
+
 def test_plain_images_have_no_millimetres(tmp_path: Path) -> None:
     from PIL import Image
 
