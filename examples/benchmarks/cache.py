@@ -92,7 +92,7 @@ def building_peak(root: Path, out: Path) -> float:
 
 def main() -> None:
     """Write, time, print."""
-    slices = int(sys.argv[1]) if len(sys.argv) > 1 else 512
+    slices = int(sys.argv[1]) if len(sys.argv) > 1 else 2048
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     many = int(sys.argv[3]) if len(sys.argv) > 3 else 10_000
     print(describe())
