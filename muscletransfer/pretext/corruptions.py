@@ -113,9 +113,10 @@ def visible_mean(images: Tensor, hidden: Tensor) -> Tensor:
         >>> visible_mean(torch.tensor([[[[3.0, 5.0]]]]), hidden).item()
         5.0
     """
-    visible = ~hidden
-    total = torch.where(visible, images, 0.0).sum(dim=(2, 3), keepdim=True)
-    return (total / visible.sum(dim=(2, 3), keepdim=True)).to(images.dtype)
+    visible = (~hidden).flatten(2)
+    # A product of matrices writes no second copy of the images.
+    total = images.flatten(2) @ visible.to(images.dtype).transpose(1, 2)
+    return (total / visible.sum(dim=2, keepdim=True)).unsqueeze(-1).to(images.dtype)
 
 
 def swap_patches(
