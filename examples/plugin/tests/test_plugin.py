@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import muscletransfer as mt
 from muscletransfer.errors import WeightsError
+from muscletransfer.testing import check_encoder, check_pretext_task, check_weights
 
 TASK, ENCODER, WEIGHTS = "example-plugin/blur", "example-plugin/tiny", "example-plugin/edges"
 QUIET = {
@@ -40,6 +41,13 @@ def test_the_names_are_found() -> None:
     assert mt.list_pretexts("example-plugin/*") == [TASK]
     assert mt.list_encoders("example-plugin/*") == [ENCODER]
     assert mt.list_weights("example-plugin/*") == [WEIGHTS]
+
+
+def test_the_contracts() -> None:
+    """One call each; a failure says what to change."""
+    check_encoder(ENCODER)
+    check_pretext_task(TASK)
+    check_weights(WEIGHTS, encoder=ENCODER)
 
 
 def test_the_blur_is_learnt_and_fine_tuning_starts_from_it(tmp_path: Path) -> None:
