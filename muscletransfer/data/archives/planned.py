@@ -31,7 +31,7 @@ from muscletransfer.data.indexing.walk import find_files
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest_rows import ManifestRow
 from muscletransfer.data.outlines import read_outlines
-from muscletransfer.data.outlines.dicom_objects import dicom_kind, open_object
+from muscletransfer.data.outlines.dicom_objects import dicom_kind, open_object, parsing
 from muscletransfer.data.outlines.names import Structures, class_table
 from muscletransfer.data.series_list import is_series_list, read_list
 from muscletransfer.errors import DataError, MuscleTransferError, UnknownNameError
@@ -123,18 +123,19 @@ def _outline_files(root: Path, output: Path) -> tuple[list[_Object], list[Proble
 
 def _read_object(path: Path) -> _Object:
     data = open_object(path, pixels=False)
-    series = {
-        str(item.SeriesInstanceUID)
-        for frame in data.get("ReferencedFrameOfReferenceSequence", [])
-        for study in frame.get("RTReferencedStudySequence", [])
-        for item in study.get("RTReferencedSeriesSequence", [])
-    }
-    series |= {str(item.SeriesInstanceUID) for item in data.get("ReferencedSeriesSequence", [])}
-    made = "".join(
-        str(data.get(name, ""))
-        for name in ("StructureSetDate", "StructureSetTime", "ContentDate", "ContentTime")
-    )
-    return _Object(path, frozenset(series), str(data.get("PatientID", "")).strip(), made)
+    with parsing(path, "an RTSTRUCT or a segmentation"):
+        series = {
+            str(item.SeriesInstanceUID)
+            for frame in data.get("ReferencedFrameOfReferenceSequence", [])
+            for study in frame.get("RTReferencedStudySequence", [])
+            for item in study.get("RTReferencedSeriesSequence", [])
+        }
+        series |= {str(item.SeriesInstanceUID) for item in data.get("ReferencedSeriesSequence", [])}
+        made = "".join(
+            str(data.get(name, ""))
+            for name in ("StructureSetDate", "StructureSetTime", "ContentDate", "ContentTime")
+        )
+        return _Object(path, frozenset(series), str(data.get("PatientID", "")).strip(), made)
 
 
 def _match(

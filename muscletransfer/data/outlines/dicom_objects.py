@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from muscletransfer.data.grids import ImageGrid
 from muscletransfer.data.io_volume import check_exists
-from muscletransfer.errors import GeometryError, ImageReadError, MissingDependencyError
+from muscletransfer.errors import (
+    GeometryError,
+    ImageReadError,
+    MissingDependencyError,
+    MuscleTransferError,
+)
 
-__all__ = ["RTSTRUCT", "SEGMENTATION", "check_series", "dicom_kind", "need", "open_object"]
+__all__ = [
+    "RTSTRUCT",
+    "SEGMENTATION",
+    "check_series",
+    "dicom_kind",
+    "need",
+    "open_object",
+    "parsing",
+]
 
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 # Segmentation Storage and Label Map Segmentation Storage.
@@ -32,6 +47,31 @@ def need(module: str) -> Any:
         ) from error
 
 
+@contextmanager
+def parsing(path: Path, wanted: str) -> Iterator[None]:
+    """Turn what pydicom and highdicom raise over a damaged file into one error that names it.
+
+    They look at an element when it is used, and a damaged one raises whatever its parsing happens
+    to meet: from OSError and struct.error to IndexError and RuntimeError.
+
+    Args:
+        path: The file.
+        wanted: What it should be.
+
+    Raises:
+        ImageReadError: Anything went wrong in the block that is no error of ours.
+    """
+    try:
+        yield
+    except MuscleTransferError:
+        raise
+    except Exception as error:
+        raise ImageReadError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}); wanted {wanted}. The file "
+            "may be damaged or of another format: export it again."
+        ) from error
+
+
 def open_object(path: Path, *, pixels: bool = True) -> Any:
     """Read a DICOM object as a pydicom data set.
 
@@ -44,19 +84,13 @@ def open_object(path: Path, *, pixels: bool = True) -> Any:
     """
     pydicom = need("pydicom")
     check_exists(path)
-    try:
+    with parsing(path, "a whole DICOM object"):
         found = pydicom.dcmread(path, stop_before_pixels=not pixels)
-        _ = found.SOPClassUID
-    except (pydicom.errors.InvalidDicomError, AttributeError) as error:
-        raise ImageReadError(
-            f"{path}: is no DICOM object; wanted an RTSTRUCT or a segmentation. The file may be "
-            "damaged or of another format."
-        ) from error
-    except Exception as error:  # pydicom raises what a damaged element happens to raise
-        raise ImageReadError(
-            f"{path}: is a damaged DICOM object ({type(error).__name__}: {error}); wanted a whole "
-            "file. Export it again."
-        ) from error
+        if not found.get("SOPClassUID"):
+            raise ImageReadError(
+                f"{path}: is no DICOM object; wanted an RTSTRUCT or a segmentation. The file may "
+                "be damaged or of another format."
+            )
     return found
 
 

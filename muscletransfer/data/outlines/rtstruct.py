@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from muscletransfer.data.grids import ImageGrid
-from muscletransfer.data.outlines.dicom_objects import check_series, open_object
+from muscletransfer.data.outlines.dicom_objects import check_series, open_object, parsing
 from muscletransfer.data.outlines.names import matching
 from muscletransfer.data.outlines.polygons import combine
 from muscletransfer.data.types import Array, MaskImage
@@ -72,16 +71,12 @@ def read_structure_set(path: str | Path) -> StructureSet:
     """
     path = Path(path)
     data = open_object(path)
-    if data.get("Modality") != "RTSTRUCT":
-        raise ImageReadError(
-            f"{path}: its modality is {data.get('Modality', '')!r}; wanted RTSTRUCT."
-        )
-    try:
+    with parsing(path, "an RTSTRUCT with whole contours"):
+        if data.get("Modality") != "RTSTRUCT":
+            raise ImageReadError(
+                f"{path}: its modality is {data.get('Modality', '')!r}; wanted RTSTRUCT."
+            )
         return _structure_set(path, data)
-    except (AttributeError, TypeError, ValueError, LookupError, struct.error) as error:
-        raise ImageReadError(
-            f"{path}: is a damaged RTSTRUCT ({error}); wanted whole contours. Export it again."
-        ) from error
 
 
 def draw_rois(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from muscletransfer.data.grids import ImageGrid
-from muscletransfer.data.outlines.dicom_objects import check_series, need, open_object
+from muscletransfer.data.outlines.dicom_objects import check_series, need, open_object, parsing
 from muscletransfer.data.outlines.names import matching
 from muscletransfer.data.outlines.regrid import onto_grid
 from muscletransfer.data.types import Array, MaskImage
@@ -28,10 +28,14 @@ def segment_names(path: str | Path) -> dict[str, int]:
         ImageReadError: It is damaged, or no segmentation.
         MissingDependencyError: pydicom is not installed.
     """
-    data = open_object(Path(path), pixels=False)
-    if data.get("Modality") != "SEG":
-        raise ImageReadError(f"{path}: its modality is {data.get('Modality', '')!r}; wanted SEG.")
-    return {str(s.SegmentLabel): int(s.SegmentNumber) for s in data.get("SegmentSequence", [])}
+    path = Path(path)
+    data = open_object(path, pixels=False)
+    with parsing(path, "a DICOM-SEG file"):
+        if data.get("Modality") != "SEG":
+            raise ImageReadError(
+                f"{path}: its modality is {data.get('Modality', '')!r}; wanted SEG."
+            )
+        return {str(s.SegmentLabel): int(s.SegmentNumber) for s in data.SegmentSequence}
 
 
 def draw_segments(
@@ -68,23 +72,36 @@ def draw_segments(
     names = segment_names(path)
     numbers = _numbers(path, names, table)
     highdicom = need("highdicom.seg")
-    try:
+    with parsing(path, "a segmentation with regular frames of one orientation"):
         segmentation = highdicom.segread(path)
+        _check_whole(path, segmentation)
         mask = _read(segmentation, numbers, str(path))
         frames = frozenset({str(segmentation.get("FrameOfReferenceUID", ""))} - {""})
         series = frozenset(
             str(r.SeriesInstanceUID) for r in segmentation.get("ReferencedSeriesSequence", [])
         )
-    except (AttributeError, TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise ImageReadError(
-            f"{path}: cannot be read as a segmentation of regular slices ({error}); wanted frames "
-            "of one orientation and spacing. Export it again, or as NIfTI."
-        ) from error
     for note in check_series(path, grid, series, frames, other_series):
         warnings.warn(f"{path}: {note}.", stacklevel=2)
     found = onto_grid(mask, grid, resample=resample)
     found.labels[~(found.labels != 0).any(axis=(1, 2))] = unmarked
     return found
+
+
+def _check_whole(path: Path, segmentation: Any) -> None:
+    """Raise for pixels that end early: pydicom hands out what there is, and frames read as empty.
+
+    Compressed frames are checked by their decoders.
+    """
+    if segmentation.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    frames = int(segmentation.get("NumberOfFrames", 1))
+    bits = segmentation.Rows * segmentation.Columns * frames * segmentation.BitsAllocated
+    found, wanted = len(segmentation.PixelData), -(-bits // 8)
+    if found < wanted:
+        raise ImageReadError(
+            f"{path}: is cut short: {found} bytes of pixels, its header promises {wanted}. Copy it "
+            "again."
+        )
 
 
 def _numbers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import highdicom as hd
@@ -9,8 +10,15 @@ import numpy as np
 import pytest
 from planned import Series, circle, write_rtstruct, write_seg, write_series
 
+from muscletransfer.data.grids import read_grid
 from muscletransfer.data.outlines import read_outlines, segment_names
-from muscletransfer.errors import DataError, GeometryError, ImageReadError, UnknownNameError
+from muscletransfer.errors import (
+    DataError,
+    GeometryError,
+    ImageReadError,
+    MuscleTransferError,
+    UnknownNameError,
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +107,37 @@ def test_damaged_files(series: Series, tmp_path: Path) -> None:
     path = write_seg(tmp_path / "seg.dcm", series, masks())
     whole = path.read_bytes()
     cut = tmp_path / "cut.dcm"
-    cut.write_bytes(whole[: len(whole) - 2000])
-    with pytest.raises(ImageReadError):
-        read_outlines(cut, series.folder, "psoas")
+    for lost in (2, 500, 2000):
+        cut.write_bytes(whole[: len(whole) - lost])
+        with pytest.raises(ImageReadError, match=r"cut short|may be damaged"):
+            read_outlines(cut, series.folder, "psoas")
     structure = write_rtstruct(tmp_path / "rs.dcm", series, {"m": [(1, circle((30, 30), 5))]})
     with pytest.raises(ImageReadError, match="wanted SEG"):
         segment_names(structure)
+
+
+def test_mutated_files_are_read_or_refused(series: Series, tmp_path: Path) -> None:
+    """Random damage: a mask, or an error of ours that names the file; a cut file is never read."""
+    whole = write_seg(tmp_path / "seg.dcm", series, masks()).read_bytes()
+    rng = np.random.default_rng(6)
+    grid = read_grid(series.folder)
+    refused: list[str] = []
+    for number in range(90):
+        data = bytearray(whole)
+        if number % 3 == 0:
+            del data[int(rng.integers(140, len(data))) :]
+        else:
+            for at in rng.integers(0, len(data), 3 if number % 3 == 1 else 40):
+                data[at] = int(rng.integers(256))
+        broken = tmp_path / "broken.dcm"
+        broken.write_bytes(data)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                mask = read_outlines(broken, grid, "psoas")
+            assert number % 3 != 0
+            assert set(np.unique(mask.labels).tolist()) <= {0, 1, 255}
+        except MuscleTransferError as error:
+            refused.append(str(error))
+    assert len(refused) >= 30
+    assert all("broken.dcm" in text for text in refused)
