@@ -43,7 +43,7 @@ class DemoSettings:
 
 
 FULL = DemoSettings(
-    source_patients=60,
+    source_patients=48,
     target_patients=48,
     num_folds=2,
     val_patients=4,
@@ -51,9 +51,9 @@ FULL = DemoSettings(
     observers=10,
     native_size=256,
     network_size=128,
-    pretext_steps=240,
-    finetune_steps=120,
-    val_every=30,
+    pretext_steps=150,
+    finetune_steps=80,
+    val_every=40,
     batch_size=8,
 )
 
