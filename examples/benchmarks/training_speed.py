@@ -38,6 +38,7 @@ from muscletransfer import LowDataModule, SegmentationFineTuner
 from muscletransfer.data import PreprocessingSpec
 from muscletransfer.data.synthetic import make_cohort
 from muscletransfer.hardware import recommended_precision
+from muscletransfer.optimizer import ChannelsLastAdamW
 from muscletransfer.schedule import warmup_cosine
 from muscletransfer.transfer import layerwise_groups
 
@@ -78,7 +79,7 @@ def bare_loop(data: LowDataModule, ready: dict[str, torch.Tensor] | None) -> Ite
     model = SegmentationFineTuner("timm/resnet18", "unet").train()
     parts = [model.model.decoder, model.model.head]
     groups = layerwise_groups(model.model.encoder, parts, 1e-3, 1.0)
-    optimizer = torch.optim.AdamW(groups, 1e-3, weight_decay=0.01, fused=True)
+    optimizer = ChannelsLastAdamW(groups, 1e-3, weight_decay=0.01, fused=True)
     scheduler = warmup_cosine(optimizer, 10_000, 50)
     mixed = recommended_precision() != "32-true"
     batches: Iterator[dict[str, torch.Tensor]]

@@ -9,9 +9,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch import Callback
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.optim import AdamW
 
 from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import DataError, SettingError
@@ -21,9 +19,8 @@ from muscletransfer.finetune.checks import BatchCheck, batch_value, check_positi
 from muscletransfer.finetune.evaluation import predict_batch, score_batch
 from muscletransfer.finetune.randomness import seeded
 from muscletransfer.finetune.record import FineTuningRecord
-from muscletransfer.finetune.scoring import NativeScores, summarise
+from muscletransfer.finetune.scoring import NativeScores
 from muscletransfer.metrics.functional import check_option
-from muscletransfer.schedule import planned_steps, warmup_cosine
 from muscletransfer.transfer import freeze as freeze_module
 from muscletransfer.transfer import is_restoring, layerwise_groups
 
@@ -75,6 +72,8 @@ class SegmentationFineTuner(FineTuningRecord):
         decoder_kwargs: Further arguments of the decoder.
         channels_last: Memory layout of images and weights; the faster one for convolutions.
         seed: Of random weights and dropout; ``None`` takes the global random state.
+        metrics: Metrics of your own by name, each a path, a path with arguments or an object, see
+            `muscletransfer.finetune.OwnMetrics`; logged as ``val_<name>``, and in `case_table`.
 
     Raises:
         UnknownNameError: An unknown encoder, decoder, loss, weight source or option.
@@ -112,6 +111,7 @@ class SegmentationFineTuner(FineTuningRecord):
         decoder_kwargs: dict[str, Any] | None = None,
         channels_last: bool = True,
         seed: int | None = 0,
+        metrics: dict[str, Any] | None = None,
     ) -> None:
         settings = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
@@ -128,8 +128,8 @@ class SegmentationFineTuner(FineTuningRecord):
             encoder, decoder, num_classes, in_channels, depth, encoder_kwargs, decoder_kwargs, seed
         )
         self.loss = assemble_loss(loss, num_classes, loss_kwargs)
-        self.val_scores = NativeScores(num_classes, class_names)
-        self.test_scores = NativeScores(num_classes, class_names)
+        self.val_scores = NativeScores(num_classes, class_names, metrics)
+        self.test_scores = NativeScores(num_classes, class_names, metrics)
         self.record(settings)
         wanted = None if is_restoring() else weights
         self.transfer_report = move_weights(self.model, wanted, transfer, stem)
@@ -227,19 +227,10 @@ class SegmentationFineTuner(FineTuningRecord):
             )
         return [dict(row) for row in self._cases]
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW with layer-wise rates, under a warm-up and a cosine."""
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the parameters with layer-wise rates; norms and biases do not decay."""
         others = [self.model.decoder, self.model.head, self.loss]
-        groups = layerwise_groups(self.model.encoder, others, self.lr, self.encoder_lr_decay)
-        # The fused kernel takes half the time; under a gradient scaler it does not allow clipping.
-        fused = self.device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
-        optimizer = AdamW(groups, self.lr, weight_decay=self.weight_decay, fused=fused)
-        steps = planned_steps(self.trainer)
-        scheduler = warmup_cosine(optimizer, steps, self.warmup_steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        return layerwise_groups(self.model.encoder, others, self.lr, self.encoder_lr_decay)
 
     def configure_callbacks(self) -> list[Callback]:
         """Bring the callback that ``freeze="until_epoch"`` needs."""
@@ -270,7 +261,7 @@ class SegmentationFineTuner(FineTuningRecord):
 
     def _log_scores(self, stage: str, scores: NativeScores) -> None:
         self._cases = scores.table()
-        for name, value in summarise(self._cases).items():
+        for name, value in scores.summary(self._cases).items():
             bar = name in ("dice", "loss")
             self.log(f"{stage}_{name}", value, prog_bar=bar, sync_dist=True)
 

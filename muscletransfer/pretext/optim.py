@@ -1,18 +1,18 @@
-"""The optimiser of all pretext tasks."""
+"""The parameter groups of all pretext tasks."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
-from torch.optim import AdamW
 
-__all__ = ["adamw"]
+__all__ = ["decay_groups"]
 
 
-def adamw(module: nn.Module, lr: float, weight_decay: float) -> AdamW:
-    """Build AdamW over a module; norm parameters and biases do not decay.
+def decay_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Split the parameters of a module for an optimiser: norm parameters and biases do not decay.
 
-    Loshchilov & Hutter, ICLR 2019 (arXiv 1711.05101). Frozen parameters are left out. The fused
-    kernel is used where the parameters' device has one.
+    Frozen parameters are left out; so is a group without any.
 
     Args:
         module: Its parameters that require a gradient are optimised.
@@ -20,18 +20,15 @@ def adamw(module: nn.Module, lr: float, weight_decay: float) -> AdamW:
         weight_decay: Decoupled decay of matrices and kernels.
 
     Returns:
-        The optimiser, with two parameter groups.
+        Groups with ``params``, ``lr`` and ``weight_decay``.
 
     Example:
-        >>> [len(g["params"]) for g in adamw(nn.Linear(2, 2), 1e-3, 0.01).param_groups]
+        >>> [len(group["params"]) for group in decay_groups(nn.Linear(2, 2), 1e-3, 0.01)]
         [1, 1]
     """
     trained = [p for p in module.parameters() if p.requires_grad]
-    fused = bool(trained) and all(
-        p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in trained
-    )
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim > 1], "lr": lr, "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "lr": lr, "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=lr, fused=fused)
+    return [group for group in groups if group["params"]]

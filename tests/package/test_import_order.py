@@ -14,8 +14,8 @@ ROOT = Path(muscletransfer.__file__).parent
 
 # Lower layers first. A module may import its own layer and those before it.
 LAYERS = [
-    {"_version", "errors", "plain", "lazy", "folders"},
-    {"registry", "hardware", "schedule", "losses"},
+    {"_version", "errors", "plain", "lazy", "folders", "deprecation"},
+    {"registry", "hardware", "schedule", "optimizer", "losses"},
     {"data", "metrics", "measures", "agreement"},
     {"observers"},
     {"encoders"},
