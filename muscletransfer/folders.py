@@ -14,6 +14,8 @@ def default_cache_dir() -> Path:
     That is the environment variable ``MUSCLETRANSFER_CACHE``, else ``muscletransfer`` under
     ``XDG_CACHE_HOME``, else ``~/.cache/muscletransfer``.
 
+    .. versionadded:: 0.1
+
     Example:
         >>> default_cache_dir().is_absolute()
         True

@@ -17,6 +17,8 @@ __all__ = ["IntraclassCorrelation", "icc2_1"]
 class IntraclassCorrelation:
     """ICC(2,1): two-way random effects, absolute agreement, one rater.
 
+    .. versionadded:: 0.1
+
     Args:
         icc: The estimate.
         ci: Its confidence interval.
@@ -37,6 +39,8 @@ def icc2_1(ratings: ArrayLike, confidence: float = 0.95) -> IntraclassCorrelatio
 
     Two-way random effects, absolute agreement, single rater: Shrout & Fleiss, Psychol Bull
     1979;86(2):420-428; the interval is theirs, with Satterthwaite's degrees of freedom.
+
+    .. versionadded:: 0.1
 
     Args:
         ratings: ``(cases, raters)``, complete: every rater rated every case.

@@ -18,6 +18,8 @@ __all__ = ["RelativeError", "relative_error"]
 class RelativeError:
     """Errors in percent of the second measurement.
 
+    .. versionadded:: 0.1
+
     Args:
         n: Number of cases.
         mean_percent: Mean error, with its sign.
@@ -44,6 +46,8 @@ def relative_error(first: ArrayLike, second: ArrayLike, confidence: float = 0.95
 
     Only for what has a true zero and no sign, such as an area. Hounsfield units have neither: a
     density of 2 HU instead of 1 HU is not an error of 100 %.
+
+    .. versionadded:: 0.1
 
     Args:
         first: ``(N,)``, such as the model's areas.

@@ -88,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
+    .. versionadded:: 0.1
+
     Args:
         argv: Arguments without the program name; those of the process by default.
 

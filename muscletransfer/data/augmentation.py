@@ -33,6 +33,8 @@ class Augmentation:
     yet standardised, so that a gamma means what it says; values leaving [0, 1] are cut off, as
     the window would. With every strength at 0 the input is returned untouched.
 
+    .. versionadded:: 0.1
+
     Args:
         flip: Probability of a left-right flip.
         rotation: Largest angle in degrees, uniform in both directions.

@@ -40,6 +40,8 @@ class SliceCache:
     Made by `open_or_build` or `open`. Arrays are read-only views of files; pickling sends only the
     folder's name, so data-loader workers share the pages.
 
+    .. versionadded:: 0.1
+
     Args:
         directory: A folder that `open_or_build` made.
 

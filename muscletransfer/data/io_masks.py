@@ -28,6 +28,8 @@ def read_mask(
 ) -> MaskImage:
     """Read class indices: 0 background, 255 not annotated.
 
+    .. versionadded:: 0.1
+
     Args:
         path: NIfTI, NRRD, MHA, or PNG or TIFF (where a drawing of 0 and 255 becomes 0 and 1).
         reference: The image it belongs to; its grid must be the mask's, to a tenth of a pixel. A
@@ -81,6 +83,8 @@ def write_mask(
     slice_index: int | None = None,
 ) -> Path:
     """Write class indices on the grid of their image, whole or not at all.
+
+    .. versionadded:: 0.1
 
     Args:
         mask: Whole numbers from 0, ``(H, W)`` or ``(Z, Y, X)``.

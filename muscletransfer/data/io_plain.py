@@ -23,6 +23,8 @@ def is_plain(path: Path) -> bool:
 def read_image(path: str | Path) -> Array:
     """Read a plain image.
 
+    .. versionadded:: 0.1
+
     Args:
         path: PNG, TIFF, JPEG or BMP; the first page of a TIFF.
 

@@ -33,6 +33,8 @@ def read_ct(
 ) -> CTImage:
     """Read a CT slice or volume in HU.
 
+    .. versionadded:: 0.1
+
     Args:
         path: A DICOM file, a folder of one DICOM series, the list of one (``.series.json``, as
             ``muscletransfer data index`` writes), NIfTI, NRRD or MHA.
@@ -74,6 +76,8 @@ def read_volume(
     path: str | Path, slice_index: int | None = None, *, series: str | None = None
 ) -> Volume:
     """Read a slice or volume of any modality; values mean what the file means by them.
+
+    .. versionadded:: 0.1
 
     Args:
         path: As in `read_ct`.

@@ -28,6 +28,8 @@ __all__ = ["Manifest", "ManifestRow"]
 class Manifest:
     r"""Cases in file order; ``rows[i]`` is case ``i``.
 
+    .. versionadded:: 0.1
+
     Args:
         rows: The cases.
         path: The CSV they came from, for messages; also where relative paths start.

@@ -31,6 +31,8 @@ _SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 class ManifestRow:
     """One case.
 
+    .. versionadded:: 0.1
+
     Args:
         patient_id: Whose slice it is; what splits go by.
         image: The image file or DICOM folder; made absolute.

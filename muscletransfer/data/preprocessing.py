@@ -35,6 +35,8 @@ AIR_HU = -1024
 class PreprocessingSpec:
     """How slices become network input; equal specs give equal arrays.
 
+    .. versionadded:: 0.1
+
     Args:
         spacing: Pixel size of the network grid in mm. ``None`` scales the whole slice, keeping its
             proportions, until it fits; a number resamples to that spacing, then crops or pads

@@ -26,6 +26,8 @@ def sidecar_path(manifest: str | Path) -> Path:
 def read_sidecar(manifest: str | Path) -> dict[str, Any] | None:
     """Read the facts beside a manifest.
 
+    .. versionadded:: 0.1
+
     Args:
         manifest: The CSV.
 

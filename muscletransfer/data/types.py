@@ -137,6 +137,8 @@ class Volume:
 class CTImage(Volume):
     """Slices in Hounsfield units with their grid.
 
+    .. versionadded:: 0.1
+
     Example:
         >>> import numpy as np
         >>> ct = CTImage(np.full((2, 4, 6), -1000, np.int16), spacing=(5.0, 0.8, 0.8))
@@ -169,6 +171,8 @@ class CTImage(Volume):
 class MaskImage(Volume):
     """Class indices with their grid: 0 background, 255 not annotated.
 
+    .. versionadded:: 0.1
+
     Example:
         >>> import numpy as np
         >>> MaskImage(np.eye(3, dtype=np.uint8)[None]).classes
@@ -196,6 +200,8 @@ class SliceGeometry:
 
     With edges (not centres) as coordinates, so that pixel ``i`` covers ``i`` to ``i + 1``, a native
     coordinate ``u`` (after the flips) lies at ``u * scale + offset`` on the network grid.
+
+    .. versionadded:: 0.1
 
     Args:
         native_shape: ``(H, W)`` of the slice in its file.
@@ -235,6 +241,8 @@ class Sample(TypedDict, total=False):
     `PreprocessingSpec`), ``mask`` uint8 ``(h, w)`` class indices, ``label`` class index, ``case``
     row number in the manifest, ``native_hu`` int16 ``(H, W)`` HU or raw pixel values,
     ``native_mask`` uint8 ``(H, W)``, ``geometry`` the way between the two grids.
+
+    .. versionadded:: 0.1
     """
 
     image: torch.Tensor

@@ -20,6 +20,8 @@ __all__ = ["Decoder", "DecoderSpec"]
 class DecoderSpec:
     """All that is needed to build a decoder on an encoder again: plain values, never weights.
 
+    .. versionadded:: 0.1
+
     Args:
         name: A name that :func:`~muscletransfer.decoders.create_decoder` knows.
         kwargs: Further arguments of the decoder, plain values only. Lists are kept as tuples; the
@@ -76,6 +78,8 @@ class DecoderSpec:
 @runtime_checkable
 class Decoder(Protocol):
     """What every decoder is: an ``nn.Module`` that turns a pyramid into one feature map.
+
+    .. versionadded:: 0.1
 
     Attributes:
         out_channels: Channels D of the feature map.

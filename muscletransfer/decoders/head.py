@@ -16,6 +16,8 @@ class SegmentationHead(nn.Module):
     The up-sampling does not align corners, so that a pixel's place does not depend on the size
     of the image (as torchvision; segmentation-models-pytorch aligns them).
 
+    .. versionadded:: 0.1
+
     Args:
         in_channels: Channels D of the decoder's feature map.
         num_classes: Number of logits K a pixel.

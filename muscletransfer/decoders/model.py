@@ -19,6 +19,8 @@ __all__ = ["SegmentationModel", "build_segmentation_model"]
 class SegmentationModel(nn.Module):
     """An encoder, a decoder on it and a head; the state's keys begin with these three words.
 
+    .. versionadded:: 0.1
+
     Args:
         encoder: An encoder (see :class:`~muscletransfer.Encoder`).
         decoder: A decoder built for it.
@@ -75,6 +77,8 @@ def build_segmentation_model(
     An encoder given by name or specification also gets what the decoder asks for
     (:func:`~muscletransfer.decoders.required_encoder_kwargs`, such as ``output_stride=16``),
     unless it is set already.
+
+    .. versionadded:: 0.1
 
     Args:
         encoder: Name, specification or module of the encoder.

@@ -36,6 +36,8 @@ def run_demo(
     Every image is synthetic. The cohort that pre-training sees and the one that fine-tuning and
     testing see share no patient.
 
+    .. versionadded:: 0.1
+
     Args:
         output: Folder for cohorts, checkpoints, figures and ``report.html``.
         seed: Seed of every random choice.

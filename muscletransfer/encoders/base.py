@@ -21,6 +21,8 @@ MAX_DEPTH = 5
 class EncoderSpec:
     """All that is needed to build an encoder again: plain values, hashable, never weights.
 
+    .. versionadded:: 0.1
+
     Args:
         name: A name that :func:`~muscletransfer.encoders.create_encoder` knows.
         in_channels: Number of image channels, at least 1.
@@ -96,6 +98,8 @@ class Encoder(Protocol):
     ``depth + 1`` tensors at strides 1, 2, 4, ... of which the first is the image itself. An
     architecture that starts at stride 4 (Swin, ConvNeXt, ViT) has a feature of **0 channels** at
     stride 2. A dilated encoder (``output_stride=16`` or ``8``) stays at that stride from there on.
+
+    .. versionadded:: 0.1
 
     Attributes:
         out_channels: Channels of each level, ``depth + 1`` numbers; the first is the number of

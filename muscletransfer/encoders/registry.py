@@ -60,6 +60,8 @@ def register_encoder(
         [project.entry-points."muscletransfer.encoders"]
         "mypackage/tiny" = "mypackage.encoders:build_tiny"
 
+    .. versionadded:: 0.1
+
     Args:
         name: The name, such as ``"mypackage/tiny"``.
         override: Take the name even when it is taken.
@@ -101,6 +103,8 @@ def list_encoders(pattern: str | None = None) -> list[str]:
     Those of timm and segmentation-models-pytorch are kept in the cache folder of the user, so only
     the first listing after an installation imports these libraries.
 
+    .. versionadded:: 0.1
+
     Args:
         pattern: A shell pattern such as ``"timm/resnet*"``, or ``None`` for all.
 
@@ -124,6 +128,8 @@ def list_encoders(pattern: str | None = None) -> list[str]:
 
 def create_encoder(name: str, in_channels: int = 1, depth: int = 5, **kwargs: Any) -> Encoder:
     """Build an encoder by name, randomly initialised; the network is never touched.
+
+    .. versionadded:: 0.1
 
     Args:
         name: ``"timm/<model>"``, ``"smp/<encoder>"`` or a registered name.
@@ -152,6 +158,8 @@ def create_encoder(name: str, in_channels: int = 1, depth: int = 5, **kwargs: An
 
 def build_encoder(spec: EncoderSpec) -> Encoder:
     """Build the encoder that a specification describes, randomly initialised.
+
+    .. versionadded:: 0.1
 
     Args:
         spec: The specification, such as ``encoder.spec`` of another encoder.
@@ -201,6 +209,8 @@ def resolve_encoder(
     encoder: str | EncoderSpec | nn.Module, in_channels: int = 1, depth: int = 5, **kwargs: Any
 ) -> nn.Module:
     """Turn what a user passes as ``encoder=`` into an encoder module.
+
+    .. versionadded:: 0.1
 
     Args:
         encoder: A name, a specification, or a module of the user's own. A module needs

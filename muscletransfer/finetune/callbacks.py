@@ -25,6 +25,8 @@ class BestAndLast(ModelCheckpoint):
     two ``ModelCheckpoint`` make Lightning warn about ``ckpt_path="best"``; so this is one callback
     that writes both. Without validation only the last one is kept.
 
+    .. versionadded:: 0.1
+
     Args:
         dirpath: Folder; by default where the Trainer puts checkpoints.
 
@@ -69,6 +71,8 @@ class BestAndLast(ModelCheckpoint):
 def default_callbacks() -> list[Callback]:
     """Return the callbacks that a fine-tuning run should have.
 
+    .. versionadded:: 0.1
+
     Returns:
         A new `BestAndLast`: the checkpoint with the best validation Dice, and ``last.ckpt``.
 
@@ -107,6 +111,8 @@ class UnfreezeEncoder(Callback):
     (and its own moments) alone. With several processes the gradients are computed and dropped
     instead: DistributedDataParallel counts the parameters once, at the start, and would never
     average gradients of parameters that join later.
+
+    .. versionadded:: 0.1
 
     Args:
         epoch: The first epoch, counted from 0, in which the encoder is trained.
@@ -178,6 +184,8 @@ class FreezeNormStats(Callback):
 
     With batches of a few slices the running statistics are noisy; those of the source task can be
     the better ones. Weights and biases of the norms are still trained.
+
+    .. versionadded:: 0.1
 
     Example:
         >>> callback = FreezeNormStats()

@@ -23,6 +23,8 @@ def predict_slice(
 ) -> npt.NDArray[np.uint8]:
     """Outline one slice; a fine-tuned checkpoint is all it takes.
 
+    .. versionadded:: 0.1
+
     Args:
         model: A `SegmentationFineTuner`, or any module from images (1, C, h, w) to logits
             (1, K, h, w).

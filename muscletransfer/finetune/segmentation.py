@@ -44,6 +44,8 @@ class SegmentationFineTuner(FineTuningRecord):
     ``val_dta_rms_mm`` (``val_dta_rms_px`` where the spacing is unknown), ``val_n_failed`` (cases
     with an empty prediction, or a missed class: Dice 0, no distance); the same with ``test_``.
 
+    .. versionadded:: 0.1
+
     Args:
         encoder: A name (`muscletransfer.list_encoders`), an `EncoderSpec` or a module.
         decoder: A name (`muscletransfer.decoders.list_decoders`).

@@ -24,6 +24,8 @@ class PredictionWriter(BasePredictionWriter):
     (``reference_image(case)``), whose spacing, origin and direction the mask gets; a plain image
     has none, and its mask becomes a PNG. `LowDataModule` has both.
 
+    .. versionadded:: 0.1
+
     Args:
         output_dir: Folder for the masks; made when needed.
         ending: ``".nii.gz"``, ``".nii"``, ``".nrrd"`` or ``".mha"``.

@@ -13,6 +13,8 @@ __all__ = ["SegmentationLoss", "activate"]
 def activate(logits: Tensor) -> Tensor:
     """Turn logits into probabilities: sigmoid for one channel, softmax for several.
 
+    .. versionadded:: 0.1
+
     Args:
         logits: (B, K, H, W).
 
@@ -37,6 +39,8 @@ class SegmentationLoss(nn.Module):
     Pixels whose target is ``ignore_index`` change neither the value nor any gradient.
 
     A subclass implements :meth:`compute`, which sees the ignored pixels already neutralised.
+
+    .. versionadded:: 0.1
 
     Args:
         num_classes: Number of channels of the logits.

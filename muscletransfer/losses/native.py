@@ -19,6 +19,8 @@ class CrossEntropyLoss(SegmentationLoss):
 
     The mean is over all valid pixels of the batch; a batch without any is 0.
 
+    .. versionadded:: 0.1
+
     Args:
         num_classes: Number of channels of the logits.
         ignore_index: Target value of pixels that do not count.
@@ -44,6 +46,8 @@ class SoftDiceLoss(SegmentationLoss):
     ``1 - (2 sum(p g) + s) / (sum(p) + sum(g) + s)`` for each image and class (Milletari et al.
     2016, arXiv 1606.04797, without the squares). The probabilities are never rounded: a rounded
     Dice has no gradient. With several classes the background (class 0) is left out of the mean.
+
+    .. versionadded:: 0.1
 
     Args:
         num_classes: Number of channels of the logits.
@@ -75,6 +79,8 @@ class SoftDiceLoss(SegmentationLoss):
 
 class WeightedSumLoss(SegmentationLoss):
     """A weighted sum of losses of the same classes and ignore index.
+
+    .. versionadded:: 0.1
 
     Args:
         losses: The terms.

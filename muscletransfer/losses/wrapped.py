@@ -73,6 +73,8 @@ class OneHotLoss(SegmentationLoss):
     get no gradient and nothing the network does there changes the value, but a loss that divides
     by the number of pixels counts them. Derive from :class:`SegmentationLoss` where that matters.
 
+    .. versionadded:: 0.1
+
     Args:
         loss: The module; it applies the activation itself and returns a scalar.
         num_classes: Number of channels of the logits.

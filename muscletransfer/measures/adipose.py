@@ -29,6 +29,8 @@ def adipose_measures(
     - ``vat_cm2``: area of the visceral window inside the cavity and outside the muscle.
     - ``<window>_window_low_hu``, ``<window>_window_high_hu``: the windows used, inclusive.
 
+    .. versionadded:: 0.1
+
     Args:
         hu: ``(H, W)``, original Hounsfield units.
         body: Outline of the body, bool or 0/1, the same shape.

@@ -15,6 +15,8 @@ __all__ = ["CUTOFF_TABLES", "Cutoff", "CutoffTable", "check_bmi", "check_sex", "
 class Cutoff:
     """One row of a table: whom it is for, and the value under which a measure counts as low.
 
+    .. versionadded:: 0.1
+
     Args:
         measure: ``"smi_cm2_m2"`` or ``"smd_hu"``.
         value: The cut-off, in the unit of the measure; low is strictly below.
@@ -47,6 +49,8 @@ class Cutoff:
 @dataclass(frozen=True)
 class CutoffTable:
     """The cut-offs of one publication.
+
+    .. versionadded:: 0.1
 
     Args:
         citation: Where they were published.
@@ -97,6 +101,8 @@ def cutoffs(
 
     The result says on which side of a published number a measure lies. It is not a diagnosis: the
     cut-offs depend on the population, contrast phase, scanner and software they came from.
+
+    .. versionadded:: 0.1
 
     Args:
         measures: What :func:`muscletransfer.measures.muscle_measures` returned.

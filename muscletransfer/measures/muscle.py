@@ -65,6 +65,8 @@ def muscle_measures(
     ``smd_hu`` without a pixel in M and W, ``smd_outline_hu`` without an outline,
     ``imat_percent`` without muscle and fat.
 
+    .. versionadded:: 0.1
+
     Args:
         hu: ``(H, W)`` or ``(Z, H, W)``, original Hounsfield units: after slope and intercept,
             before any window.

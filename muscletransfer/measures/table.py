@@ -47,6 +47,8 @@ def measure_manifest(
     ``sex`` or ``bmi``, reported and never a diagnosis. A measure that a row does not have is
     empty.
 
+    .. versionadded:: 0.1
+
     Args:
         manifest: ``patient_id,image,mask[,slice_index,height_m,sex,bmi,body_mask,cavity_mask]``.
             A row without ``slice_index`` is measured over all its slices.

@@ -30,6 +30,8 @@ HU_WINDOWS: dict[str, Window] = {
 def hu_windows(changes: Mapping[str, Window] | None = None) -> dict[str, Window]:
     """Return the windows, with some of them changed.
 
+    .. versionadded:: 0.1
+
     Args:
         changes: Window name to inclusive ``(low, high)`` in HU; the others keep their default.
 

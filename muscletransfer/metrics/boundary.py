@@ -57,6 +57,8 @@ def boundary(mask: BoolMask) -> BoolMask:
     Neighbours are the 4 (2-D) or 6 (3-D) that share a face; what lies outside the image counts as
     outside the mask.
 
+    .. versionadded:: 0.1
+
     Args:
         mask: Bool mask, ``(H, W)`` or ``(Z, H, W)``.
 

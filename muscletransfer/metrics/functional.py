@@ -41,6 +41,8 @@ Direction = Literal["both", "pred_to_target", "target_to_pred"]
 def dice(pred: ArrayLike | torch.Tensor, target: ArrayLike | torch.Tensor) -> float:
     """Dice overlap ``2 |A and B| / (|A| + |B|)`` of two masks.
 
+    .. versionadded:: 0.1
+
     Args:
         pred: Predicted mask, ``(H, W)`` or ``(Z, H, W)``, bool or 0/1; numpy or a tensor on any
             device.
@@ -97,6 +99,8 @@ def distance_to_agreement(
     the symmetric average surface distance (MONAI's default is ``"pred_to_target"``, in pixels),
     and ``"p95"`` is the percentile of the pooled distances: tools that take the larger of the two
     directed percentiles give another figure.
+
+    .. versionadded:: 0.1
 
     Args:
         pred: Predicted mask, ``(H, W)`` or ``(Z, H, W)``, bool or 0/1; numpy or a tensor on any

@@ -29,6 +29,8 @@ class DiceScore(PerCaseMetric):
     A reference without any foreground is an error. A case id that comes twice counts once, so the
     repeated samples of a distributed sampler change nothing.
 
+    .. versionadded:: 0.1
+
     Args:
         num_classes: 1 for masks of 0 and 1; K > 1 for class indices 0..K-1, background 0.
         class_names: Names of the foreground classes for the result; default ``class_1``, ...
@@ -81,6 +83,8 @@ class DistanceToAgreement(PerCaseMetric):
     prediction is empty has distance ``inf`` and counts in ``n_failed``: the mean is over the other
     cases, the median over all. A reference without any foreground is an error. A case id that
     comes twice counts once.
+
+    .. versionadded:: 0.1
 
     Args:
         statistic: ``"rms"``, ``"mean"``, ``"max"`` or ``"p95"``.

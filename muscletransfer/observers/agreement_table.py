@@ -54,6 +54,8 @@ def agreement_table(study: ObserverStudy, confidence: float = 0.95) -> pd.DataFr
     With fewer than three cases there are no figures, and ``note`` says so. Intervals take cases as
     independent; ``note`` says where patients have several.
 
+    .. versionadded:: 0.1
+
     Args:
         study: What :func:`muscletransfer.observers.observer_study` returned.
         confidence: Of the intervals.

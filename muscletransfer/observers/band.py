@@ -22,6 +22,8 @@ class Band:
     Each observer's figure is its mean (or median) over the cases. A failure (an infinite distance)
     is not in a mean; it is in a median. ``n_failed`` counts them.
 
+    .. versionadded:: 0.1
+
     Args:
         metric: The column it is about.
         against: What the observers were compared with.

@@ -28,6 +28,8 @@ def consensus_mask(
 ) -> BoolMask:
     """Return the mask that several observers agree on.
 
+    .. versionadded:: 0.1
+
     Args:
         masks: At least one mask, ``(H, W)`` or ``(Z, H, W)``, all of one shape.
         method: ``"majority"``: pixels that more than half of the observers marked, so a tie of an

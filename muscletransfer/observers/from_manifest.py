@@ -37,6 +37,8 @@ def observer_study_from_manifest(
 ) -> ObserverStudy:
     r"""Run :func:`muscletransfer.observers.observer_study` on files.
 
+    .. versionadded:: 0.1
+
     Args:
         observers: A manifest with one row a case and observer: ``patient_id,image,mask,observer``
             (and ``slice_index`` where the image has several slices).

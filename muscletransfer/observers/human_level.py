@@ -51,6 +51,8 @@ class LeaveOneOut:
 class HumanLevel:
     """Outcome of the human-level test for one figure.
 
+    .. versionadded:: 0.1
+
     Args:
         metric: The column it is about.
         margin: How much worse than another observer a model may agree, in the unit of the figure.
@@ -105,6 +107,8 @@ def human_level(
 
     The observers are taken as they are: the interval speaks of other patients, not of other
     observers. ``without`` shows what each observer does to the result.
+
+    .. versionadded:: 0.1
 
     Args:
         study: What :func:`muscletransfer.observers.observer_study` returned for masks with a model.

@@ -21,6 +21,8 @@ def icc_table(study: ObserverStudy, confidence: float = 0.95) -> pd.DataFrame:
     observers are left out one at a time, those with the fewest cases first, and the part with the
     most ratings counts.
 
+    .. versionadded:: 0.1
+
     Args:
         study: What :func:`muscletransfer.observers.observer_study` returned.
         confidence: Of the intervals.

@@ -26,6 +26,8 @@ class ObserverStudy:
     Differences are the observer minus whom it was compared with; percentages are of the latter.
     The model, if one was passed, is the observer ``"model"``.
 
+    .. versionadded:: 0.1
+
     Args:
         observers: Names of the observers, without the model.
         cases: Names of the cases.

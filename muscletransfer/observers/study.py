@@ -48,6 +48,8 @@ def observer_study(
     any pixel, or that STAPLE did not find, is not compared with. Each is written into ``notes``. A
     model's empty mask is a failure (Dice 0, distance inf), never an error.
 
+    .. versionadded:: 0.1
+
     Args:
         masks: Case to observer to mask, ``(H, W)`` or ``(Z, H, W)``, bool or 0/1.
         spacing: Case to spacing in mm, in array order.

@@ -23,6 +23,8 @@ _SUFFIXES = (*VOLUME_SUFFIXES, *PLAIN_SUFFIXES, ".dcm", ".ima", ".dicom")
 class PredictionCase:
     """One slice to predict.
 
+    .. versionadded:: 0.1
+
     Args:
         name: A file name for its outputs, each once.
         image: A file, or the folder of a DICOM series.
@@ -49,6 +51,8 @@ class PredictionCase:
 @dataclass(frozen=True)
 class Problem:
     """One input that could not be predicted, and why.
+
+    .. versionadded:: 0.1
 
     Args:
         case: Its name.
@@ -88,6 +92,8 @@ def find_cases(
     A ``.csv`` is a manifest. A folder is searched with its subfolders: each NIfTI, NRRD or MHA
     file is a case, and so is each DICOM series of a folder; files that are no images are passed
     over. A file is a case whatever its name.
+
+    .. versionadded:: 0.1
 
     Args:
         inputs: Paths.

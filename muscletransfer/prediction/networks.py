@@ -30,6 +30,8 @@ __all__ = ["BatchPrediction", "Ensemble"]
 class BatchPrediction:
     """What the networks say about a batch.
 
+    .. versionadded:: 0.1
+
     Args:
         probabilities: (B, K, h, w) float32, the mean over members and views.
         agreement: One a case: the mean Dice between the outlines of every two members (and views);
@@ -45,6 +47,8 @@ class BatchPrediction:
 
 class Ensemble:
     """Fine-tuned networks that predict as one: the mean of their probabilities.
+
+    .. versionadded:: 0.1
 
     Args:
         members: Checkpoints of `SegmentationFineTuner`, or fine-tuners; given ones are copied.

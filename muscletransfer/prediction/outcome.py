@@ -27,6 +27,8 @@ __all__ = ["Finisher", "Outcome"]
 class Outcome:
     """One predicted case.
 
+    .. versionadded:: 0.1
+
     Args:
         name: The case.
         image: Its image.

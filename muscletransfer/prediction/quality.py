@@ -35,6 +35,8 @@ _MOST = 4.0  # no single finding decides alone how a case is ranked
 class Thresholds:
     """Where flags go up.
 
+    .. versionadded:: 0.1
+
     Args:
         disagreement: 1 - Dice between members (or views).
         uncertain: 1 - Dice that the probabilities let expect.
@@ -59,6 +61,8 @@ class Thresholds:
 @dataclass(frozen=True)
 class Quality:
     """The judgement of one prediction.
+
+    .. versionadded:: 0.1
 
     Args:
         score: The higher, the sooner a person should look; see `FLAGS` for the weights.

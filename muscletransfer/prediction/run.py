@@ -34,6 +34,8 @@ _PROBLEM_COLUMNS = ("case", "image", "problem")
 class PredictionRun:
     """What a run did.
 
+    .. versionadded:: 0.1
+
     Args:
         root: Its folder.
         outcomes: The predicted cases, worst first.
@@ -80,6 +82,8 @@ def predict_cases(
 
     In the output folder: ``masks/``, ``overlays/``, ``measures.csv`` (units in the column names),
     ``problems.csv`` and ``index.html``, all in order of the review score.
+
+    .. versionadded:: 0.1
 
     Args:
         inputs: Files, folders, or a manifest CSV.

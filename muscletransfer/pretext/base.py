@@ -41,6 +41,8 @@ class PretextTask(PretextRecord, PretextLoop):
     All constructor arguments of a subclass are stored by themselves; do not call
     ``save_hyperparameters``. No method that a subclass may override is called from ``__init__``.
 
+    .. versionadded:: 0.1
+
     Args:
         encoder: A name (``"timm/resnet18"``), a spec (also as a dict), or an encoder module, which
             is trained in place.

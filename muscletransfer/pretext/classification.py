@@ -30,6 +30,8 @@ class ClassificationPretext(PretextTask):
 
     Batches: ``image`` (B, C, H, W) float, ``label`` (B,) class indices from 0.
 
+    .. versionadded:: 0.1
+
     Args:
         num_classes: Number of classes, at least 2.
         encoder: Name, spec or module, see :class:`~muscletransfer.PretextTask`.

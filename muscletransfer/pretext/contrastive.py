@@ -87,6 +87,8 @@ def nt_xent(embeddings: Tensor, temperature: float = 0.5) -> Tensor:
     processes these are the images of all of them, and the mean over processes of what this returns
     has the loss and the gradient of one process with the whole batch.
 
+    .. versionadded:: 0.1
+
     Args:
         embeddings: (2 n, D): the first view of each of n images, then the second of each.
         temperature: Divides the cosine similarities, above 0.

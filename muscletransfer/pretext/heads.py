@@ -11,6 +11,8 @@ __all__ = ["ClassificationHead", "JigsawHead", "ProjectionHead", "pool"]
 def pool(features: Tensor) -> Tensor:
     """Average a feature map over its pixels.
 
+    .. versionadded:: 0.1
+
     Args:
         features: (B, D, h, w).
 
@@ -26,6 +28,8 @@ def pool(features: Tensor) -> Tensor:
 
 class ClassificationHead(nn.Module):
     """Global average pooling and one linear layer.
+
+    .. versionadded:: 0.1
 
     Args:
         in_channels: Channels of the feature map, ``encoder.out_channels[-1]``.
@@ -54,6 +58,8 @@ class JigsawHead(nn.Module):
     The tiles meet only here (Noroozi & Favaro, ECCV 2016, arXiv 1603.09246: the context-free
     network), so the trunk must say by itself what a tile shows. A batch norm after each linear
     layer, which the paper does not have, lets the puzzle start to be learned within a short run.
+
+    .. versionadded:: 0.1
 
     Args:
         in_channels: Channels of the trunk's last feature map.
@@ -98,6 +104,8 @@ class ProjectionHead(nn.Module):
 
     The encoder keeps what the loss makes the projection throw away (Chen et al., ICML 2020, arXiv
     2002.05709, section 4.2).
+
+    .. versionadded:: 0.1
 
     Args:
         in_channels: Channels D of the feature map, ``encoder.out_channels[-1]``.

@@ -58,6 +58,8 @@ class JigsawPretext(PretextTask):
 
     Batches: ``image`` (B, C, H, W) float. Other keys are not used.
 
+    .. versionadded:: 0.1
+
     Args:
         encoder: Name, spec or module, see :class:`~muscletransfer.PretextTask`.
         in_channels: Channels of the images.

@@ -42,6 +42,8 @@ class MaskedImagePretext(PretextTask):
 
     Batches: ``image`` (B, C, H, W) float, sides multiples of the encoder's ``output_stride``.
 
+    .. versionadded:: 0.1
+
     Args:
         encoder: Name, spec or module, see :class:`~muscletransfer.PretextTask`.
         in_channels: Channels of the images.

@@ -38,6 +38,8 @@ class MultiTaskPretext(PretextTask):
 
     Batches: what the tasks need, together.
 
+    .. versionadded:: 0.1
+
     Args:
         tasks: The arguments of each task by its label. The label is the registered name, unless
             ``"name"`` stands among the arguments (for one task twice). Arguments that all share

@@ -30,6 +30,8 @@ def affine_permutations() -> Tensor:
     ``i * i = -1``; tile ``u + 3 v`` stands for ``u + v i``. The nine translations (``a = 1``) come
     first, the identity at their head, so any leading part of the set is at least as far apart.
 
+    .. versionadded:: 0.1
+
     Returns:
         (72, 9) int64.
 
@@ -50,6 +52,8 @@ def affine_permutations() -> Tensor:
 
 def min_hamming_distance(permutations: Tensor) -> int:
     """Return the smallest number of slots in which two of the permutations differ.
+
+    .. versionadded:: 0.1
 
     Args:
         permutations: (P, T) integers, P at least 2.
@@ -76,6 +80,8 @@ def permutation_set(grid: int, count: int | Literal["auto"] = "auto", seed: int 
       distance to those already taken is largest, ties broken by the seed. The common rule of
       Noroozi & Favaro (2016), the largest *mean* distance, leaves pairs only 2 slots apart; this
       one keeps 6 at 100 permutations of 9 tiles.
+
+    .. versionadded:: 0.1
 
     Args:
         grid: Tiles a side, at least 2.
@@ -143,6 +149,8 @@ def arrange(permutations: Tensor, pinned: Tensor) -> Tensor:
 
     The order-preserving rule: strike the pinned tiles out of ``p``; what is left of it fills the
     slots of the movable tiles from first to last. Without pinned tiles this is ``p`` itself.
+
+    .. versionadded:: 0.1
 
     Args:
         permutations: (..., T) int64 rows.

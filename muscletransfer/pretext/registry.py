@@ -41,6 +41,8 @@ def register_pretext(name: str, *, override: bool = False) -> Callable[[Task], T
         [project.entry-points."muscletransfer.pretexts"]
         rotation = "mypackage.rotation:Rotation"
 
+    .. versionadded:: 0.1
+
     Args:
         name: The name, such as ``"rotation"``; it also names the task in the provenance.
         override: Take the name even when it is taken.
@@ -79,6 +81,8 @@ def register_pretext(name: str, *, override: bool = False) -> Callable[[Task], T
 def list_pretexts(pattern: str | None = None) -> list[str]:
     """List the names of all pretext tasks; no plug-in is imported for it.
 
+    .. versionadded:: 0.1
+
     Args:
         pattern: A shell pattern such as ``"seg*"``, or ``None`` for all.
 
@@ -94,6 +98,8 @@ def list_pretexts(pattern: str | None = None) -> list[str]:
 
 def create_pretext(name: str, **kwargs: Any) -> PretextTask:
     """Build a pretext task by name.
+
+    .. versionadded:: 0.1
 
     Args:
         name: A name of :func:`list_pretexts`.

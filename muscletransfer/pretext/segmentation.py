@@ -33,6 +33,8 @@ class SegmentationPretext(PretextTask):
 
     Batches: ``image`` (B, C, H, W) float, ``mask`` (B, H, W) class indices.
 
+    .. versionadded:: 0.1
+
     Args:
         num_classes: Number of classes K, the background counted, at least 2.
         encoder: Name, spec or module, see :class:`~muscletransfer.PretextTask`.

@@ -39,6 +39,8 @@ class SimCLRPretext(PretextTask):
 
     Batches: ``image`` (B, C, H, W) float, at least two images. Other keys are not used.
 
+    .. versionadded:: 0.1
+
     Args:
         encoder: Name, spec or module, see :class:`~muscletransfer.PretextTask`.
         in_channels: Channels of the images.

@@ -47,7 +47,10 @@ class Overlay:
 
 
 def human_band_label(observers: int) -> str:
-    """Return the legend text for the band of the observers."""
+    """Return the legend text for the band of the observers.
+
+    .. versionadded:: 0.1
+    """
     return f"range of {observers} observers"
 
 
@@ -60,6 +63,8 @@ def learning_curve_figure(
 
     Points are medians over cases, bars the quartiles. Infinite distances (missed masks) stay in
     the quartiles and are left out of the drawing only where a quartile itself is infinite.
+
+    .. versionadded:: 0.1
 
     Args:
         scores: ``scores[metric][source][n]`` is the list of per-case scores.
@@ -131,6 +136,8 @@ def overlay_figure(
 ) -> Figure:
     """Draw slices with the reference in yellow and the prediction in blue.
 
+    .. versionadded:: 0.1
+
     Args:
         overlays: The cases, drawn from left to right, at most a handful.
         window: Lower and upper HU of the display.
@@ -175,7 +182,10 @@ def _body_box(hu: NDArray[Any], margin: int = 8) -> tuple[slice, slice]:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Save a figure in the format its suffix names and return the path."""
+    """Save a figure in the format its suffix names and return the path.
+
+    .. versionadded:: 0.1
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=150)

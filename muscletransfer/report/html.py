@@ -42,6 +42,8 @@ pre { background: #f6f8fa; padding: .75rem 1rem; border-radius: 6px; overflow-x:
 class Page:
     """A page built from top to bottom and written as one file.
 
+    .. versionadded:: 0.1
+
     Args:
         title: The page's heading and window title.
         subtitle: A line under the heading.

@@ -20,6 +20,8 @@ _LONGEST = 60
 class PluginNames:
     """The names of a package that brings one pretext task.
 
+    .. versionadded:: 0.1
+
     Args:
         registered: The name of the task, such as ``"order"`` or ``"mylab/order"``: lower-case
             letters, digits, ``-`` and ``_``, beginning with a letter; at most one namespace.

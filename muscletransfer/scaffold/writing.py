@@ -24,6 +24,8 @@ def write_pretext_package(name: str, output: str | Path | None = None) -> Path:
     The task it brings tells whether an image is upside down; it trains, and the tests pass, before
     a line was changed.
 
+    .. versionadded:: 0.1
+
     Args:
         name: The task's name, see :class:`PluginNames`.
         output: The folder to make; ``./muscletransfer-<name>`` by default.

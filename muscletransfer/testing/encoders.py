@@ -35,6 +35,8 @@ def check_encoder(
     gradients reach every parameter; features in evaluation are the same twice and draw no random
     numbers; two builds from one seed agree; saved and loaded weights give the same features.
 
+    .. versionadded:: 0.1
+
     Args:
         name: A registered name.
         channels: Numbers of image channels to try.

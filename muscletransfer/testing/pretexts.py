@@ -51,6 +51,8 @@ def check_pretext_task(
     arguments are documented and plain, and a checkpoint and an exported encoder come back with the
     same features.
 
+    .. versionadded:: 0.1
+
     Args:
         task: A registered name, or the class.
         channels: Numbers of image channels to try.

@@ -19,6 +19,8 @@ __all__ = ["Checks", "ContractReport", "same_draws", "untouched_random_state"]
 class ContractReport:
     """What held.
 
+    .. versionadded:: 0.1
+
     Args:
         subject: What was checked.
         passed: The checks, in words.

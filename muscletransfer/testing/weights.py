@@ -33,6 +33,8 @@ def check_weights(
     from a file of ours; a one-channel encoder takes them with ``stem="adapt"``; an encoder that it
     has no weights for is refused in words.
 
+    .. versionadded:: 0.1
+
     Args:
         name: A registered name.
         encoder: Name of an encoder that it has weights for.

@@ -40,6 +40,8 @@ FORMAT = 1
 class Artifact:
     """A weight file of this library, read and verified.
 
+    .. versionadded:: 0.1
+
     Args:
         path: The file.
         provenance: Where its weights come from.
@@ -65,6 +67,8 @@ def checkpoint_block(
     decoder: str | None = None,
 ) -> dict[str, Any]:
     """Build the block that a task puts into its checkpoint in ``on_save_checkpoint``.
+
+    .. versionadded:: 0.1
 
     Args:
         module: The whole task or model whose ``state_dict()`` is saved.
@@ -114,6 +118,8 @@ def checkpoint_block(
 def checkpoint_provenance(checkpoint: Mapping[str, Any]) -> Provenance | None:
     """Return the record in a loaded checkpoint, for ``on_load_checkpoint``.
 
+    .. versionadded:: 0.1
+
     Args:
         checkpoint: The dict that Lightning hands to the hook.
 
@@ -135,6 +141,8 @@ def describe_run(
     restored: Provenance | None = None,
 ) -> Provenance:
     """Build the record of a training run from what a task has at hand.
+
+    .. versionadded:: 0.1
 
     Args:
         task: Registered name of the task.

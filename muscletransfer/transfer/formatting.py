@@ -13,6 +13,8 @@ __all__ = ["format_provenance"]
 def format_provenance(provenance: Provenance) -> str:
     """Lay out a record for reading, each parent indented under what was made from it.
 
+    .. versionadded:: 0.1
+
     Args:
         provenance: The record of a file.
 

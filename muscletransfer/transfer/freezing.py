@@ -44,6 +44,8 @@ def freeze(module: nn.Module) -> None:
     ``.train()`` on itself or on its parent, through ``.to()``, ``copy.deepcopy`` and pickling; its
     ``state_dict`` keys do not change. Freezing twice does no harm.
 
+    .. versionadded:: 0.1
+
     Args:
         module: Any module, usually an encoder.
 
@@ -70,6 +72,8 @@ def unfreeze(module: nn.Module) -> None:
     Parameters that had a gradient before get it back, those that had none do not. The module takes
     the mode (train or eval) that was last asked for while it was frozen.
 
+    .. versionadded:: 0.1
+
     Args:
         module: A module, frozen or not.
 
@@ -91,5 +95,8 @@ def unfreeze(module: nn.Module) -> None:
 
 
 def is_frozen(module: nn.Module) -> bool:
-    """Return whether `freeze` holds for the module and all its parts."""
+    """Return whether `freeze` holds for the module and all its parts.
+
+    .. versionadded:: 0.1
+    """
     return all(_StaysInEval.of(part) is not None for part in module.modules())

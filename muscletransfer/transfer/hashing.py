@@ -18,6 +18,8 @@ def state_sha256(state: Mapping[str, Tensor]) -> str:
     row-major order, as on a little-endian machine), so that two states are equal in all of these
     exactly when their digests are.
 
+    .. versionadded:: 0.1
+
     Args:
         state: Names and tensors of any dtype, shape and device.
 

@@ -26,6 +26,8 @@ def layerwise_groups(
     arXiv 1801.06146). Norm parameters and biases get no weight decay. Frozen parameters are in the
     groups too, so that they learn from the moment they are unfrozen.
 
+    .. versionadded:: 0.1
+
     Args:
         encoder: An encoder (it has ``spec`` and ``output_stride``).
         decoder_modules: The decoder, the head, and whatever else is trained.
@@ -73,6 +75,8 @@ def encoder_stages(encoder: nn.Module) -> dict[int, list[tuple[str, nn.Parameter
     Found by differentiating each feature (`first_features`), so it holds for any encoder and needs
     no list of layer names. The encoder's own state, gradients and random state are untouched.
     Parameters that act on no feature count as the deepest stage.
+
+    .. versionadded:: 0.1
 
     Args:
         encoder: An encoder, on any device.

@@ -31,6 +31,8 @@ def load_encoder(
 
     On an error the encoder keeps the values it had.
 
+    .. versionadded:: 0.1
+
     Args:
         encoder: An encoder, for example of `create_encoder`.
         weights: ``None`` (nothing is loaded), a registered source (`list_weights`), a
@@ -80,6 +82,8 @@ def load_decoder(decoder: nn.Module, weights: Weights, *, strict: bool = True) -
     """Load the decoder of a weight file into a decoder, in place.
 
     On an error the decoder keeps the values it had.
+
+    .. versionadded:: 0.1
 
     Args:
         decoder: A decoder, for example of `create_decoder`.

@@ -17,7 +17,10 @@ __all__ = [
 
 
 class PreprocessingMismatchWarning(UserWarning):
-    """The parent's images and this run's images were prepared differently."""
+    """The parent's images and this run's images were prepared differently.
+
+    .. versionadded:: 0.1
+    """
 
 
 def preprocessing_differences(
@@ -27,6 +30,8 @@ def preprocessing_differences(
 
     Only fields that the parent recorded count: natural-image weights state a mean and a standard
     deviation and no HU window. A number equals a list that repeats it (one mean for each channel).
+
+    .. versionadded:: 0.1
 
     Args:
         parent: The record of the weights.
@@ -53,6 +58,8 @@ def warn_preprocessing_mismatch(
     parent: Provenance | None, preprocessing: Mapping[str, Any]
 ) -> None:
     """Warn with the differing fields when images are prepared unlike the parent's.
+
+    .. versionadded:: 0.1
 
     Args:
         parent: ``report.provenance`` of the load; ``None`` is fine.

@@ -22,6 +22,8 @@ _COUNTS = ("patients", "images")
 def collect_versions() -> dict[str, str]:
     """Return the versions that decide what a state means.
 
+    .. versionadded:: 0.1
+
     Returns:
         Version strings by package: ``muscletransfer``, ``python``, ``torch``, ``lightning``,
         ``timm`` and ``segmentation-models-pytorch``.
@@ -48,6 +50,8 @@ class Provenance:
     All fields hold plain types only, so a record goes through JSON, ``torch.save`` and
     ``torch.load(weights_only=True)`` unchanged. Patients appear as a count and as the hash of their
     manifest, never by id.
+
+    .. versionadded:: 0.1
 
     Args:
         task: What the weights learned, for example ``"jigsaw"`` or ``"imagenet"``.

@@ -26,6 +26,8 @@ __all__ = ["inspect_file", "read_artifact"]
 def read_artifact(path: str | Path) -> Artifact:
     """Read a ``.ckpt`` or ``.safetensors`` file that this library wrote.
 
+    .. versionadded:: 0.1
+
     Args:
         path: The file. What it is is seen from its first bytes, not from its suffix.
 
@@ -80,6 +82,8 @@ def read_artifact(path: str | Path) -> Artifact:
 
 def inspect_file(path: str | Path) -> Provenance:
     """Return the provenance of a weight file after verifying its tensors.
+
+    .. versionadded:: 0.1
 
     Args:
         path: A ``.ckpt`` or ``.safetensors`` file of this library.

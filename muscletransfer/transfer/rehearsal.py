@@ -17,7 +17,10 @@ __all__ = ["NotTransferableWarning", "rehearse"]
 
 
 class NotTransferableWarning(UserWarning):
-    """A run trains an encoder that no other process could rebuild by name."""
+    """A run trains an encoder that no other process could rebuild by name.
+
+    .. versionadded:: 0.1
+    """
 
 
 def rehearse(encoder: nn.Module, decoder: nn.Module | None = None) -> None:
@@ -26,6 +29,8 @@ def rehearse(encoder: nn.Module, decoder: nn.Module | None = None) -> None:
     Called when training starts: hours later the checkpoint would be of no use. The twins take no
     memory for their values where the model allows it, and nothing of the run changes, the random
     state included.
+
+    .. versionadded:: 0.1
 
     Args:
         encoder: The encoder that is trained.

@@ -16,6 +16,8 @@ Shape = tuple[int, ...]
 class TransferReport:
     """The outcome of `load_encoder` or `load_decoder`.
 
+    .. versionadded:: 0.1
+
     Args:
         source: What the weights are called; ``"random"`` when nothing was loaded.
         loaded: Keys whose tensors were copied in.

@@ -19,6 +19,8 @@ def restoring() -> Iterator[None]:
     moment later. So a reload needs neither the file it was pre-trained from nor the network. The
     mark holds for the current thread or asynchronous task only.
 
+    .. versionadded:: 0.1
+
     Example:
         >>> with restoring():
         ...     is_restoring()
@@ -34,5 +36,8 @@ def restoring() -> Iterator[None]:
 
 
 def is_restoring() -> bool:
-    """Return whether code runs inside `restoring`."""
+    """Return whether code runs inside `restoring`.
+
+    .. versionadded:: 0.1
+    """
     return _RESTORING.get()

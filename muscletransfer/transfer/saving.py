@@ -32,6 +32,8 @@ def save_encoder(
 
     The file appears under its name only when it is complete.
 
+    .. versionadded:: 0.1
+
     Args:
         module: A pretext task, a fine-tuner, a segmentation model, or a bare encoder.
         path: Where to write; the suffix must be ``.safetensors``. Missing folders are made.

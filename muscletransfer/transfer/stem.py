@@ -30,6 +30,8 @@ def adapt_kernel(weight: Tensor, source_channels: int, target_channels: int) -> 
     that were trained with a mean for each channel met a constant offset between their channels;
     zero padding makes that offset differ at the image border, so no kernel can absorb it.
 
+    .. versionadded:: 0.1
+
     Args:
         weight: Shape (O, blocks * source_channels, ...). More than one block means that the model
             stacks neighbouring pixels into channels before its first convolution, with the image

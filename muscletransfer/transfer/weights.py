@@ -29,6 +29,8 @@ __all__ = [
 class LoadedWeights:
     """Tensors for an encoder and where they come from.
 
+    .. versionadded:: 0.1
+
     Args:
         source: What to call them in a report, for example ``"imagenet"`` or a file name.
         encoder_state: Tensors named as in ``encoder.state_dict()``.
@@ -52,7 +54,10 @@ class LoadedWeights:
 
 
 class WeightSource(Protocol):
-    """A callable that fetches weights for an encoder."""
+    """A callable that fetches weights for an encoder.
+
+    .. versionadded:: 0.1
+    """
 
     def __call__(self, spec: EncoderSpec, /) -> LoadedWeights:
         """Return weights for the encoder of ``spec``.
@@ -94,6 +99,8 @@ def register_weights(
 
     Other packages do the same with an entry point in the group ``muscletransfer.weights``.
 
+    .. versionadded:: 0.1
+
     Args:
         name: Name without spaces.
         override: Take the name even when it is taken.
@@ -120,6 +127,8 @@ def register_weights(
 def list_weights(pattern: str | None = None) -> list[str]:
     """List the names of all weight sources, without importing any plug-in.
 
+    .. versionadded:: 0.1
+
     Args:
         pattern: A shell pattern that names must match.
 
@@ -132,6 +141,8 @@ def list_weights(pattern: str | None = None) -> list[str]:
 
 def resolve_weights(weights: str | Path | LoadedWeights, spec: EncoderSpec) -> LoadedWeights:
     """Fetch the weights that an argument stands for.
+
+    .. versionadded:: 0.1
 
     Args:
         weights: A registered name, a file of ours, ``"hf-hub:org/name[@revision]"``, or weights

@@ -75,6 +75,8 @@ def prepare_planned(
     outline becomes a row. Outline files whose series is not there, that name another patient, or
     that lack the structures are listed in ``problems.csv``.
 
+    .. versionadded:: 0.1
+
     Args:
         root: The folder with the export.
         output: Folder to write manifest, masks, sidecar and problems to; not the root.

@@ -69,6 +69,8 @@ class DataSetFacts:
 class Prepared:
     """What was written.
 
+    .. versionadded:: 0.1
+
     Args:
         manifest: The CSV.
         sidecar: Its JSON of facts.

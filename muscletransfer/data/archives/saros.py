@@ -74,6 +74,8 @@ def prepare_saros(
     as published, and ``case``. Train with ``LowDataModule(manifest, where={"subset": "folds"},
     fold_column="fold", fold=k)``; with all rows and ``fold=5`` the test set tests.
 
+    .. versionadded:: 0.1
+
     Args:
         root: The folder with the cases.
         output: Folder to write manifest, masks, sidecar and problems to; not the root.

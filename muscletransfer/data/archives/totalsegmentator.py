@@ -81,6 +81,8 @@ def prepare_totalsegmentator(
     not show it are listed in ``problems.csv``. Column ``split`` is as published, and ``split.json``
     holds the same for ``LowDataModule(split=...)``.
 
+    .. versionadded:: 0.1
+
     Args:
         root: The folder with the cases.
         output: Folder to write manifest, masks, sidecar and problems to; not the root.

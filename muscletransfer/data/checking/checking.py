@@ -34,7 +34,10 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class FoldCount:
-    """How many patients and rows a fold has."""
+    """How many patients and rows a fold has.
+
+    .. versionadded:: 0.1
+    """
 
     fold: str
     patients: int
@@ -44,6 +47,8 @@ class FoldCount:
 @dataclass(frozen=True, eq=False)
 class ManifestCheck:
     """What a check found.
+
+    .. versionadded:: 0.1
 
     Args:
         manifest: The rows that could be read from the CSV; ``index`` below counts these.
@@ -166,6 +171,8 @@ def check_manifest(
 
     Every image and mask is read as training would read it; files that cannot be used, masks that do
     not fit, patients in two folds, and slices of two patients that are the same are errors.
+
+    .. versionadded:: 0.1
 
     Args:
         manifest: The CSV.

@@ -31,6 +31,8 @@ _RARE = 0.05
 class Finding:
     """One thing that is wrong or odd.
 
+    .. versionadded:: 0.1
+
     Args:
         severity: ``"error"``: results would be wrong, or training stops; ``"warning"``: look at it.
         what: What was found.

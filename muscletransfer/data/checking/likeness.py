@@ -32,6 +32,8 @@ _BLOCK = 1024
 class Pair:
     """Two rows of different patients that look alike.
 
+    .. versionadded:: 0.1
+
     Args:
         first: Index of one row.
         second: Index of the other.

@@ -47,6 +47,8 @@ _SHOWN = 8
 class ImageIndex:
     """What an index found.
 
+    .. versionadded:: 0.1
+
     Args:
         manifest: The CSV written.
         problems_csv: The other CSV written.
@@ -92,6 +94,8 @@ def index_images(
 
     Each row is a series under a pseudonym. A series of several files is named by a series list
     (``.series.json``) in a folder beside the manifest, which `read_ct` reads like any image.
+
+    .. versionadded:: 0.1
 
     Args:
         source: Folders or files.

@@ -121,6 +121,8 @@ class Rejected:
 class Problem:
     """One line of ``problems.csv``.
 
+    .. versionadded:: 0.1
+
     Args:
         file: The file, or the first of several.
         reason: What was found.

@@ -25,6 +25,8 @@ __all__ = ["Level", "find_level"]
 class Level:
     """An axial slice and its neighbours.
 
+    .. versionadded:: 0.1
+
     Args:
         slice_index: The slice, from 0 in the order of `read_ct`.
         slices: It and its neighbours, from the feet to the head.
@@ -57,6 +59,8 @@ def find_level(
     Exactly one of ``slice_index``, ``position_mm`` and ``labels`` decides. Volumes may be stored
     feet first or head first and flipped on any axis, and may miss slices: places are taken from the
     file, never from the order.
+
+    .. versionadded:: 0.1
 
     Args:
         image: The volume: a file, a DICOM folder, or what `read_ct` or `read_grid` returned. Paths

@@ -21,6 +21,8 @@ _HALF = 0.5
 class MidVertebra:
     """Where the middle of a vertebral body lies.
 
+    .. versionadded:: 0.1
+
     Args:
         place_mm: Along the direction of slices; an index where places are unknown.
         point_mm: ``(x, y, z)`` of the body's middle (LPS); ``nan`` where places are unknown.
@@ -41,6 +43,8 @@ def mid_vertebra(vertebra: Array, grid: ImageGrid, name: str = "the vertebra") -
     the CT that this was tried on), so the middle of the label is not mid-vertebral. The body is
     what lies in front of the label's centre of gravity: pedicles, arch and processes lie behind.
     Its end plates are where its area in front passes half of its greatest.
+
+    .. versionadded:: 0.1
 
     Args:
         vertebra: ``(Z, Y, X)``, True in the vertebra.

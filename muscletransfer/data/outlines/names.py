@@ -58,6 +58,8 @@ _SEGMENT = re.compile(r"Segment(\d+)_(Name|LabelValue)$")
 def label_names(path: str | Path) -> dict[str, int]:
     """Return the names that a label map carries itself, with their values.
 
+    .. versionadded:: 0.1
+
     Args:
         path: NIfTI with a label table in its header extension (as TotalSegmentator ``--ml``
             writes), or a ``.seg.nrrd`` of 3D Slicer.

@@ -31,6 +31,8 @@ def read_outlines(
 ) -> MaskImage:
     """Read outlines of any kind as class indices on the grid of their image.
 
+    .. versionadded:: 0.1
+
     Args:
         path: A label map (NIfTI, NRRD, MHA), a folder with one such file a structure, a DICOM
             RTSTRUCT or a DICOM-SEG.

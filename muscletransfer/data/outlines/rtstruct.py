@@ -62,6 +62,8 @@ class StructureSet:
 def read_structure_set(path: str | Path) -> StructureSet:
     """Read an RTSTRUCT file.
 
+    .. versionadded:: 0.1
+
     Args:
         path: The file.
 

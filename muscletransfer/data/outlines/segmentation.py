@@ -24,6 +24,8 @@ _NOT_ANNOTATED = 255
 def segment_names(path: str | Path) -> dict[str, int]:
     """Return the segments of a DICOM-SEG file, by label, with their numbers.
 
+    .. versionadded:: 0.1
+
     Raises:
         ImageReadError: It is damaged, or no segmentation.
         MissingDependencyError: pydicom is not installed.

@@ -44,6 +44,8 @@ _WORTH_A_POOL = 16
 class Cohort:
     """Where a cohort lies.
 
+    .. versionadded:: 0.1
+
     Attributes:
         root: Its folder.
         manifest: One row a patient: the L3 slice and its outline.
@@ -100,6 +102,8 @@ def make_cohort(
     Patient ``i`` of a seed is the same in a cohort of any size, with any number of workers, to the
     bit (on one machine with one set of library versions). A folder that already holds the very same
     cohort is used as it is. All images are synthetic.
+
+    .. versionadded:: 0.1
 
     Args:
         out_dir: Folder to make. Must not exist, be empty, or hold the same cohort.

@@ -23,6 +23,8 @@ Phase: TypeAlias = Literal["native", "arterial", "portal", "delayed"]
 class Habitus:
     """Patient-level parameters of a phantom.
 
+    .. versionadded:: 0.1
+
     Attributes:
         sex: ``"female"`` or ``"male"``.
         age: Years.
@@ -90,6 +92,8 @@ def sample_habitus(rng: np.random.Generator) -> Habitus:
 
     Older patients have less muscle with more fat in it, heavier ones more muscle and more fat; men
     store more of their fat inside the abdomen. Every patient consumes the same number of draws.
+
+    .. versionadded:: 0.1
 
     Args:
         rng: Source of randomness.

@@ -31,6 +31,8 @@ Habit: TypeAlias = Literal[
 class Observer:
     """How one simulated observer outlines.
 
+    .. versionadded:: 0.1
+
     Attributes:
         name: Such as ``"O01"``.
         bias_mm: Mean displacement of the outline; positive is outwards.
@@ -104,6 +106,8 @@ def simulate_observer(
     groups: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Outline a case as an observer would.
+
+    .. versionadded:: 0.1
 
     Args:
         mask: ``(H, W)`` reference outline, foreground is not 0.

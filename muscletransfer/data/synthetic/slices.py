@@ -40,6 +40,8 @@ __all__ = ["PhantomSlice", "phantom_slice"]
 class PhantomSlice:
     """A synthetic axial CT slice with its ground truth.
 
+    .. versionadded:: 0.1
+
     Attributes:
         hu: ``(H, W)`` int16, Hounsfield units.
         mask: ``(H, W)`` uint8, 1 where an expert would outline skeletal muscle; all 0 at other
@@ -78,6 +80,8 @@ def phantom_slice(
 
     The image is a drawing with the contrast, texture and noise of a CT slice. It is for tests,
     demonstrations and teaching, and stands for no real person or population.
+
+    .. versionadded:: 0.1
 
     Args:
         seed: Everything follows from it; the same seed at another ``size`` is the same patient.
