@@ -12,6 +12,7 @@ from muscletransfer.data.augmentation import Augmentation
 from muscletransfer.data.collate import as_is
 from muscletransfer.data.datasets import MixedSlices, SliceDataset
 from muscletransfer.data.on_device import finish_batch
+from muscletransfer.data.own_augmentation import AugmentationLike, OwnAugmentation
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.samplers import EvaluationSampler, ResumableLoader, StepSampler
 from muscletransfer.data.transforms import SampleTransform
@@ -37,7 +38,9 @@ class SliceDataModule(pl.LightningDataModule):
         num_workers: Loader processes. 0 is the fast choice: a batch is one copy from memory.
             Raise it only for a slow ``transform``.
         seed: Seed of splits, order and augmentation.
-        augmentation: ``"default"``, ``"natural"``, None (or ``"none"``), or an `Augmentation`.
+        augmentation: ``"default"``, ``"natural"``, None (or ``"none"``), an `Augmentation`, or a
+            function ``(image, mask, generator) -> (image, mask)``, see
+            :class:`~muscletransfer.data.own_augmentation.OwnAugmentation`.
         transform: A transform of single training samples; see
             :func:`~muscletransfer.data.transforms.run_transform`. It takes the place of the
             default augmentation; pass an `Augmentation` as well to have both, transform first.
@@ -55,7 +58,7 @@ class SliceDataModule(pl.LightningDataModule):
         steps_per_epoch: int | None,
         num_workers: int,
         seed: int,
-        augmentation: Augmentation | str | None,
+        augmentation: AugmentationLike,
         transform: SampleTransform | None,
     ) -> None:
         super().__init__()
@@ -167,14 +170,16 @@ class SliceDataModule(pl.LightningDataModule):
         return (1, 0) if not shares else (shares["num_replicas"], shares["rank"])
 
 
-def _augmentation(given: Augmentation | str | None) -> Augmentation | None:
+def _augmentation(given: AugmentationLike) -> Augmentation | OwnAugmentation | None:
     if given is None or isinstance(given, Augmentation):
         return given
+    if callable(given):
+        return OwnAugmentation(given)
     if not isinstance(given, str) or given not in _PRESETS:
         near = close_matches(str(given), _PRESETS)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownNameError(
-            f"augmentation={given!r} is not known.{hint} Wanted {', '.join(_PRESETS)}, None, or "
-            "an Augmentation(rotation=..., ...)."
+            f"augmentation={given!r} is not known.{hint} Wanted {', '.join(_PRESETS)}, None, an "
+            "Augmentation(rotation=..., ...), or a function of (image, mask, generator)."
         )
     return _PRESETS[given]()

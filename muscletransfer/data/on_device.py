@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from muscletransfer.data.augmentation import Augmentation
+from muscletransfer.data.own_augmentation import OwnAugmentation
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.samplers import step_seed
 
@@ -70,7 +71,7 @@ def standardise(image: Tensor, spec: PreprocessingSpec) -> Tensor:
 def finish_batch(
     batch: dict[str, Any],
     spec: PreprocessingSpec,
-    augmentation: Augmentation | None,
+    augmentation: Augmentation | OwnAugmentation | None,
     seed: int,
     rank: int = 0,
 ) -> dict[str, Any]:

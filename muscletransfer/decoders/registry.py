@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from muscletransfer.class_paths import find_object
 from muscletransfer.decoders.base import Decoder, DecoderSpec
 from muscletransfer.encoders.base import Encoder
 from muscletransfer.errors import ContractError
@@ -30,7 +31,8 @@ _REGISTRY: Registry[DecoderBuilder] = Registry(
     "decoder",
     "muscletransfer.decoders",
     "list_decoders() shows all; add one with @register_decoder('name') on a function "
-    "f(encoder, **kwargs), or with an entry point of the group 'muscletransfer.decoders'.",
+    "f(encoder, **kwargs), with an entry point of the group 'muscletransfer.decoders', or give the "
+    "path of a class: 'my_package.decoders.Thin'.",
     {
         "unet": f"{_HERE}.smp_decoders:UNET",
         "unetplusplus": f"{_HERE}.smp_decoders:UNETPLUSPLUS",
@@ -57,6 +59,8 @@ def register_decoder(
     contract of :class:`~muscletransfer.decoders.Decoder`; ``spec`` is set for it. An attribute
     ``encoder_kwargs`` of the builder says what the encoder should be built with
     (``{"output_stride": 16}``).
+
+    .. versionadded:: 0.1
 
     Args:
         name: The name, such as ``"mypackage/thin"``.
@@ -90,6 +94,8 @@ def register_decoder(
 def list_decoders(pattern: str | None = None) -> list[str]:
     """List the names of all decoders; no plug-in is imported for it.
 
+    .. versionadded:: 0.1
+
     Args:
         pattern: A shell pattern such as ``"deeplab*"``, or ``None`` for all.
 
@@ -106,6 +112,8 @@ def list_decoders(pattern: str | None = None) -> list[str]:
 def required_encoder_kwargs(name: str) -> dict[str, Any]:
     """Return the arguments that an encoder for this decoder is built with.
 
+    .. versionadded:: 0.1
+
     Args:
         name: Name of the decoder.
 
@@ -119,14 +127,17 @@ def required_encoder_kwargs(name: str) -> dict[str, Any]:
         >>> required_encoder_kwargs("deeplabv3plus"), required_encoder_kwargs("unet")
         ({'output_stride': 16}, {})
     """
-    return dict(getattr(_REGISTRY.get(name), "encoder_kwargs", {}))
+    return dict(getattr(_builder(name), "encoder_kwargs", {}))
 
 
 def create_decoder(name: str, encoder: Encoder | nn.Module, **kwargs: Any) -> Decoder:
     """Build a decoder for an encoder, randomly initialised.
 
+    .. versionadded:: 0.1
+
     Args:
-        name: A name of :func:`list_decoders`.
+        name: A name of :func:`list_decoders`, or the path of an ``nn.Module`` class that is called
+            as a builder is and has ``out_channels`` and ``stride``: ``"my_package.thin.Thin"``.
         encoder: The encoder that it will sit on; only its ``out_channels`` and ``output_stride``
             are read.
         **kwargs: Plain arguments of the decoder, such as ``decoder_channels=(128, 64, 32, 16, 8)``
@@ -138,7 +149,7 @@ def create_decoder(name: str, encoder: Encoder | nn.Module, **kwargs: Any) -> De
 
     Raises:
         UnknownNameError: When nothing has the name.
-        PluginError: When the plug-in that has the name fails to import.
+        PluginError: When the plug-in that has the name, or the module of a path, fails to import.
         ContractError: When the encoder does not suit the decoder, an argument is unknown or not
             plain, or what was built is no decoder.
 
@@ -153,6 +164,8 @@ def create_decoder(name: str, encoder: Encoder | nn.Module, **kwargs: Any) -> De
 
 def build_decoder(spec: DecoderSpec, encoder: Encoder | nn.Module) -> Decoder:
     """Build the decoder that a specification describes, randomly initialised.
+
+    .. versionadded:: 0.1
 
     Args:
         spec: The specification, such as ``decoder.spec`` of another decoder.
@@ -171,7 +184,7 @@ def build_decoder(spec: DecoderSpec, encoder: Encoder | nn.Module) -> Decoder:
     """
     from muscletransfer.encoders.checks import check_members
 
-    builder = _REGISTRY.get(spec.name)
+    builder = _builder(spec.name)
     check_members(cast("nn.Module", encoder), f"What was passed to decoder {spec.name!r}")
     kwargs = {k: dict(v) if isinstance(v, Mapping) else v for k, v in spec.kwargs.items()}
     try:
@@ -185,6 +198,21 @@ def build_decoder(spec: DecoderSpec, encoder: Encoder | nn.Module) -> Decoder:
     _check_decoder(module, spec.name)
     module.spec = spec  # type: ignore[assignment]
     return cast(Decoder, module)
+
+
+def _builder(name: str) -> DecoderBuilder:
+    """Return the builder of a registered name, or the class that a path leads to."""
+    if name in _REGISTRY or "/" in name or "." not in name:
+        return _REGISTRY.get(name)
+    from torch import nn
+
+    found = find_object(name, "decoder", known=list_decoders(), hint=_REGISTRY.how_to_register)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ContractError(
+            f"decoder {name!r} is not the class of an nn.Module, but {found!r}. A function that "
+            "builds one is registered under a name: @register_decoder('my_package/name')."
+        )
+    return found
 
 
 def _check_decoder(module: object, name: str) -> None:

@@ -7,6 +7,7 @@ from muscletransfer.finetune.callbacks import (
     default_callbacks,
 )
 from muscletransfer.finetune.model import SegmentationModel, build_segmentation_model
+from muscletransfer.finetune.own_metrics import OwnMetrics
 from muscletransfer.finetune.prediction import predict_slice
 from muscletransfer.finetune.segmentation import SegmentationFineTuner
 from muscletransfer.finetune.writer import PredictionWriter
@@ -14,6 +15,7 @@ from muscletransfer.finetune.writer import PredictionWriter
 __all__ = [
     "BestAndLast",
     "FreezeNormStats",
+    "OwnMetrics",
     "PredictionWriter",
     "SegmentationFineTuner",
     "SegmentationModel",

@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn
 from torch import Tensor, nn
 
 from muscletransfer.encoders import EncoderSpec
-from muscletransfer.errors import ContractError, UnknownNameError
+from muscletransfer.errors import ContractError, PluginError, UnknownNameError
 from muscletransfer.finetune.model import SegmentationModel, build_segmentation_model
 from muscletransfer.finetune.randomness import seeded
 from muscletransfer.losses import SegmentationLoss, build_loss
@@ -144,7 +144,7 @@ def assemble_loss(
     """
     try:
         return build_loss(loss, num_classes, loss_kwargs=loss_kwargs)
-    except UnknownNameError:
+    except (UnknownNameError, PluginError):
         if is_restoring() and isinstance(loss, str):
             return UnavailableLoss(loss, num_classes)
         raise

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
@@ -17,6 +16,8 @@ from muscletransfer.finetune.assembly import UnavailableLoss
 from muscletransfer.finetune.gathering import gather_features, gather_spreads
 from muscletransfer.finetune.model import SegmentationModel
 from muscletransfer.finetune.profile import Spread, TrainingProfile
+from muscletransfer.finetune.scoring import NativeScores
+from muscletransfer.own_optimizer import ChoosesOptimizer
 from muscletransfer.transfer import (
     CHECKPOINT_KEY,
     Provenance,
@@ -36,12 +37,14 @@ from muscletransfer.transfer.to_plain import to_plain
 __all__ = ["FineTuningRecord"]
 
 
-class FineTuningRecord(RecordsArguments, LightningModule):
+class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
     """Hyperparameters, provenance, saving and loading; the other half of the fine-tuner."""
 
     model: SegmentationModel
     loss: nn.Module
     num_classes: int
+    val_scores: NativeScores
+    test_scores: NativeScores
     transfer_report: TransferReport
 
     def __init__(self) -> None:
@@ -65,8 +68,9 @@ class FineTuningRecord(RecordsArguments, LightningModule):
         """
         stored, self._left_out = recorded(self.given_arguments, self.model.encoder)
         effective, _ = recorded({**settings, **self.given_arguments}, self.model.encoder)
-        # A loss module cannot be stored; the record still says which class it was.
-        self._effective = {**effective, "loss": to_plain(settings["loss"])}
+        # An object cannot be stored; the record still says which class it was.
+        objects = {name: to_plain(settings[name]) for name in ("loss", "metrics")}
+        self._effective = effective | objects
         self.save_hyperparameters(stored)
 
     @classmethod
@@ -91,7 +95,8 @@ class FineTuningRecord(RecordsArguments, LightningModule):
             strict: See Lightning.
             weights_only: Leave at True: the checkpoints hold tensors and plain types only.
             kwargs: Arguments that replace those in the file. An encoder that no registry knows
-                has to be given again; so has a loss module, to train or score (not to predict).
+                has to be given again; so have a loss module, to train or score (not to predict),
+                and metrics that are objects, to score.
 
         Returns:
             The model, on the device of ``map_location`` (default: where it was saved from).
@@ -152,7 +157,7 @@ class FineTuningRecord(RecordsArguments, LightningModule):
         report = self.transfer_report
         return describe_run(
             task="segmentation-finetuning",
-            hyperparameters=self._effective,
+            hyperparameters=self._effective | self.optimizer_record(),
             data=self._data,
             seed=self._effective["seed"],
             parent=report.provenance,
@@ -194,6 +199,7 @@ class FineTuningRecord(RecordsArguments, LightningModule):
         block = checkpoint_block(self, record, encoder="model.encoder", decoder="model.decoder")
         block["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
         block["left_out"] = list(self._left_out)
+        block["optimizer"] = self.optimizer_block()
         profile = self.training_profile()
         block["training_profile"] = None if profile is None else profile.to_block()
         checkpoint[CHECKPOINT_KEY] = block
@@ -202,6 +208,7 @@ class FineTuningRecord(RecordsArguments, LightningModule):
         """Read the record back, and leave the loss to the constructor."""
         self._restored = checkpoint_provenance(checkpoint)
         block = checkpoint.get(CHECKPOINT_KEY, {})
+        self.take_over_optimizer(block.get("optimizer"))
         self._profile = TrainingProfile.from_block(block.get("training_profile"))
         left_out = block.get("left_out", [])
         if is_restoring():
@@ -217,7 +224,10 @@ class FineTuningRecord(RecordsArguments, LightningModule):
         if "loss" in missing and self._restored:
             name = str(self._restored.hyperparameters.get("loss"))
             self.loss = UnavailableLoss(name, self.num_classes)
-        needed = [name for name in missing if name != "loss"]
+        if "metrics" in missing and self._restored:
+            for scores in (self.val_scores, self.test_scores):
+                scores.own.forget(str(self._restored.hyperparameters.get("metrics")))
+        needed = [name for name in missing if name not in ("loss", "metrics")]
         if needed:
             raise ContractError(
                 f"The checkpoint's {type(self).__name__} was built with objects for "

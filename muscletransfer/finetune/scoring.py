@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.finetune.areas import area_columns, area_values
 from muscletransfer.finetune.case_rows import CaseRows
+from muscletransfer.finetune.own_metrics import OwnMetrics
 from muscletransfer.metrics import DiceScore, DistanceToAgreement
 
 __all__ = ["NativeScores", "summarise"]
+
+_TAKEN = {"case", "loss", "in_mm", "dice", "dta_rms_mm", "dta_rms_px", "failed", "n_failed"}
 
 
 class NativeScores(nn.Module):
@@ -22,9 +25,11 @@ class NativeScores(nn.Module):
     Args:
         num_classes: Classes of the model.
         class_names: Names of the foreground classes; ``class_1``, ``class_2``, ... by default.
+        metrics: Metrics of the user's own by name, see `OwnMetrics`.
 
     Raises:
         SettingError: Another number of names than of foreground classes, or a name twice.
+        UnknownNameError, PluginError, ContractError: As `OwnMetrics`.
 
     Example:
         >>> import torch
@@ -38,7 +43,12 @@ class NativeScores(nn.Module):
         {'loss': 0.1, 'dice': 1.0, 'dta_rms_mm': 0.0, 'n_failed': 0.0}
     """
 
-    def __init__(self, num_classes: int = 1, class_names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int = 1,
+        class_names: Sequence[str] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         foreground = max(1, num_classes - 1)
         names = list(class_names or [f"class_{i + 1}" for i in range(foreground)])
@@ -53,7 +63,8 @@ class NativeScores(nn.Module):
         self.dice = DiceScore(num_classes, names)
         self.distance = DistanceToAgreement("rms", num_classes=num_classes, class_names=names)
         self.areas = area_columns(self.suffixes)
-        self.rows = CaseRows(["loss", "in_mm", *self.areas])
+        self.own = OwnMetrics(metrics, num_classes, taken={*_TAKEN, *self.areas, *self._by_class()})
+        self.rows = CaseRows(["loss", "in_mm", *self.areas, *self.own.names])
 
     def update(
         self,
@@ -91,7 +102,8 @@ class NativeScores(nn.Module):
                 areas = area_values(predictions[i], references[i], spacing, images[i], labels)
             except DataError as error:  # the measures know no case
                 raise type(error)(f"Case {case[i]}: {error}") from error
-            rows.append([losses[i], float(spacing is not None), *areas])
+            own = self.own.values(predictions[i], references[i], spacing)
+            rows.append([losses[i], float(spacing is not None), *areas, *own])
         self.rows.update(case, rows)
 
     def table(self) -> list[dict[str, Any]]:
@@ -132,8 +144,26 @@ class NativeScores(nn.Module):
         if len(self.suffixes) > 1:
             row |= {f"dice_{name}": value for name, value in dice.items()}
             row |= {f"dta_rms_{unit}_{name}": value for name, value in distance.items()}
-        areas = {key: others[key] for key in self.areas if not math.isnan(others[key])}
-        return row | areas
+        row |= {key: others[key] for key in self.areas if not math.isnan(others[key])}
+        return row | {name: others[name] for name in self.own.names}
+
+    def summary(self, rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+        """Average the rows of :meth:`table` over the cases, those of own metrics included.
+
+        Args:
+            rows: What :meth:`table` returned.
+
+        Returns:
+            As `summarise`, and the plain mean of each own metric: a case without a number shows.
+        """
+        if not rows:
+            return {}
+        own = {name: math.fsum(row[name] for row in rows) / len(rows) for name in self.own.names}
+        return summarise(rows) | own
+
+    def _by_class(self) -> list[str]:
+        starts = ("dice", "dta_rms_mm", "dta_rms_px")
+        return [f"{start}_{name}" for start in starts for name in self.class_names]
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from torch import nn
 
-from muscletransfer.errors import ContractError, UnknownNameError, close_matches
+from muscletransfer.class_paths import find_object
+from muscletransfer.errors import ContractError
 from muscletransfer.losses.base import SegmentationLoss
 from muscletransfer.losses.native import CrossEntropyLoss, SoftDiceLoss, WeightedSumLoss
 from muscletransfer.losses.wrapped import OneHotLoss, OverlapLoss, PixelLoss
@@ -79,6 +79,8 @@ _LOSSES: dict[str, Callable[..., SegmentationLoss]] = {
 def list_losses() -> list[str]:
     """Return the names that :func:`build_loss` knows.
 
+    .. versionadded:: 0.1
+
     Example:
         >>> list_losses()
         ['bce', 'bce_dice', 'ce', 'ce_dice', 'dice', 'focal', 'generalized_dice', 'tversky']
@@ -93,6 +95,8 @@ def build_loss(
     loss_kwargs: Mapping[str, Any] | None = None,
 ) -> SegmentationLoss:
     """Build a loss that takes logits (B, K, H, W) and a target (B, H, W) of class indices.
+
+    .. versionadded:: 0.1
 
     Args:
         loss: One of
@@ -115,6 +119,7 @@ def build_loss(
 
     Raises:
         UnknownNameError: When no loss has the name, or the path leads nowhere.
+        PluginError: When the module of a path fails to import.
         ContractError: When the path is not a module class, ``loss_kwargs`` do not fit, or a given
             loss is made for another number of classes.
 
@@ -130,7 +135,7 @@ def build_loss(
     if isinstance(loss, str) and loss in _LOSSES:
         return _call(_LOSSES[loss], f"loss {loss!r}", num_classes, ignore_index, **kwargs)
     if isinstance(loss, str):
-        target = _import_class(loss)
+        target = _loss_class(loss)
         if issubclass(target, SegmentationLoss):
             return _call(target, f"loss {loss!r}", num_classes, ignore_index, **kwargs)
         activation = {"sigmoid": num_classes == 1, "softmax": num_classes > 1}
@@ -159,6 +164,16 @@ def build_loss(
     return loss
 
 
+def _loss_class(path: str) -> type[nn.Module]:
+    """Import ``package.module.Class``."""
+    hint = f"Known: {', '.join(list_losses())}; or the path of a class "
+    hint += "('monai.losses.DiceCELoss'), or a module."
+    found = find_object(path, "loss", known=list_losses(), hint=hint)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ContractError(f"loss {path!r} is not the class of an nn.Module, but {found!r}.")
+    return found
+
+
 def _call(make: Callable[..., T], what: str, *args: object, **kwargs: object) -> T:
     """Call a constructor; name the arguments it takes when they do not fit."""
     signature = inspect.signature(make)
@@ -173,27 +188,3 @@ def _call(make: Callable[..., T], what: str, *args: object, **kwargs: object) ->
             f"{', '.join(known) or 'none'}."
         ) from error
     return make(*args, **kwargs)
-
-
-def _import_class(path: str) -> type[nn.Module]:
-    """Import ``package.module.Class``."""
-    module, _, name = path.rpartition(".")
-    found: object = None
-    if module:
-        try:
-            found = getattr(importlib.import_module(module), name, None)
-        except ModuleNotFoundError as error:
-            # A path that leads nowhere is a wrong name; a module that breaks is its own story.
-            if not (error.name and (module == error.name or module.startswith(f"{error.name}."))):
-                raise
-    if found is None:
-        near = close_matches(path, list_losses())
-        raise UnknownNameError(
-            f"unknown loss {path!r}."
-            + (f" Did you mean {' or '.join(map(repr, near))}?" if near else "")
-            + f" Known: {', '.join(list_losses())}; or the path of a class "
-            "('monai.losses.DiceCELoss'), or a module."
-        )
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ContractError(f"loss {path!r} is not the class of an nn.Module, but {found!r}.")
-    return found

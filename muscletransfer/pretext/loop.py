@@ -6,32 +6,27 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import Metric
 
 from muscletransfer.errors import ContractError, SettingError
+from muscletransfer.own_optimizer import ChoosesOptimizer
 from muscletransfer.pretext.checks import DeferredChecks, PretextBatch, check_images
-from muscletransfer.pretext.optim import adamw
+from muscletransfer.pretext.optim import decay_groups
 from muscletransfer.pretext.seeding import step_seed
 from muscletransfer.pretext.unused import check_every_parameter_learns
 from muscletransfer.registry import owner_of
-from muscletransfer.schedule import planned_steps, warmup_cosine
 
 __all__ = ["PretextLoop", "Stage"]
 
 Stage = Literal["train", "val", "test"]
 
 
-class PretextLoop(LightningModule):
+class PretextLoop(ChoosesOptimizer):
     """Steps, logging, random draws and optimiser; the lower half of :class:`PretextTask`."""
 
     task_name: ClassVar[str]
     encoder: Any
-    lr: float
-    weight_decay: float
-    warmup_steps: int
     seed: int
     channels_last: bool
 
@@ -185,18 +180,9 @@ class PretextLoop(LightningModule):
         """Look at the checks of the last test batch."""
         self._checks.settle()
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return AdamW with warm-up and cosine decay over the length of the run.
-
-        With no known length (``max_time`` alone, or ``max_epochs=-1``) the rate stays constant
-        after the warm-up. Override this method for another optimiser.
-        """
-        optimizer = adamw(self, self.lr, self.weight_decay)
-        schedule = warmup_cosine(optimizer, planned_steps(self.trainer), self.warmup_steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"},
-        }
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the parameters that are trained in two groups: norms and biases do not decay."""
+        return decay_groups(self, self.lr, self.weight_decay)
 
     def __getstate__(self) -> dict[str, Any]:
         # a generator is rebuilt at the next step and need not be copied or pickled

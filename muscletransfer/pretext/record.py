@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from lightning.pytorch import LightningModule
-
 from muscletransfer.errors import ContractError
+from muscletransfer.own_optimizer import ChoosesOptimizer
 from muscletransfer.transfer import (
     CHECKPOINT_KEY,
     Provenance,
@@ -23,7 +22,7 @@ from muscletransfer.transfer.arguments import RecordsArguments
 __all__ = ["PretextRecord"]
 
 
-class PretextRecord(RecordsArguments, LightningModule):
+class PretextRecord(RecordsArguments, ChoosesOptimizer):
     """Hyperparameters, provenance, saving and loading; the other half of :class:`PretextTask`."""
 
     task_name: ClassVar[str]
@@ -68,7 +67,7 @@ class PretextRecord(RecordsArguments, LightningModule):
         report = self.transfer_report
         return describe_run(
             task=self.task_name,
-            hyperparameters=self._effective,
+            hyperparameters=self._effective | self.optimizer_record(),
             data=self._data,
             seed=self.seed,
             parent=report.provenance if report else None,
@@ -82,12 +81,14 @@ class PretextRecord(RecordsArguments, LightningModule):
         block = checkpoint_block(self, self.provenance(), encoder="encoder", decoder=decoder)
         block["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
         block["left_out"] = list(self._left_out)
+        block["optimizer"] = self.optimizer_block()
         checkpoint[CHECKPOINT_KEY] = block
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the history of the checkpoint; refuse one of another task."""
         self._restored = checkpoint_provenance(checkpoint)
         block = checkpoint.get(CHECKPOINT_KEY, {})
+        self.take_over_optimizer(block.get("optimizer"))
         again = [name for name in block.get("left_out", []) if name not in self._left_out]
         if again:
             raise ContractError(

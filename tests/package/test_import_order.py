@@ -14,8 +14,8 @@ ROOT = Path(muscletransfer.__file__).parent
 
 # Lower layers first. A module may import its own layer and those before it.
 LAYERS = [
-    {"_version", "errors", "plain", "lazy", "folders", "deprecation"},
-    {"registry", "hardware", "schedule", "optimizer", "losses"},
+    {"_version", "errors", "plain", "lazy", "folders", "deprecation", "class_paths"},
+    {"registry", "hardware", "schedule", "optimizer", "own_optimizer", "losses"},
     {"data", "metrics", "measures", "agreement"},
     {"observers"},
     {"encoders"},
