@@ -14,6 +14,7 @@ from muscletransfer.data.augmentation import IGNORE_INDEX, Augmentation
 from muscletransfer.data.base import SliceDataModule
 from muscletransfer.data.cache import SliceCache
 from muscletransfer.data.datasets import MixedSlices, SliceDataset
+from muscletransfer.data.own_augmentation import AugmentationLike
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.pretext_roles import Roles, assign_roles
 from muscletransfer.data.slices import SliceChoice, photograph_spec
@@ -32,6 +33,8 @@ class PretextDataModule(SliceDataModule):
 
     A batch has ``image`` and ``case``; ``label`` where every image has a class; ``mask`` where
     every image has one. Tasks make their own puzzles from it.
+
+    .. versionadded:: 0.1
 
     Args:
         source: A manifest or a CSV of classes; a folder of images a class (``cat/a.jpg``, also
@@ -111,7 +114,7 @@ class PretextDataModule(SliceDataModule):
         steps_per_epoch: int | None = None,
         num_workers: int = 0,
         cache_dir: str | Path | None = None,
-        augmentation: Augmentation | str | None = "default",
+        augmentation: AugmentationLike = "default",
         transform: SampleTransform | None = None,
         seed: int = 0,
         licence: str | None = None,
