@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from muscletransfer.agreement.checks import Interval, check_confidence
 from muscletransfer.errors import DataError, SettingError
 
-__all__ = ["FEWEST_PATIENTS", "Estimate", "patient_bootstrap"]
+__all__ = ["FEWEST_PATIENTS", "Estimate", "bootstrap_interval", "patient_bootstrap"]
 
 #: With fewer patients the bootstrap has too few samples to draw from, and no interval is given.
 FEWEST_PATIENTS = 5
@@ -23,6 +23,8 @@ _CHUNK = 2_000_000  # patients drawn at a time, so that many patients do not fil
 @dataclass(frozen=True)
 class Estimate:
     """A mean over cases with its interval over patients.
+
+    .. versionadded:: 0.1
 
     Args:
         mean: Mean over all cases.
@@ -57,6 +59,8 @@ def patient_bootstrap(
     freedom (Hesterberg, Am Stat 2015;69(4):371-386). The plain percentile interval is too narrow
     for the few patients of an observer study.
 
+    .. versionadded:: 0.1
+
     Args:
         values: ``(N,)``, one number a case. An infinite one (a failure) is kept: the mean is then
             infinite, and so is the end of the interval on its side as soon as enough samples hold
@@ -79,8 +83,6 @@ def patient_bootstrap(
         >>> round(found.mean, 3), [round(end, 2) for end in found.ci]
         (0.85, [0.75, 0.93])
     """
-    from scipy import stats
-
     found = np.asarray(values, dtype=np.float64)
     if found.ndim != 1 or not found.size or found.size != len(patients):
         raise DataError(
@@ -105,14 +107,45 @@ def patient_bootstrap(
     if n < FEWEST_PATIENTS:
         nowhere = (-math.inf, math.inf)
         return Estimate(mean, nowhere, found.size, n, confidence, repeats, seed)
-    tail = float(stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf((1 - confidence) / 2, n - 1)))
     rng = np.random.default_rng(seed)
     means = []
     for start in range(0, repeats, step := max(1, _CHUNK // n)):
         drawn = rng.integers(0, n, (min(step, repeats - start), n))
         means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    low, high = bootstrap_interval(np.concatenate(means), n, confidence)
+    return Estimate(mean, (float(low), float(high)), found.size, n, confidence, repeats, seed)
+
+
+def bootstrap_interval(
+    samples: NDArray[np.float64], n_patients: int, confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Expanded percentile interval of bootstrap samples; see :func:`patient_bootstrap`.
+
+    Args:
+        samples: ``(repeats, ...)``, a figure of each bootstrap sample; may be infinite, not NaN.
+        n_patients: How many patients were drawn from.
+        confidence: Of the interval, in (0, 1).
+
+    Returns:
+        Lower and upper end, each of the shape of a sample. With fewer than
+        :data:`FEWEST_PATIENTS` patients they are infinite.
+
+    Raises:
+        DataError: A confidence that is no share.
+
+    Example:
+        >>> low, high = bootstrap_interval(np.arange(1001.0), 100)
+        >>> float(low), float(high)
+        (23.0, 977.0)
+    """
+    from scipy import stats
+
+    check_confidence(confidence)
+    if n_patients < FEWEST_PATIENTS:
+        return np.full(samples.shape[1:], -math.inf), np.full(samples.shape[1:], math.inf)
+    quantile = stats.t.ppf((1 - confidence) / 2, n_patients - 1)
+    tail = float(stats.norm.cdf(math.sqrt(n_patients / (n_patients - 1)) * quantile))
     # "lower" and "higher" take a sample as it is: between two infinite ones there is no number.
-    samples = np.concatenate(means)
-    low = float(np.quantile(samples, tail, method="lower"))
-    high = float(np.quantile(samples, 1 - tail, method="higher"))
-    return Estimate(mean, (low, high), found.size, n, confidence, repeats, seed)
+    low = np.quantile(samples, tail, axis=0, method="lower")
+    high = np.quantile(samples, 1 - tail, axis=0, method="higher")
+    return low, high

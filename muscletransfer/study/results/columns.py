@@ -1,0 +1,152 @@
+"""The tidy table of a study: one row a run, test case and class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from muscletransfer.errors import DataError
+
+__all__ = ["CASE_COLUMNS", "COLUMNS", "ORDER", "RUN_COLUMNS", "Arm", "check_table", "empty_table"]
+
+Kind = Literal["text", "integer", "number", "flag"]
+
+#: What a row says of its run; the same in all rows of a run.
+RUN_COLUMNS: Mapping[str, Kind] = {
+    "run_id": "text",
+    "source": "text",  # name of the source, as in the configuration
+    "encoder": "text",
+    "decoder": "text",
+    "transfer": "text",  # "none", "encoder" or "encoder+decoder"
+    "freeze": "text",  # "none" or what stayed as it was transferred
+    "n": "integer",  # labelled patients for training
+    "fold": "integer",
+    "repeat": "integer",
+}
+
+#: What a run writes of each test case (and class) into its ``cases.csv``.
+CASE_COLUMNS: Mapping[str, Kind] = {
+    "case": "text",
+    "patient": "text",  # pseudonym
+    "class_name": "text",
+    "dice": "number",
+    "dta_rms": "number",  # RMS distance-to-agreement, infinite where the prediction is empty
+    "dta_unit": "text",  # "mm" or "px"
+    "sma_cm2": "number",
+    "smd_hu": "number",
+    "sma_reference_cm2": "number",
+    "smd_reference_hu": "number",
+    "failed": "flag",  # the prediction is empty
+}
+
+#: All columns of the tidy table, in order.
+COLUMNS: Mapping[str, Kind] = {**RUN_COLUMNS, **CASE_COLUMNS}
+
+#: Rows are sorted by these, so that the same runs always give the same table.
+ORDER = (
+    *("source", "encoder", "decoder", "transfer", "n", "repeat", "fold"),
+    *("run_id", "case", "class_name"),
+)
+
+
+class Arm(NamedTuple):
+    """What one learning curve is drawn of.
+
+    Args:
+        source: Name of the source.
+        encoder: Encoder.
+        decoder: Decoder.
+        transfer: ``"none"``, ``"encoder"`` or ``"encoder+decoder"``.
+
+    Example:
+        >>> str(Arm("jigsaw", "timm/resnet18", "unet", "encoder"))
+        'jigsaw, timm/resnet18, unet, encoder'
+    """
+
+    source: str
+    encoder: str
+    decoder: str
+    transfer: str
+
+    def __str__(self) -> str:
+        return ", ".join(self)
+
+
+def empty_table() -> pd.DataFrame:
+    """Return the table of no runs, with all columns.
+
+    Example:
+        >>> len(empty_table()), "dice" in empty_table()
+        (0, True)
+    """
+    types = {"text": "str", "integer": "int64", "number": "float64", "flag": "bool"}
+    return pd.DataFrame({name: pd.Series(dtype=types[kind]) for name, kind in COLUMNS.items()})
+
+
+def check_table(table: pd.DataFrame) -> None:
+    """Refuse a table that is not a tidy table of a study.
+
+    Args:
+        table: Such as :func:`muscletransfer.study.results.read_results` returns.
+
+    Raises:
+        DataError: A column is missing or of another type, values are impossible (Dice outside 0 to
+            1, a distance below 0), a patient has no name, or the same case of the same arm, n,
+            fold and repeat is there twice.
+
+    Example:
+        >>> check_table(empty_table())
+    """
+    if lacking := [name for name in COLUMNS if name not in table]:
+        raise DataError(
+            f"The table lacks the column(s) {', '.join(lacking)}; wanted {', '.join(COLUMNS)}."
+        )
+    for name, kind in COLUMNS.items():
+        if (len(table) or kind != "text") and not _is_of(table[name], kind):
+            raise DataError(
+                f"Column {name!r} of the table holds {table[name].dtype} values; wanted {kind}s."
+            )
+    for name, low, high in (("dice", 0.0, 1.0), ("dta_rms", 0.0, np.inf)):
+        values = table[name]
+        if (wrong := (values < low) | (values > high)).any():
+            raise DataError(
+                f"Run {table.loc[wrong, 'run_id'].iloc[0]!r}: {name} is "
+                f"{values[wrong].iloc[0]:g}; wanted {low:g} to {high:g}."
+            )
+    for name in ("patient", "case", "source"):
+        if (table[name].isna() | (table[name] == "")).any():
+            raise DataError(f"The table has rows without {name}; wanted one in every row.")
+    _check_once(table)
+
+
+def _check_once(table: pd.DataFrame) -> None:
+    """Two runs of one place in the design would count twice, and under other settings."""
+    key = [*Arm._fields, "n", "fold", "repeat", "case", "class_name"]
+    twice = table.duplicated(key, keep=False)
+    if twice.any():
+        first = table[twice].iloc[0]
+        same = table[twice & (table[key] == first[key]).all(axis=1)]
+        runs = sorted(set(same["run_id"]))
+        why = (
+            "Runs of several plans are mixed: collect those of one plan (run_ids=)."
+            if len(runs) > 1
+            else "A case stands in its run more than once."
+        )
+        raise DataError(
+            f"Case {first['case']!r} of arm {Arm(*first[list(Arm._fields)])} with n = "
+            f"{first['n']}, fold {first['fold']}, repeat {first['repeat']} is there {len(same)} "
+            f"times, in run(s) {', '.join(runs)}. {why}"
+        )
+
+
+def _is_of(values: pd.Series, kind: Kind) -> bool:
+    checks = {
+        "text": pd.api.types.is_string_dtype,
+        "integer": pd.api.types.is_integer_dtype,
+        "number": pd.api.types.is_float_dtype,
+        "flag": pd.api.types.is_bool_dtype,
+    }
+    return bool(checks[kind](values))

@@ -1,0 +1,212 @@
+"""Everything that is computed from the tidy table of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from muscletransfer.data.files import write_text_atomic
+from muscletransfer.errors import DataError
+from muscletransfer.study.results.columns import Arm
+from muscletransfer.study.statistics.curve import LearningCurve, learning_curve
+from muscletransfer.study.statistics.fits import Fits
+from muscletransfer.study.statistics.human import HumanComparison
+from muscletransfer.study.statistics.label_saving import label_saving
+from muscletransfer.study.statistics.paired import Family, compare_arms
+from muscletransfer.study.statistics.saving import LabelSaving
+from muscletransfer.study.statistics.summary import summarise
+from muscletransfer.study.statistics.values import PatientValues, arm_labels, patient_values
+
+__all__ = ["StudyAnalysis", "analyse"]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyAnalysis:
+    """The statistics of a study.
+
+    Args:
+        arms: The arms, those from scratch first.
+        labels: Arm to a short name that no other arm has.
+        reference: Source that the others are compared with, such as ``"random"``.
+        ns: Every n, rising.
+        n_patients: Patients that were tested.
+        n_runs: Runs that the table is of.
+        repeats: The repeats that were found.
+        dta_unit: ``"mm"``, ``"px"``, or empty where there are no distances.
+        confidence: Of every interval.
+        resamples: Bootstrap samples.
+        seed: Of the bootstrap.
+        summary: One row a metric, arm and n; columns at
+            :func:`muscletransfer.study.statistics.summarise`.
+        paired: One row a metric, n and pair of arms; columns at
+            :func:`muscletransfer.study.statistics.compare_arms`.
+        curves: One an arm.
+        saving: One an arm that has a reference arm (same encoder and decoder), without the
+            reference arms themselves.
+        human: The comparison with observers, or ``None`` without them.
+        patients: One row an arm, n and patient: what everything else was computed from.
+        notes: What was left out or limits the results, in sentences.
+    """
+
+    arms: tuple[Arm, ...]
+    labels: Mapping[Arm, str]
+    reference: str
+    ns: tuple[int, ...]
+    n_patients: int
+    n_runs: int
+    repeats: tuple[int, ...]
+    dta_unit: str
+    confidence: float
+    resamples: int
+    seed: int
+    summary: pd.DataFrame = field(repr=False)
+    paired: pd.DataFrame = field(repr=False)
+    curves: tuple[LearningCurve, ...] = field(repr=False)
+    saving: tuple[LabelSaving, ...] = field(repr=False)
+    human: HumanComparison | None = field(repr=False)
+    patients: pd.DataFrame = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return every result as a table, by name.
+
+        The names are ``summary, paired, curves, curve_bands, saving, patients``, and ``human``
+        where observers were given.
+        """
+        fits, bands, factors = [], [], []
+        for curve in self.curves:
+            key = {"arm": self.labels[curve.arm], **curve.arm._asdict()}
+            row: dict[str, object] = {**key, "kind": curve.kind, "n_patients": curve.n_patients}
+            row |= {name: getattr(curve, name) for name in ("a", "b", "c", "r_squared", "rmse")}
+            fits.append({**row, "notes": "; ".join(curve.notes)})
+            bands.append(curve.band.assign(**key)[[*key, *curve.band.columns]])
+        for saving in self.saving:
+            key = {"arm": self.labels[saving.arm], **saving.arm._asdict()}
+            head = saving.headline
+            whole = {"n": pd.NA, "factor": head.value, "bound": head.bound}
+            whole |= {"low": head.low, "high": head.high}
+            rows = pd.concat([pd.DataFrame([whole]), saving.frame()], ignore_index=True)
+            rows["n"] = rows["n"].astype("Int64")
+            factors.append(rows.assign(**key)[[*key, *rows.columns]])
+        found = {
+            "summary": self.summary,
+            "paired": self.paired,
+            "curves": pd.DataFrame(fits),
+            "curve_bands": pd.concat(bands, ignore_index=True) if bands else pd.DataFrame(),
+            "saving": pd.concat(factors, ignore_index=True) if factors else pd.DataFrame(),
+            "patients": self.patients,
+        }
+        if self.human is not None:
+            found["human"] = self.human.frame()
+        return found
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write every table as CSV, each whole or not at all.
+
+        Args:
+            folder: Where to; made if need be.
+
+        Returns:
+            The files.
+        """
+        return [
+            write_text_atomic(Path(folder) / f"{name}.csv", table.to_csv(index=False))
+            for name, table in self.tables().items()
+        ]
+
+
+def analyse(
+    table: pd.DataFrame,
+    observers: str | Path | None = None,
+    *,
+    runs_folder: str | Path | None = None,
+    margin: float | None = None,
+    human_metric: str = "dice",
+    label: int | None = None,
+    reference: str = "random",
+    family: Family = "all",
+    selection_labels: int | None = None,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> StudyAnalysis:
+    """Compute the statistics of a study from its tidy table.
+
+    Args:
+        table: From :func:`muscletransfer.study.results.collect_results` or ``read_results``; the
+            runs of one plan.
+        observers: Manifest of the observers' masks (``patient_id,image,mask,observer``), for the
+            human-level test; it needs ``runs_folder`` and ``margin`` too.
+        runs_folder: Folder of the run folders, whose ``masks.npz`` are compared with observers.
+        margin: How much worse than another observer is still good enough.
+        human_metric: What the human-level test is about; see
+            :func:`muscletransfer.observers.human_level`.
+        label: The class that the observers' masks and the runs' label maps are compared in;
+            ``None`` for masks of 0 and 1.
+        reference: Source that the others are compared with.
+        family: Which paired tests Holm's rule takes together; see :func:`compare_arms`.
+        selection_labels: Labelled patients that each run spent on model selection, to count them
+            in the label-saving factor as well.
+        confidence: Of every interval.
+        resamples: Bootstrap samples.
+        seed: Of the bootstrap.
+
+    Returns:
+        The analysis.
+
+    Raises:
+        DataError: The table is empty or not what it should be, or observers are given without
+            ``runs_folder`` and ``margin``.
+        UnknownNameError: No such family or metric.
+    """
+    if table.empty:
+        raise DataError("The table has no rows; wanted at least one finished run.")
+    values = patient_values(table, reference)
+    labels = arm_labels(values.arms)
+    units = sorted(set(table.loc[table["dta_rms"].notna(), "dta_unit"]))
+    fits = Fits(values, resamples, seed)
+    curves = []
+    for arm in values.arms:
+        fit = fits.of(arm, fits.common(arm))
+        if fit is not None:
+            curves.append(learning_curve(fit, confidence))
+    saving = []
+    for arm in values.arms:
+        scratch = _reference_of(arm, values, reference)
+        if scratch is not None:
+            found = label_saving(fits, arm, scratch, labels[arm], confidence, selection_labels)
+            if found is not None:
+                saving.append(found)
+    return StudyAnalysis(
+        arms=values.arms,
+        labels=labels,
+        reference=reference,
+        ns=values.ns,
+        n_patients=len(values.patients),
+        n_runs=table["run_id"].nunique(),
+        repeats=tuple(sorted({int(r) for r in table["repeat"]})),
+        dta_unit=units[0] if len(units) == 1 else "",
+        confidence=confidence,
+        resamples=resamples,
+        seed=seed,
+        summary=summarise(values, confidence, resamples, seed),
+        paired=compare_arms(
+            values, reference, family, confidence=confidence, repeats=resamples, seed=seed
+        ),
+        curves=tuple(curves),
+        saving=tuple(saving),
+        human=None,
+        patients=values.frame(),
+        notes=tuple(fits.notes),
+    )
+
+
+def _reference_of(arm: Arm, values: PatientValues, reference: str) -> Arm | None:
+    """The arm from scratch with the same encoder and decoder, unless the arm is that itself."""
+    if arm.source == reference:
+        return None
+    same = [a for a in values.arms if a.source == reference and a[1:3] == arm[1:3]]
+    return same[0] if same else None
