@@ -1,0 +1,103 @@
+"""What planning has to know of a task's class: its arguments, and whether it trains a decoder."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from muscletransfer.errors import ContractError, SettingError, UnknownNameError
+from muscletransfer.pretext.registry import list_pretexts, pretext_class
+from muscletransfer.study.config.fields import did_you_mean
+
+if TYPE_CHECKING:
+    from muscletransfer.pretext.base import PretextTask
+
+__all__ = ["check_arguments", "has_argument", "task_class", "trains_decoder"]
+
+
+def task_class(task: str) -> type[PretextTask]:
+    """Return the class of a task by registered name or class path.
+
+    Args:
+        task: Such as ``jigsaw`` or ``mypackage.tasks.Flip``.
+
+    Raises:
+        UnknownNameError: Nothing has the name.
+        PluginError: The plug-in behind it fails to import.
+        ContractError: It is no pretext task.
+    """
+    if task in list_pretexts():
+        return pretext_class(task)
+    module, _, name = task.replace(":", ".").rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UnknownNameError(
+            f"pretext: {task!r} is no registered task and cannot be imported ({error})."
+            f"{did_you_mean(task, list_pretexts())} Wanted a name of `muscletransfer list "
+            "pretexts`, or the class path of a PretextTask."
+        ) from error
+    from muscletransfer.pretext.base import PretextTask
+
+    if not (isinstance(found, type) and issubclass(found, PretextTask)):
+        raise ContractError(f"pretext: {task!r} is {found!r}; wanted a class of PretextTask.")
+    return found
+
+
+@lru_cache(maxsize=64)
+def _parameters(task: str) -> tuple[frozenset[str], bool]:
+    """Names of the constructor's arguments, and whether it takes any."""
+    names: set[str] = set()
+    for base in task_class(task).__mro__:
+        constructor = vars(base).get("__init__")
+        if constructor is None:
+            continue
+        given = inspect.signature(constructor).parameters.values()
+        names |= {p.name for p in given if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in given):
+            return frozenset(names - {"self"}), False
+    return frozenset(names - {"self"}), True
+
+
+def has_argument(task: str, name: str) -> bool:
+    """Whether a task's constructor takes an argument, itself or through its base."""
+    return name in _parameters(task)[0]
+
+
+def check_arguments(task: str, init_args: dict[str, Any], where: str) -> None:
+    """Raise for an argument that the task does not take.
+
+    Args:
+        task: The task.
+        init_args: What it is to be given.
+        where: Its place, for the message.
+
+    Raises:
+        SettingError: With close matches.
+    """
+    names, open_ended = _parameters(task)
+    for name in init_args:
+        if name not in names and not open_ended:
+            raise SettingError(
+                f"{where}: the task {task!r} takes no {name!r}.{did_you_mean(name, names)} It "
+                f"takes {', '.join(sorted(names))}."
+            )
+
+
+def trains_decoder(task: str, init_args: dict[str, Any]) -> bool:
+    """Whether a task trains a decoder that fine-tuning can take over.
+
+    Args:
+        task: The task.
+        init_args: Its arguments; of several tasks at once the inner ones are looked at.
+    """
+    if has_argument(task, "decoder"):
+        return True
+    inner = init_args.get("tasks")
+    if task != "multitask" or not isinstance(inner, dict):
+        return False
+    names = {k: str((v or {}).get("name", k)) for k, v in inner.items()}
+    with_decoder = [k for k, name in names.items() if has_argument(name, "decoder")]
+    return len(with_decoder) == 1 or init_args.get("decoder_of") in with_decoder

@@ -1,0 +1,183 @@
+"""Body of a pre-training: a source task by name, its images without test patients, its weights."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import seed_everything
+from lightning.pytorch.loggers import CSVLogger
+
+from muscletransfer.data.augmentation import Augmentation
+from muscletransfer.data.datamodules import PretextDataModule
+from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.data.splits import Split
+from muscletransfer.pretext.base import PretextTask
+from muscletransfer.study.plan.specs import PretextSpec
+from muscletransfer.study.plan.tasks import has_argument, task_class
+from muscletransfer.study.work.loggers import close_loggers, make_loggers
+from muscletransfer.study.work.worker import describe_machine, make_trainer, settled, write_json
+from muscletransfer.transfer import save_encoder
+
+__all__ = ["pretrain"]
+
+
+def pretrain(payload: Mapping[str, Any], folder: Path) -> None:
+    """Do one pre-training.
+
+    Writes ``weights.safetensors`` (encoder, and decoder where the task trains one),
+    ``metrics.csv``, ``result.json``, ``provenance.json``, ``spec.json``.
+
+    Args:
+        payload: ``spec`` (a `PretextSpec`) and ``where`` (``sources``, ``excluded``, ``weights``,
+            ``loggers``, ...).
+        folder: An empty folder.
+
+    Raises:
+        MuscleTransferError: What images, task or training find wrong.
+    """
+    started = time.monotonic()
+    spec = PretextSpec.from_dict(payload["spec"])
+    where = payload["where"]
+    folder = Path(folder)
+    write_json(folder / "spec.json", spec.to_dict())
+    with (
+        settled(spec.compute, spec.seed),
+        tempfile.TemporaryDirectory(dir=folder, prefix="lists_") as lists,
+    ):
+        data = build_data(spec, where, Path(lists))
+        _run(spec, where, data, folder, started)
+
+
+def build_data(spec: PretextSpec, where: Mapping[str, Any], lists: Path) -> PretextDataModule:
+    """Build the images of a source task.
+
+    Args:
+        spec: The pre-training.
+        where: ``sources`` and ``excluded`` on this machine.
+        lists: A folder for manifests without the study's outlines.
+    """
+    options = dict(spec.images)
+    preprocessing = PreprocessingSpec.from_dict(options.pop("preprocessing"))
+    given = options.pop("augmentation")
+    options.pop("kind")
+    sources = where["sources"]
+    paths = [
+        _without_masks(one, lists, i) if one.get("drop_masks") else one["path"]
+        for i, one in enumerate(sources)
+    ]
+    if any(s.get("drop_masks") for s in sources):
+        options["mask_column"] = "mask"
+    excluded = tuple(where["excluded"])
+    return PretextDataModule(
+        paths,
+        [source["kind"] for source in sources],
+        exclude=Split(train=(), val=(), test=excluded) if excluded else None,
+        preprocessing=preprocessing,
+        batch_size=spec.batch_size,
+        steps_per_epoch=spec.steps,
+        cache_dir=where.get("cache_dir"),
+        augmentation=Augmentation(**given) if isinstance(given, dict) else given,
+        seed=spec.seed,
+        licence=where.get("licence"),
+        **options,
+    )
+
+
+def build_task(spec: PretextSpec, data: PretextDataModule, weights: str | None) -> PretextTask:
+    """Build the source task, in whatever process this is; just its own plug-in is imported.
+
+    Args:
+        spec: The pre-training.
+        data: Its images, which know the number of classes.
+        weights: What the encoder starts from, a file as an absolute path.
+    """
+    arguments: dict[str, Any] = {
+        **spec.init_args,
+        "encoder": spec.encoder,
+        "in_channels": spec.in_channels,
+        "depth": spec.depth,
+        "seed": spec.seed,
+    }
+    if weights is not None:
+        arguments["weights"] = weights
+    if spec.encoder_kwargs:
+        arguments["encoder"] = {"name": spec.encoder, "kwargs": spec.encoder_kwargs}
+    if spec.decoder is not None and has_argument(spec.task, "decoder"):
+        arguments["decoder"] = spec.decoder
+        if spec.decoder_kwargs:
+            arguments["decoder_kwargs"] = spec.decoder_kwargs
+    if has_argument(spec.task, "num_classes") and "num_classes" not in arguments:
+        arguments["num_classes"] = data.num_classes if data.classes else data.num_mask_classes
+    return task_class(spec.task)(**arguments)
+
+
+def _run(
+    spec: PretextSpec,
+    where: Mapping[str, Any],
+    data: PretextDataModule,
+    folder: Path,
+    started: float,
+) -> None:
+    data.setup("fit")
+    seed_everything(spec.seed, verbose=False)  # first weights come from the global generator
+    task = build_task(spec, data, where.get("weights"))
+    # metrics.csv is always there; the other loggers when asked for
+    others = {k: v for k, v in where.get("loggers", {}).items() if k != "csv"}
+    study = Path(where["study"])
+    loggers = [
+        CSVLogger(folder, name="", version=""),
+        *make_loggers(others, folder, study, where["name"], spec.label),
+    ]
+    trainer = make_trainer(
+        spec.steps,
+        folder,
+        spec.compute,
+        accelerator=where.get("accelerator", "auto"),
+        loggers=loggers,
+        callbacks=[],
+        validate=False,
+    )
+    ready = time.monotonic()
+    trainer.fit(task, datamodule=data)
+    trained = time.monotonic()
+    scores = {k: float(v) for k, v in trainer.callback_metrics.items() if not k.endswith("_step")}
+    decoder = getattr(task, "decoder", None) is not None
+    save_encoder(task, folder / "weights.safetensors", include_decoder=decoder)
+    write_json(folder / "provenance.json", task.provenance().to_dict())
+    if data.val_set is not None:
+        trainer.limit_val_batches = 1.0
+        validated = trainer.validate(task, datamodule=data, verbose=False)
+        scores |= {k: float(v) for one in validated for k, v in one.items()}
+    close_loggers(loggers)
+    # Lightning's record of the arguments names paths of this machine; provenance has the rest
+    (folder / "hparams.yaml").unlink(missing_ok=True)
+    described = data.describe()
+    write_json(
+        folder / "result.json",
+        {
+            "seconds": round(time.monotonic() - started, 3),
+            "seconds_ready": round(ready - started, 3),
+            "seconds_training": round(trained - ready, 3),
+            "steps": trainer.global_step,
+            "train_images": described["images"],
+            "train_patients": described["patients"],
+            "excluded_patients": described["excluded_patients"],
+            "scores": scores,
+            **describe_machine(trainer),
+        },
+    )
+
+
+def _without_masks(source: Mapping[str, Any], lists: Path, number: int) -> str:
+    """Write a manifest without the study's outlines, for a task that must not see them."""
+    read = Manifest.read(source["path"], mask_column=source.get("mask_column") or "mask")
+    rows = tuple(replace(row, mask=None) for row in read.rows)
+    path = lists / f"images_{number}.csv"
+    Manifest(rows, path).write(path)
+    return str(path)
