@@ -13,6 +13,7 @@ __all__ = [
     "ChannelMismatchError",
     "ContractError",
     "DataError",
+    "DiskFullError",
     "DuplicateNameError",
     "EmptyMaskError",
     "GeometryError",
@@ -24,6 +25,7 @@ __all__ = [
     "PluginError",
     "SettingError",
     "SplitError",
+    "StudyError",
     "TransferError",
     "UnknownNameError",
     "WeightsError",
@@ -97,6 +99,14 @@ class EmptyMaskError(DataError):
 
 class SplitError(DataError):
     """Folds or subsets cannot be drawn as asked, or share a patient."""
+
+
+class StudyError(MuscleTransferError, RuntimeError):
+    """A study cannot go on: its folder, its workers or its claims are not as they must be."""
+
+
+class DiskFullError(StudyError, OSError):
+    """The disk or quota under a study folder is full; nothing half-written is in place."""
 
 
 def close_matches(name: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -1,0 +1,142 @@
+"""What a worker does with one task, wherever it runs."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from muscletransfer.errors import StudyError
+from muscletransfer.study.running.disk import is_disk_full
+from muscletransfer.study.running.executors.base import Report, Task
+from muscletransfer.study.running.store import FINISHED, open_store
+from muscletransfer.study.running.syncing import sync_folder, sync_tree
+
+__all__ = ["LOG", "TRACEBACK", "last_line", "perform"]
+
+LOG = "log.txt"
+TRACEBACK = "traceback.txt"
+
+
+def perform(task: Task) -> Report:
+    """Carry out one attempt at a job and leave its working folder whole, or with what went wrong.
+
+    Args:
+        task: The attempt.
+
+    Returns:
+        How it ended; only a dying process raises.
+    """
+    folder: Path | None = None
+    begin = time.monotonic()
+    try:
+        store = open_store(task.store)
+        with store.workspace(task.working, task.needs.values()) as (folder, found):
+            needs = {id_: str(found[place]) for id_, place in task.needs.items()}
+            try:
+                with _logged(folder / LOG):
+                    body = find_body(task.job.body)
+                    body({**task.job.payload, "needs": needs}, folder)
+                _finish(task, folder, time.monotonic() - begin)
+            except Exception as error:
+                if is_disk_full(error, folder):
+                    return Report(task.working, "full", last_line(error))
+                _keep_failure(task, folder, traceback.format_exc())
+                store.publish(folder, task.working)
+                return Report(task.working, "failed", last_line(error))
+            store.publish(folder, task.working)
+    except Exception as error:
+        if is_disk_full(error, folder):
+            return Report(task.working, "full", last_line(error))
+        return Report(task.working, "failed", last_line(error))
+    return Report(task.working, "done", seconds=time.monotonic() - begin)
+
+
+def find_body(name: str) -> Callable[[dict[str, Any], Path], None]:
+    """Import the function behind ``"package.module:function"``.
+
+    Raises:
+        StudyError: The module has no such function.
+    """
+    module, _, function = name.partition(":")
+    found = getattr(importlib.import_module(module), function, None)
+    if not callable(found):
+        raise StudyError(
+            f"{module} has no function {function!r}; wanted one that takes (payload, folder)."
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def last_line(error: BaseException) -> str:
+    """Return an error as the last line of its traceback.
+
+    Example:
+        >>> last_line(ValueError("no such fold"))
+        'ValueError: no such fold'
+    """
+    return "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
+
+
+def _finish(task: Task, folder: Path, seconds: float) -> None:
+    sync_tree(folder)
+    record = {
+        "id": task.job.id,
+        "folder": task.job.folder,
+        "label": task.job.label,
+        "body": task.job.body,
+        "needs": sorted(task.job.needs),
+        "seconds": round(seconds, 3),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": socket.gethostname(),
+        "device": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),
+    }
+    unfinished = folder / f".{FINISHED}"
+    with unfinished.open("w") as file:
+        json.dump(record, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(folder / FINISHED)  # the mark that all before it is whole
+    sync_folder(folder)
+
+
+def _keep_failure(task: Task, folder: Path, text: str) -> None:
+    """Leave log, traceback and settings only: half of a result helps nobody."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOG:
+            path.unlink()
+    (folder / TRACEBACK).write_text(text)
+    (folder / "spec.json").write_text(json.dumps(dict(task.job.payload), indent=1))
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Send all output of this process to a file: prints, warnings, and what C code writes."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with path.open("ab", buffering=0) as log:
+        kept = os.dup(1), os.dup(2)
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                for number, saved in enumerate(kept, start=1):
+                    os.dup2(saved, number)
+                    os.close(saved)
