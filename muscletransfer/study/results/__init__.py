@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from muscletransfer.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from muscletransfer.study.results.collect import StudyResults, collect_results
     from muscletransfer.study.results.columns import (
         CASE_COLUMNS,
         COLUMNS,
@@ -15,11 +16,29 @@ if TYPE_CHECKING:
         check_table,
         empty_table,
     )
+    from muscletransfer.study.results.files import read_results, write_results
+    from muscletransfer.study.results.masks import read_masks, write_masks
 
 _HOMES = {
+    "collect": ["StudyResults", "collect_results"],
     "columns": ["CASE_COLUMNS", "COLUMNS", "RUN_COLUMNS", "Arm", "check_table", "empty_table"],
+    "files": ["read_results", "write_results"],
+    "masks": ["read_masks", "write_masks"],
 }
 
-__all__ = ["CASE_COLUMNS", "COLUMNS", "RUN_COLUMNS", "Arm", "check_table", "empty_table"]
+__all__ = [
+    "CASE_COLUMNS",
+    "COLUMNS",
+    "RUN_COLUMNS",
+    "Arm",
+    "StudyResults",
+    "check_table",
+    "collect_results",
+    "empty_table",
+    "read_masks",
+    "read_results",
+    "write_masks",
+    "write_results",
+]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

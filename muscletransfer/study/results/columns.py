@@ -10,7 +10,17 @@ import pandas as pd
 
 from muscletransfer.errors import DataError
 
-__all__ = ["CASE_COLUMNS", "COLUMNS", "ORDER", "RUN_COLUMNS", "Arm", "check_table", "empty_table"]
+__all__ = [
+    "CASE_COLUMNS",
+    "COLUMNS",
+    "ORDER",
+    "RUN_COLUMNS",
+    "UNITS",
+    "Arm",
+    "check_table",
+    "empty_table",
+    "find_problems",
+]
 
 Kind = Literal["text", "integer", "number", "flag"]
 
@@ -41,6 +51,9 @@ CASE_COLUMNS: Mapping[str, Kind] = {
     "smd_reference_hu": "number",
     "failed": "flag",  # the prediction is empty
 }
+
+#: What a distance may be measured in.
+UNITS = ("mm", "px")
 
 #: All columns of the tidy table, in order.
 COLUMNS: Mapping[str, Kind] = {**RUN_COLUMNS, **CASE_COLUMNS}
@@ -93,9 +106,9 @@ def check_table(table: pd.DataFrame) -> None:
         table: Such as :func:`muscletransfer.study.results.read_results` returns.
 
     Raises:
-        DataError: A column is missing or of another type, values are impossible (Dice outside 0 to
-            1, a distance below 0), a patient has no name, or the same case of the same arm, n,
-            fold and repeat is there twice.
+        DataError: A column is missing or of another type, a row is impossible (see
+            :func:`find_problems`), or the same case of the same arm, n, fold and repeat is there
+            twice.
 
     Example:
         >>> check_table(empty_table())
@@ -109,17 +122,48 @@ def check_table(table: pd.DataFrame) -> None:
             raise DataError(
                 f"Column {name!r} of the table holds {table[name].dtype} values; wanted {kind}s."
             )
-    for name, low, high in (("dice", 0.0, 1.0), ("dta_rms", 0.0, np.inf)):
-        values = table[name]
-        if (wrong := (values < low) | (values > high)).any():
-            raise DataError(
-                f"Run {table.loc[wrong, 'run_id'].iloc[0]!r}: {name} is "
-                f"{values[wrong].iloc[0]:g}; wanted {low:g} to {high:g}."
-            )
-    for name in ("patient", "case", "source"):
-        if (table[name].isna() | (table[name] == "")).any():
-            raise DataError(f"The table has rows without {name}; wanted one in every row.")
+    for run, problem in find_problems(table).items():
+        raise DataError(f"Run {run!r}: {problem}.")
     _check_once(table)
+
+
+def find_problems(table: pd.DataFrame) -> dict[str, str]:
+    """Find runs with rows that no test can have given.
+
+    Args:
+        table: With all columns, each of its type.
+
+    Returns:
+        Run to its first problem: a row without patient, case or Dice, a Dice outside 0 to 1, a
+        negative distance or one without unit, a missed mask with another Dice than 0, an infinite
+        distance that is no missed mask, or a case and class that is there twice.
+
+    Example:
+        >>> find_problems(empty_table())
+        {}
+    """
+    dice, distance, failed = table["dice"], table["dta_rms"], table["failed"]
+    found: dict[str, str] = {}
+    for wrong, text in (
+        (_without(table["patient"]), "a row has no patient"),
+        (_without(table["case"]), "a row has no case"),
+        (dice.isna(), "a row has no Dice"),
+        ((dice < 0) | (dice > 1), "a Dice is not between 0 and 1"),
+        (distance < 0, "a distance is below 0"),
+        (distance.notna() & ~table["dta_unit"].isin(UNITS), "a distance has no unit (mm or px)"),
+        (failed & (dice > 0), "a case is marked as failed, but its Dice is not 0"),
+        (np.isinf(distance) & ~failed, "a distance is infinite, but its case did not fail"),
+        (table.duplicated(["run_id", "case", "class_name"]), "a case and class is there twice"),
+    ):
+        if wrong.any():
+            for _, row in table[wrong].drop_duplicates("run_id").iterrows():
+                where = f"(case {row['case']!r}, Dice {row['dice']:g})"
+                found.setdefault(str(row["run_id"]), f"{text} {where}")
+    return found
+
+
+def _without(values: pd.Series) -> pd.Series:
+    return values.isna() | (values == "")
 
 
 def _check_once(table: pd.DataFrame) -> None:

@@ -1,0 +1,111 @@
+"""One finished run as it lies in its folder: what it was, how it went, how each case came out."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from muscletransfer.errors import DataError
+from muscletransfer.study.results.columns import CASE_COLUMNS, RUN_COLUMNS
+from muscletransfer.study.running.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["RunFolder", "read_run"]
+
+#: What ``result.json`` may say of a run, in the order of the table of runs.
+RESULT_FIELDS = (
+    *("seconds", "steps", "best_step", "val_dice", "labels_train", "labels_validation"),
+    *("label_slices", "device"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RunFolder:
+    """A run that was read.
+
+    Args:
+        facts: The columns of :data:`RUN_COLUMNS`, then ``seed`` and ``num_folds``, then those of
+            :data:`RESULT_FIELDS` that the run wrote.
+        cases: Its ``cases.csv`` with the columns of :data:`CASE_COLUMNS`.
+    """
+
+    facts: dict[str, Any]
+    cases: pa.Table
+
+
+def read_run(store: Store, run_id: str) -> RunFolder:
+    """Read a run's folder.
+
+    Args:
+        store: The study folder.
+        run_id: Name of its folder under ``runs``.
+
+    Returns:
+        The run.
+
+    Raises:
+        DataError: A file is missing, damaged, or of another run; the message says which.
+    """
+    spec, result = (_json(store, run_id, name) for name in ("spec.json", "result.json"))
+    if spec.get("id") != run_id:
+        raise DataError(f"spec.json is that of run {spec.get('id')!r}")
+    facts: dict[str, Any] = {"run_id": run_id}
+    for name, kind in RUN_COLUMNS.items():
+        if name == "run_id":
+            continue
+        value = spec.get(name)
+        wanted = int if kind == "integer" else str
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise DataError(f"spec.json has {name} = {value!r}; wanted {wanted.__name__}")
+        facts[name] = value
+    facts |= {name: spec[name] for name in ("seed", "num_folds") if name in spec}
+    facts |= {name: result[name] for name in RESULT_FIELDS if name in result}
+    return RunFolder(facts, _cases(_bytes(store, run_id, "cases.csv")))
+
+
+def _bytes(store: Store, run_id: str, name: str) -> bytes:
+    try:
+        return store.read(f"runs/{run_id}/{name}")
+    except FileNotFoundError as error:
+        raise DataError(f"{name} is missing") from error
+    except OSError as error:
+        raise DataError(f"{name} cannot be read ({error})") from error
+
+
+def _json(store: Store, run_id: str, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(_bytes(store, run_id, name))
+    except ValueError as error:  # bad JSON and bad UTF-8 alike
+        raise DataError(f"{name} is no JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{name} holds a {type(found).__name__}; wanted a mapping")
+    return found
+
+
+def _cases(text: bytes) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    types = {"text": pa.string(), "number": pa.float64(), "flag": pa.bool_()}
+    try:
+        table = csv.read_csv(
+            io.BytesIO(text),
+            read_options=csv.ReadOptions(use_threads=False),
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(
+                column_types={name: types[kind] for name, kind in CASE_COLUMNS.items()},
+                include_columns=list(CASE_COLUMNS),
+                null_values=["", "nan", "NaN"],
+            ),
+        )
+    except (pa.ArrowException, KeyError) as error:
+        raise DataError(f"cases.csv is damaged ({str(error).splitlines()[0]})") from error
+    if not table.num_rows:
+        raise DataError("cases.csv has no rows")
+    if table["failed"].null_count:
+        raise DataError("cases.csv has a row that does not say whether it failed")
+    return table
