@@ -1,0 +1,209 @@
+"""The files of an observer study, gathered by case and read one case at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from muscletransfer.data.io import check_same_grid, read_ct, read_image, read_mask, read_volume
+from muscletransfer.data.io_plain import is_plain
+from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.types import Volume
+from muscletransfer.errors import DataError, GeometryError, ManifestError
+
+__all__ = ["CaseFiles", "CaseMasks", "case_files", "case_key"]
+
+Key: TypeAlias = tuple[Path, int]
+
+
+@dataclass(frozen=True, eq=False)
+class CaseMasks:
+    """What was read of a case, not yet checked against each other.
+
+    Args:
+        masks: Observer to mask, ``(H, W)``.
+        spacing: Millimetres ``(y, x)``.
+        hu: The image in Hounsfield units, ``(H, W)``; ``None`` where it was not asked for or is a
+            plain image.
+        reference: The reference mask, if there is one.
+        model: The model's mask, if there is one.
+    """
+
+    masks: dict[str, NDArray[Any]]
+    spacing: tuple[float, float]
+    hu: NDArray[Any] | None
+    reference: NDArray[Any] | None
+    model: NDArray[Any] | None
+
+
+@dataclass
+class CaseFiles:
+    """The rows of a case.
+
+    Args:
+        first: One of its rows, for image, patient and spacing.
+        name: What the case is called.
+        observers: Observer to row.
+        more: ``"reference"`` and ``"model"`` to row.
+    """
+
+    first: ManifestRow
+    name: str = ""
+    observers: dict[str, ManifestRow] = field(default_factory=dict)
+    more: dict[str, ManifestRow] = field(default_factory=dict)
+
+    @property
+    def patient(self) -> str:
+        """Whose case it is."""
+        return self.first.patient_id
+
+    def read(self, label: int | None = None, with_hu: bool = True) -> CaseMasks:
+        """Read image and masks.
+
+        Args:
+            label: The class that is studied; ``None`` for masks of 0 and 1.
+            with_hu: Read the image as CT.
+
+        Returns:
+            The masks.
+
+        Raises:
+            GeometryError: A mask on another grid than its image, or no spacing.
+            ImageReadError: A file cannot be read.
+            DataError: A mask of several classes without a label.
+        """
+        image = _image(self.first, with_hu)
+        own = self.first.spacing if image.slice_spacing is None else image.slice_spacing
+        if own is None:
+            raise GeometryError(
+                f"{self.first.where}: the spacing of {self.first.image} is not known; wanted "
+                "columns spacing_x_mm and spacing_y_mm (1 each gives results in pixels)."
+            )
+        masks = {who: _mask(row, image, label) for who, row in self.observers.items()}
+        more = {what: _mask(row, image, label) for what, row in self.more.items()}
+        is_ct = with_hu and not is_plain(self.first.image)
+        return CaseMasks(
+            masks, own, image.array[0] if is_ct else None, more.get("reference"), more.get("model")
+        )
+
+
+def case_files(
+    observers: str | Path | Manifest,
+    reference: str | Path | Manifest | None = None,
+    model: str | Path | Manifest | None = None,
+) -> list[CaseFiles]:
+    """Gather the rows of manifests by case.
+
+    Args:
+        observers: A manifest with one row a case and observer.
+        reference: A manifest whose masks are the reference; rows of other images are not used.
+        model: A manifest whose masks are a model's, likewise.
+
+    Returns:
+        The cases in the order of the observers' manifest, called after their patients, with
+        ``_slice003`` where a patient has several slices, or the image's name where it has several
+        images.
+
+    Raises:
+        ManifestError: No ``observer`` column, a row without observer, one observer twice for a
+            case, or a manifest that shares no image with the observers'.
+    """
+    table = _open(observers, by_observers=True)
+    cases: dict[Key, CaseFiles] = {}
+    for row in table:
+        observer = row.extra.get("observer", "")
+        if not observer:
+            raise ManifestError(
+                f"{row.where}: no observer; wanted a column 'observer' with a name in every row, "
+                "patient_id,image,mask,observer."
+            )
+        files = cases.setdefault(case_key(row), CaseFiles(row))
+        if observer in files.observers:
+            raise ManifestError(
+                f"{row.where}: observer {observer!r} already has a mask of this case, in row "
+                f"{files.observers[observer].line}; wanted one. Remove one, or name the second "
+                "reading as an observer of its own."
+            )
+        files.observers[observer] = row
+    for what, source in (("reference", reference), ("model", model)):
+        if source is None:
+            continue
+        rows = {case_key(row): row for row in _open(source) if case_key(row) in cases}
+        if not rows:
+            raise ManifestError(
+                f"The {what} shares no image with the observers' manifest {table.path}: wanted "
+                "rows of the same image files (and slice_index)."
+            )
+        for key, row in rows.items():
+            cases[key].more[what] = row
+    for key, name in _names({key: files.first for key, files in cases.items()}).items():
+        cases[key].name = name
+    return list(cases.values())
+
+
+def case_key(row: ManifestRow) -> Key:
+    """Return what makes two rows rows of one case: image file and slice."""
+    return row.image.resolve(), row.slice_index or 0
+
+
+def _open(source: str | Path | Manifest, by_observers: bool = False) -> Manifest:
+    if isinstance(source, Manifest):
+        return source
+    return Manifest.read(source, need_masks=by_observers, allow_repeats=by_observers)
+
+
+def _names(cases: Mapping[Key, ManifestRow]) -> dict[Key, str]:
+    rows = list(cases.items())
+    for style in ("{p}", "{p}_slice{s:03d}", "{p}_{f}", "{p}_{f}_slice{s:03d}", "{p}_{path}_{s}"):
+        names = {
+            (path, index): style.format(p=row.patient_id, s=index, f=path.name, path=path)
+            for (path, index), row in rows
+        }
+        if max(Counter(names.values()).values()) == 1:
+            break
+    return names
+
+
+def _image(row: ManifestRow, with_hu: bool) -> Volume:
+    """The slice of a row, ``(1, H, W)``."""
+    if is_plain(row.image):
+        pixels = read_image(row.image)
+        grey = pixels if pixels.ndim == 2 else pixels[..., 0]  # only its shape is of use here
+        return Volume(grey[None], path=str(row.image))
+    read = read_ct if with_hu else read_volume
+    volume: Volume = read(row.image, row.slice_index)
+    if volume.num_slices != 1:
+        raise ManifestError(
+            f"{row.where}: {row.image} has {volume.num_slices} slices and slice_index is empty; "
+            f"wanted one from 0 to {volume.num_slices - 1}."
+        )
+    return volume
+
+
+def _mask(row: ManifestRow, image: Volume, label: int | None) -> NDArray[Any]:
+    if row.mask is None:
+        raise ManifestError(f"{row.where}: no mask; wanted one in every row.")
+    mask = read_mask(row.mask)
+    if mask.num_slices > 1:
+        mask = mask.slice(row.slice_index or 0)
+    if is_plain(row.mask) or is_plain(row.image):
+        if mask.shape != image.shape:
+            raise GeometryError(
+                f"{row.where}: the mask {row.mask} has shape {mask.shape[1:]}, its image "
+                f"{image.shape[1:]}; wanted the same."
+            )
+    else:
+        check_same_grid(mask, image)
+    if label is None and not set(mask.classes) <= {0, 1}:
+        raise DataError(
+            f"{row.where}: the mask {row.mask} holds the values {list(mask.classes)}; wanted 0 "
+            "and 1, or label= to choose a class."
+        )
+    labels: NDArray[Any] = mask.labels[0]
+    return labels if label is None else labels == label
