@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from muscletransfer.study.running.failures import retry_failed
     from muscletransfer.study.running.jobs import Job, Outcome
     from muscletransfer.study.running.plans import PlanRecord, read_plans
+    from muscletransfer.study.running.remote import fetch_folders
     from muscletransfer.study.running.status import Status, read_status
 
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "executors.base": ["Executor", "Report", "Task", "create_executor", "list_executors"],
     "failures": ["retry_failed"],
     "jobs": ["Job", "Outcome"],
+    "remote": ["fetch_folders"],
     "plans": ["PlanRecord", "read_plans"],
     "status": ["Status", "read_status"],
 }
@@ -38,6 +40,7 @@ __all__ = [
     "Status",
     "Task",
     "create_executor",
+    "fetch_folders",
     "list_executors",
     "read_plans",
     "read_status",

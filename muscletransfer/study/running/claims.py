@@ -54,12 +54,14 @@ class Claims:
         values = {"driver": self.token, **asdict(self._owner), "since": time.time()}
         self.store.write(self._file, json.dumps(values, indent=1).encode())
         self._thread.start()
+        self.store.sweep()
         self.bury_dead()
 
     def close(self) -> None:
         """Give back all that is claimed, remove what was in progress, and leave."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.ident is not None:  # it was started
+            self._thread.join()
         self._clear(self.token)
 
     def take(self, name: str) -> bool:

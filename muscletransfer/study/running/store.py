@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ __all__ = ["FINISHED", "LocalStore", "Store", "open_store"]
 
 FINISHED = "job.json"
 """Written last into the folder of a job; on a remote store it is what makes the folder finished."""
+
+_STALE_SECONDS = 3600
 
 
 class Store(ABC):
@@ -47,7 +50,7 @@ class Store(ABC):
 
     @abstractmethod
     def names(self, parent: str) -> list[str]:
-        """Return what a folder holds, sorted; nothing when there is no such folder."""
+        """Return what a folder holds, sorted, hidden files left out; nothing without a folder."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -63,6 +66,9 @@ class Store(ABC):
 
         Of several processes that try at once, one gets True.
         """
+
+    def sweep(self) -> None:  # noqa: B027 - most stores have nothing to sweep
+        """Remove what writers left behind that were killed."""
 
     @abstractmethod
     def beat(self, name: str) -> None:
@@ -127,7 +133,7 @@ class LocalStore(Store):
 
     def names(self, parent: str) -> list[str]:  # noqa: D102
         try:
-            return sorted(os.listdir(self.root / parent))
+            return sorted(n for n in os.listdir(self.root / parent) if not n.startswith("."))
         except FileNotFoundError:
             return []
 
@@ -171,6 +177,13 @@ class LocalStore(Store):
         except FileExistsError:
             return False
         return True
+
+    def sweep(self) -> None:  # noqa: D102
+        for parent in ("plans", "drivers"):
+            for path in (self.root / parent).glob(".*"):
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                        path.unlink()
 
     def beat(self, name: str) -> None:  # noqa: D102
         os.utime(self.root / name)
