@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,8 @@ __all__ = ["BlandAltman", "bland_altman"]
 @dataclass(frozen=True)
 class BlandAltman:
     """Limits of agreement, in the unit of the measurements.
+
+    .. versionadded:: 0.1
 
     Args:
         n: Number of cases.
@@ -88,10 +91,14 @@ class BlandAltman:
 def bland_altman(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> BlandAltman:
     """Bias and limits of agreement of two measurements of the same cases.
 
-    The limits are ``bias +- 1.96 sd``. The interval of a limit is by its approximate standard error
-    ``sd sqrt(1/n + 1.96^2 / (2 (n - 1)))`` and Student's t with n - 1 degrees of freedom (Bland &
-    Altman, Stat Methods Med Res 1999;8(2):135-160). It takes independent cases: several slices of
-    one patient make the intervals too narrow.
+    The limits are ``bias +- 1.96 sd`` (Bland & Altman, Stat Methods Med Res 1999;8(2):135-160).
+    The interval of a limit is the exact one for normal differences, from the noncentral t
+    distribution, each limit taken by itself (Carkeet, Optom Vis Sci 2015;92(3):e71-e80). The usual
+    ``sd sqrt(1/n + 1.96^2 / (2 (n - 1)))`` to either side ends too early away from the bias, and
+    too near to it: of 25 cases at 2.68 sd where it should be 2.86. Cases have to be independent:
+    several slices of one patient make the intervals too narrow.
+
+    .. versionadded:: 0.1
 
     Args:
         first: ``(N,)``, such as the model's areas.
@@ -115,9 +122,8 @@ def bland_altman(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) 
     check_confidence(confidence)
     n, difference, mean = a.size, a - b, (a + b) / 2
     bias, sd = float(difference.mean()), float(difference.std(ddof=1))
-    t = float(stats.t.ppf((1 + confidence) / 2, n - 1))
-    bias_error = t * sd / math.sqrt(n)
-    limit_error = t * sd * math.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
+    bias_error = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / math.sqrt(n)
+    near, far = limit_factors(n, confidence)
     lower, upper = bias - 1.96 * sd, bias + 1.96 * sd
     slope, slope_ci, residual = _line(mean, difference, confidence)
     size = np.abs(residual)
@@ -128,9 +134,9 @@ def bland_altman(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) 
         bias_ci=(bias - bias_error, bias + bias_error),
         sd=sd,
         lower=lower,
-        lower_ci=(lower - limit_error, lower + limit_error),
+        lower_ci=(bias - far * sd, bias - near * sd),
         upper=upper,
-        upper_ci=(upper - limit_error, upper + limit_error),
+        upper_ci=(bias + near * sd, bias + far * sd),
         slope=slope,
         slope_ci=slope_ci,
         spread_slope=spread,
@@ -139,6 +145,32 @@ def bland_altman(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) 
         intercept=bias - slope * float(mean.mean()),
         spread_intercept=float(size.mean()) - spread * float(mean.mean()),
     )
+
+
+@lru_cache(maxsize=256)
+def limit_factors(n: int, confidence: float, reach: float = 1.96) -> tuple[float, float]:
+    """Interval of ``mean + reach * deviation`` of a normal sample, in deviations from its mean.
+
+    ``sqrt(n) (mean + reach sigma - m) / s`` of a sample with mean m and deviation s follows the
+    noncentral t distribution with n - 1 degrees of freedom and noncentrality ``reach sqrt(n)``.
+
+    Args:
+        n: Size of the sample.
+        confidence: Of the interval, two-sided.
+        reach: Which quantile, in deviations.
+
+    Returns:
+        Factors of the near and of the far end.
+
+    Example:
+        >>> [round(factor, 3) for factor in limit_factors(25, 0.95)]
+        [1.41, 2.861]
+    """
+    from scipy import stats
+
+    tail, root = (1 - confidence) / 2, math.sqrt(n)
+    near, far = (float(stats.nct.ppf(q, n - 1, reach * root)) for q in (tail, 1 - tail))
+    return near / root, far / root
 
 
 def _line(

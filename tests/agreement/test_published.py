@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from muscletransfer.agreement import bland_altman, icc2_1
+from muscletransfer.agreement.bland_altman import limit_factors
 
 # Bland & Altman 1986, table 1: peak flow in l/min, large and mini Wright meter, first readings.
 LARGE = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
@@ -29,12 +30,38 @@ def test_peak_flow_as_printed_in_1986():
     assert limits[0] + reach == pytest.approx(-45.1, abs=0.3)
     assert limits[1] - reach == pytest.approx(40.9, abs=0.3)
     assert limits[1] + reach == pytest.approx(110.1, abs=0.3)
-    # Ours are 1.96 and the error without their rounding of 2.96 to 3: as near as that allows.
     assert (found.lower, found.upper) == pytest.approx(limits, abs=0.05 * found.sd)
-    ours = (found.lower_ci[1] - found.lower_ci[0]) / 2
-    exact = math.sqrt(1 / 17 + 1.96**2 / (2 * 16)) / math.sqrt(3 / 17)
-    assert ours == pytest.approx(reach * exact)
-    assert exact == pytest.approx(1, abs=0.02)
+    # Theirs is an approximation: as wide as the exact interval to a twentieth, but too near.
+    exact = found.upper_ci
+    assert exact[1] - exact[0] == pytest.approx(2 * reach, rel=0.05)
+    assert exact[0] > limits[1] - reach
+    assert exact[1] > limits[1] + reach
+
+
+@pytest.mark.parametrize(("n", "factor"), [(10, 2.911), (20, 2.396), (30, 2.220), (50, 2.065)])
+def test_factors_are_those_of_tolerance_tables(n, factor):
+    """One-sided normal tolerance factors, coverage 0.95 at confidence 0.95, as in every table."""
+    reach = stats.norm.ppf(0.95)
+    assert limit_factors(n, 0.90, reach)[1] == pytest.approx(factor, abs=0.0006)
+
+
+@pytest.mark.parametrize("n", [3, 8, 25, 400])
+def test_factors_are_quantiles_of_what_normal_samples_do(n):
+    """Of 40,000 samples as many hold the limit below the near end as above the far one: 2.5 %."""
+    rng = np.random.default_rng(n)
+    mean = rng.normal(0, 1 / math.sqrt(n), 40_000)
+    deviation = np.sqrt(rng.chisquare(n - 1, 40_000) / (n - 1))
+    near, far = limit_factors(n, 0.95)
+    below, above = mean + near * deviation > 1.96, mean + far * deviation < 1.96
+    assert (below.mean(), above.mean()) == pytest.approx((0.025, 0.025), abs=0.003)
+
+
+def test_the_interval_nears_the_approximate_one_in_large_samples():
+    for n in (10_000, 1_000_000):
+        error = stats.norm.ppf(0.975) * math.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
+        assert limit_factors(n, 0.95) == pytest.approx(
+            (1.96 - error, 1.96 + error), abs=0.06 * error
+        )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The inplace keyword")

@@ -150,5 +150,5 @@ def test_the_interval_of_the_spread_is_over_patients():
     )
     variances = np.array([np.var(list(own.values()), ddof=1) / 1e4 for own in counts.values()])
     reach = stats.t.ppf(0.975, 11) * stats.sem(variances) / variances.mean()
-    assert once.sd_high == pytest.approx(once.sd * np.exp(reach / 2))
-    assert once.sd_low == pytest.approx(once.sd * np.exp(-reach / 2))
+    assert 1 / once.sd_high == pytest.approx((1 - reach / 2) / once.sd)
+    assert 1 / once.sd_low == pytest.approx((1 + reach / 2) / once.sd)
