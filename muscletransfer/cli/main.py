@@ -13,6 +13,7 @@ from muscletransfer.cli.measuring import add_measure
 from muscletransfer.cli.new import add_new
 from muscletransfer.cli.observing import add_observers
 from muscletransfer.cli.predicting import add_predict, is_for_lightning
+from muscletransfer.cli.studying import add_study
 from muscletransfer.errors import MuscleTransferError
 
 __all__ = ["main"]
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     add_observers(commands)
 
     add_predict(commands)
+    add_study(commands)
 
     for name, text in _LIGHTNING.items():
         commands.add_parser(
@@ -94,7 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program name; those of the process by default.
 
     Returns:
-        The exit status: 0 when it worked, 1 when ``predict`` left inputs out, 2 for an error the
+        The exit status: 0 when it worked, 1 when ``predict`` left inputs out or runs of
+        a ``study`` failed, 2 for an error the
         user can mend.
 
     Example:
@@ -151,6 +154,10 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
         from muscletransfer.cli.observing import run_observers
 
         run_observers(options)
+    elif options.command == "study":
+        from muscletransfer.cli.studying import run_study_command
+
+        return run_study_command(options)
     elif options.command == "new":
         from muscletransfer.cli.new import run_new
 

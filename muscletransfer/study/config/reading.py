@@ -115,13 +115,17 @@ def read_config(path: str | Path) -> StudyConfig:
         raise type(error)(f"{path}: {error}") from error
 
 
-def config_from_dict(given: Any, root: Path = Path(), name: str = "study") -> StudyConfig:
+def config_from_dict(
+    given: Any, root: Path = Path(), name: str = "study", *, check: bool = True
+) -> StudyConfig:
     """Read a study from plain values.
 
     Args:
         given: What the YAML holds.
         root: Folder that relative paths start from.
         name: Its name, where the file has none.
+        check: Whether every name must be registered and installed here; not needed to look at
+            results.
 
     Returns:
         The study.
@@ -154,8 +158,10 @@ def config_from_dict(given: Any, root: Path = Path(), name: str = "study") -> St
         loggers=dict(_logger(one, f"loggers[{i}]") for i, one in enumerate(file.loggers)),
         keep_weights=file.keep_weights,
         root=root,
+        given=dict(given),
     )
-    check_names(config)
+    if check:
+        check_names(config)
     return config
 
 

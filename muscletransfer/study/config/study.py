@@ -55,6 +55,7 @@ class StudyConfig:
         loggers: Lightning loggers by name, with their arguments.
         keep_weights: Keep the fine-tuned weights of every run (``model.ckpt``).
         root: Folder that relative paths start from.
+        given: The file as plain values.
     """
 
     name: str
@@ -72,6 +73,7 @@ class StudyConfig:
     loggers: dict[str, dict[str, Any]] = field(default_factory=dict)
     keep_weights: bool = False
     root: Path = Path()
+    given: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def path(self, given: str) -> Path:
         """Return a path of the file as an absolute one."""
@@ -80,8 +82,7 @@ class StudyConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, for a plan's record; paths as the file has them."""
         plain = _plain(self)
-        plain.pop("root")
-        return dict(plain)
+        return {k: v for k, v in plain.items() if k not in ("root", "given")}
 
 
 def _plain(value: Any) -> Any:

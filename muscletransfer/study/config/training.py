@@ -120,7 +120,9 @@ class HumanLevelConfig:
     Args:
         metric: The figure that is tested.
         margin: How much worse than another observer is still good enough.
+        label: The class that is tested, for label maps of several.
     """
 
     metric: str = field(default="dice", metadata=takes(text))
     margin: float = field(default=0.02, metadata=takes(number(0, above=True)))
+    label: int | None = field(default=None, metadata=takes(whole(1, none=True)))

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from muscletransfer.study.plan.cases import observers_manifest, study_manifest
     from muscletransfer.study.plan.jobs import make_jobs
     from muscletransfer.study.plan.planning import plan_study
-    from muscletransfer.study.plan.record import StudyPlan, read_plan, write_plan
+    from muscletransfer.study.plan.record import StudyPlan, study_config
     from muscletransfer.study.plan.specs import PretextSpec, RunSpec
 
 _HOMES = {
     "cases": ["observers_manifest", "study_manifest"],
     "jobs": ["make_jobs"],
     "planning": ["plan_study"],
-    "record": ["StudyPlan", "read_plan", "write_plan"],
+    "record": ["StudyPlan", "study_config"],
     "specs": ["PretextSpec", "RunSpec"],
 }
 
@@ -28,9 +28,8 @@ __all__ = [
     "make_jobs",
     "observers_manifest",
     "plan_study",
-    "read_plan",
+    "study_config",
     "study_manifest",
-    "write_plan",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from muscletransfer._version import __version__
-from muscletransfer.data.files import write_text_atomic
 from muscletransfer.errors import DataError
+from muscletransfer.study.config.reading import config_from_dict
 from muscletransfer.study.config.study import StudyConfig
 from muscletransfer.study.plan.cases import Cases
-from muscletransfer.study.plan.ids import content_key
 from muscletransfer.study.plan.leakage import PretextImages
 from muscletransfer.study.plan.specs import PretextSpec, RunSpec
+from muscletransfer.study.running.plans import read_plans
 
-__all__ = ["StudyPlan", "read_plan", "write_plan"]
+__all__ = ["StudyPlan", "study_config"]
 
 
 @dataclass(frozen=True)
@@ -41,62 +39,41 @@ class StudyPlan:
     notes: tuple[str, ...] = ()
 
     @property
-    def id(self) -> str:
-        """Digest of which runs it holds and how they are to be judged."""
-        wanted = [sorted(r.id for r in self.runs), sorted(p.id for p in self.pretexts)]
-        return content_key([wanted, vars(self.config.human_level), self.config.name])[:16]
+    def specs(self) -> tuple[PretextSpec | RunSpec, ...]:
+        """Pre-trainings, then runs."""
+        return (*self.pretexts, *self.runs)
+
+    def record(self) -> dict[str, Any]:
+        """Return what the study's folder keeps of the plan; see `study_config`.
+
+        Beside the file as it was given stands the whole configuration, defaults filled in, from
+        which a report can tell every setting.
+        """
+        return {
+            "name": self.config.name,
+            "version": __version__,
+            "root": str(self.config.root),
+            "file": self.config.given,
+            "config": self.config.to_dict(),
+            "pretexts": [spec.to_dict() for spec in self.pretexts],
+            "notes": list(self.notes),
+        }
 
 
-def write_plan(plan: StudyPlan, folder: Path) -> Path:
-    """Record a plan in the study's folder; the newest record says which runs belong together.
-
-    Args:
-        plan: The plan.
-        folder: The study's folder.
-
-    Returns:
-        The file, ``plans/<plan id>.json``.
-    """
-    record = {
-        "plan_id": plan.id,
-        "name": plan.config.name,
-        "created": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "version": __version__,
-        "config": plan.config.to_dict(),
-        "root": str(plan.config.root),
-        "pretexts": [spec.to_dict() for spec in plan.pretexts],
-        "runs": [run.id for run in plan.runs],
-        "notes": list(plan.notes),
-    }
-    path = folder / "plans" / f"{plan.id}.json"
-    return write_text_atomic(path, json.dumps(record, indent=1) + "\n")
-
-
-def read_plan(folder: Path) -> dict[str, Any]:
-    """Read the newest record of a study's folder.
+def study_config(folder: str | Path) -> StudyConfig:
+    """Return the configuration that was started last in a study's folder.
 
     Args:
         folder: The study's folder.
-
-    Returns:
-        What `write_plan` wrote.
 
     Raises:
-        DataError: There is none, or it is damaged.
+        DataError: Nothing was started there.
     """
-    found = []
-    for path in sorted((folder / "plans").glob("*.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            found.append((record["created"], record))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}: is no record of a plan ({error}); remove it, or start the study again."
-            ) from error
-    if not found:
+    plans = read_plans(folder)
+    if not plans:
         raise DataError(
             f"{folder}: holds no study (no plans/*.json); wanted a folder that `muscletransfer "
             "study run` made."
         )
-    newest: dict[str, Any] = max(found, key=lambda pair: pair[0])[1]
-    return newest
+    record = plans[0].config
+    return config_from_dict(record["file"], Path(record["root"]), record["name"], check=False)

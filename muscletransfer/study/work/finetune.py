@@ -17,6 +17,7 @@ from muscletransfer.study.plan.specs import RunSpec
 from muscletransfer.study.results.masks import write_masks
 from muscletransfer.study.work.best import KeepBest
 from muscletransfer.study.work.cases import case_rows, write_cases
+from muscletransfer.study.work.clock import StepClock
 from muscletransfer.study.work.labelled import labelled_cases
 from muscletransfer.study.work.loggers import close_loggers, make_loggers
 from muscletransfer.study.work.worker import describe_machine, make_trainer, settled, write_json
@@ -123,7 +124,8 @@ def _run(
     model = build_model(spec, weights)
     data = build_data(spec, where)
     best = KeepBest() if settings["selection"]["rule"] == "best" else None
-    callbacks: list[Callback] = [best] if best else []
+    clock = StepClock()
+    callbacks: list[Callback] = [clock, best] if best else [clock]
     loggers = make_loggers(
         where.get("loggers", {}), folder, Path(where["study"]), where["name"], spec.label
     )
@@ -138,10 +140,10 @@ def _run(
     )
     ready = time.monotonic()
     trainer.fit(model, datamodule=data)
-    loss = float(trainer.callback_metrics["train_loss"])
+    loss = float(trainer.callback_metrics["train_loss"])  # waits for the device
+    trained = time.monotonic()
     if best is not None:
         best.restore(model)
-    trained = time.monotonic()
     provenance = model.provenance().to_dict()
     if where.get("keep_weights"):
         trainer.save_checkpoint(folder / "model.ckpt", weights_only=True)
@@ -157,6 +159,7 @@ def _run(
             "seconds_ready": round(ready - started, 3),
             "seconds_training": round(trained - ready, 3),
             "seconds_testing": round(ended - trained, 3),
+            "seconds_per_step": clock.seconds_per_step(trained, trainer.global_step),
             "steps": trainer.global_step,
             "best_step": trainer.global_step if best is None else best.step,
             "train_loss": loss,

@@ -16,10 +16,13 @@ from muscletransfer.data.augmentation import Augmentation
 from muscletransfer.data.datamodules import PretextDataModule
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.data.slices import photograph_spec
 from muscletransfer.data.splits import Split
 from muscletransfer.pretext.base import PretextTask
 from muscletransfer.study.plan.specs import PretextSpec
 from muscletransfer.study.plan.tasks import has_argument, task_class
+from muscletransfer.study.work.clock import StepClock
+from muscletransfer.study.work.few import few_images
 from muscletransfer.study.work.loggers import close_loggers, make_loggers
 from muscletransfer.study.work.worker import describe_machine, make_trainer, settled, write_json
 from muscletransfer.transfer import save_encoder
@@ -67,6 +70,8 @@ def build_data(spec: PretextSpec, where: Mapping[str, Any], lists: Path) -> Pret
     given = options.pop("augmentation")
     options.pop("kind")
     sources = where["sources"]
+    if where.get("most_images"):  # a probe of the time a step takes
+        sources, options = few_images(sources, options, lists, where["most_images"])
     paths = [
         _without_masks(one, lists, i) if one.get("drop_masks") else one["path"]
         for i, one in enumerate(sources)
@@ -74,6 +79,8 @@ def build_data(spec: PretextSpec, where: Mapping[str, Any], lists: Path) -> Pret
     if any(s.get("drop_masks") for s in sources):
         options["mask_column"] = "mask"
     excluded = tuple(where["excluded"])
+    if any(source.get("natural") for source in sources):
+        preprocessing = photograph_spec(preprocessing)
     return PretextDataModule(
         paths,
         [source["kind"] for source in sources],
@@ -130,6 +137,7 @@ def _run(
     # metrics.csv is always there; the other loggers when asked for
     others = {k: v for k, v in where.get("loggers", {}).items() if k != "csv"}
     study = Path(where["study"])
+    clock = StepClock()
     loggers = [
         CSVLogger(folder, name="", version=""),
         *make_loggers(others, folder, study, where["name"], spec.label),
@@ -140,13 +148,13 @@ def _run(
         spec.compute,
         accelerator=where.get("accelerator", "auto"),
         loggers=loggers,
-        callbacks=[],
+        callbacks=[clock],
         validate=False,
     )
     ready = time.monotonic()
     trainer.fit(task, datamodule=data)
-    trained = time.monotonic()
     scores = {k: float(v) for k, v in trainer.callback_metrics.items() if not k.endswith("_step")}
+    trained = time.monotonic()  # after the scores, which wait for the device
     decoder = getattr(task, "decoder", None) is not None
     save_encoder(task, folder / "weights.safetensors", include_decoder=decoder)
     write_json(folder / "provenance.json", task.provenance().to_dict())
@@ -164,6 +172,7 @@ def _run(
             "seconds": round(time.monotonic() - started, 3),
             "seconds_ready": round(ready - started, 3),
             "seconds_training": round(trained - ready, 3),
+            "seconds_per_step": clock.seconds_per_step(trained, trainer.global_step),
             "steps": trainer.global_step,
             "train_images": described["images"],
             "train_patients": described["patients"],

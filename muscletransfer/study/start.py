@@ -1,0 +1,69 @@
+"""Start a study, or go on with it: plan, data, runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from muscletransfer.study.config.study import StudyConfig
+from muscletransfer.study.plan.jobs import make_jobs, prepare_data
+from muscletransfer.study.plan.planning import plan_study
+from muscletransfer.study.running.driver import run_jobs
+
+if TYPE_CHECKING:
+    from muscletransfer.study.running.executors.base import Executor
+    from muscletransfer.study.running.jobs import Outcome
+
+__all__ = ["run_study"]
+
+
+def run_study(
+    config: StudyConfig,
+    folder: str | Path,
+    executor: str | Executor = "local",
+    *,
+    retry: bool = False,
+    progress: bool = True,
+    cache_dir: str | Path | None = None,
+    accelerator: str = "auto",
+    **options: Any,
+) -> Outcome:
+    """Run everything of a study that is not done yet in its folder.
+
+    It may be stopped at any moment and started again, on another machine too, with an edited file
+    too: what is finished is never run again.
+
+    Args:
+        config: The study.
+        folder: Its folder.
+        executor: ``"local"``, ``"ray"``, or an executor.
+        retry: Run again what failed in an earlier start.
+        progress: Show progress on standard error.
+        cache_dir: Where preprocessed slices are kept.
+        accelerator: Lightning's: ``auto``, ``cpu``, ``cuda``, ...
+        options: For `run_jobs` and the executor (``workers``, ``devices``, ...).
+
+    Returns:
+        What is done, what failed and what waits for a failed job.
+
+    Raises:
+        MuscleTransferError: What cannot work, before anything is trained.
+
+    Example:
+        >>> from muscletransfer.study.config import read_config
+        >>> outcome = run_study(read_config("study.yaml"), "study", workers=2)  # doctest: +SKIP
+        >>> outcome.complete  # doctest: +SKIP
+        True
+    """
+    folder = Path(folder).absolute()
+    plan = plan_study(config)
+    prepare_data(plan, folder, progress)
+    jobs = make_jobs(
+        plan,
+        folder,
+        cache_dir=None if cache_dir is None else Path(cache_dir),
+        accelerator=accelerator,
+    )
+    return run_jobs(
+        jobs, folder, executor, plan=plan.record(), retry=retry, progress=progress, **options
+    )
