@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def note(payload: dict[str, Any], word: str, **more: object) -> None:
 
 def compute(payload: dict[str, Any], folder: Path) -> None:
     """Hash the seed and all that the job needs, many times over; write two files."""
-    note(payload, "start", in_place=Path(payload["final"]).exists())
+    note(payload, "start", in_place=Path(payload["final"], "job.json").exists())
     digest = str(payload["seed"]).encode()
     for _, place in sorted(payload["needs"].items()):
         digest += (Path(place) / "result.txt").read_bytes()
@@ -78,7 +79,7 @@ def dies(payload: dict[str, Any], folder: Path) -> None:
 
 def fill(payload: dict[str, Any], folder: Path) -> None:
     """Write many bytes; the first jobs fit on a small disk."""
-    note(payload, "start", in_place=Path(payload["final"]).exists())
+    note(payload, "start", in_place=Path(payload["final"], "job.json").exists())
     block = hashlib.sha256(str(payload["seed"]).encode()).digest() * 32
     with (folder / "bytes.bin").open("wb") as file:
         for _ in range(payload["kilobytes"]):
@@ -104,3 +105,8 @@ def too_large(payload: dict[str, Any], folder: Path) -> None:
         (folder / "big.bin").write_bytes(bytes(4096))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+
+
+def modules(payload: dict[str, Any], folder: Path) -> None:
+    """Write down what this process has imported."""
+    (folder / "modules.json").write_text(json.dumps(sorted(sys.modules)))

@@ -19,6 +19,7 @@ TIMEOUT = 60
 def job(study: Path, name: str, kind: str = "run", body: str = "compute", **more: Any) -> Job:
     needs = more.pop("needs", ())
     share = more.pop("device_share", 1.0)
+    label = more.pop("label", "")
     payload = {
         "id": name,
         "seed": name,
@@ -26,7 +27,7 @@ def job(study: Path, name: str, kind: str = "run", body: str = "compute", **more
         "final": str(study / f"{kind}s" / name),
         **more,
     }
-    return Job(name, kind, needs, f"bodies:{body}", payload, device_share=share)
+    return Job(name, kind, needs, f"bodies:{body}", payload, share, label)
 
 
 def small_jobs(study: Path, pretexts: int = 2, runs: int = 8) -> list[Job]:
@@ -90,7 +91,11 @@ def whole(study: Path) -> set[str]:
 
 
 def start_driver(study: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Run `small_jobs` by a driver of its own; ``gated`` puts the gated job before them."""
+    """Run `small_jobs` by a driver of its own.
+
+    ``gated`` puts the gated job before them, ``url`` takes the folder for a remote one,
+    ``ray=ADDRESS`` runs them on that cluster.
+    """
     if "gated" in arguments:
         gated_job(study)  # its pipes
     environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
@@ -117,6 +122,9 @@ if __name__ == "__main__":
     jobs = small_jobs(folder)
     if "gated" in sys.argv:
         jobs.insert(0, gated_job(folder))
-    outcome = run_jobs(jobs, folder, "local", progress=False, workers=2)
+    place = f"file://{folder}" if "url" in sys.argv else folder
+    address = next((a.removeprefix("ray=") for a in sys.argv if a.startswith("ray=")), None)
+    where = {"executor": "ray", "address": address} if address else {"workers": 2}
+    outcome = run_jobs(jobs, place, progress=False, **where)
     print(json.dumps(list(outcome.ran)))
     sys.exit(not outcome.complete)

@@ -21,7 +21,8 @@ from small_study import (
     workers_of,
 )
 
-SEEDS = 24
+# Seed and how the driver sees the folder: a remote one is not renamed in one step.
+CASES = [*((seed, "folder") for seed in range(24)), *((seed, "url") for seed in range(24, 30))]
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="finds workers to kill through /proc"
 )
@@ -50,9 +51,9 @@ def kill_after(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize(("seed", "seen_as"), CASES)
 def test_a_killed_study_goes_on(
-    seed: int, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
+    seed: int, seen_as: str, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
 ) -> None:
     wanted, length = undisturbed
     rng = random.Random(seed)
@@ -61,14 +62,14 @@ def test_a_killed_study_goes_on(
     for _ in range(rng.randint(1, 3)):
         victim = rng.choice(["driver", "driver", "worker"])
         read = len(ledger(study))
-        driver = start_driver(study)
+        driver = start_driver(study, seen_as)
         kill_after(driver, rng.uniform(0.1, 1.0) * length, victim, rng)
         output, _ = driver.communicate(timeout=TIMEOUT)
         assert driver.returncode in (0, -signal.SIGKILL), output
         began = {line["id"] for line in ledger(study)[read:] if line["word"] == "start"}
         assert not began & finished
         finished |= whole(study)
-    last = start_driver(study)
+    last = start_driver(study, seen_as)
     output, _ = last.communicate(timeout=TIMEOUT)
     assert last.returncode == 0, output
     assert results(study) == wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -117,7 +118,7 @@ class RayExecutor(Executor):
         function = self._function.options(
             num_cpus=self.cpus_per_run, num_gpus=self._gpus(task.job), name=task.job.label
         )
-        self._flying[function.remote(task.plain())] = task
+        self._flying[function.remote(task.plain(), sys.path)] = task
 
     def wait(self, timeout: float) -> list[Report]:
         """Return the reports that have come, and one for each task whose worker or node died."""
@@ -164,5 +165,7 @@ class RayExecutor(Executor):
         return self._resources
 
 
-def _perform(task: dict[str, Any]) -> dict[str, Any]:
+def _perform(task: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    # What the driver can import, its workers can, as far as their machine has it.
+    sys.path += [entry for entry in path if entry not in sys.path]
     return asdict(perform(Task.from_plain(task)))
