@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         register_decoder,
         required_encoder_kwargs,
     )
+    from muscletransfer.decoders.upsampling import use_fast_upsampling
 
 _HOMES = {
     "base": ["Decoder", "DecoderSpec"],
@@ -35,6 +36,7 @@ _HOMES = {
         "register_decoder",
         "required_encoder_kwargs",
     ],
+    "upsampling": ["use_fast_upsampling"],
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "list_decoders",
     "register_decoder",
     "required_encoder_kwargs",
+    "use_fast_upsampling",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -11,6 +11,7 @@ from typing import Any
 from segmentation_models_pytorch.base.initialization import initialize_decoder
 from torch import Tensor, nn
 
+from muscletransfer.decoders.upsampling import use_fast_upsampling
 from muscletransfer.encoders.base import Encoder
 from muscletransfer.errors import ContractError, ImageSizeError, SettingError, close_matches
 
@@ -148,7 +149,7 @@ class SmpRecipe:
         if self.initialize:
             initialize_decoder(body)
         return SmpDecoder(
-            body,
+            use_fast_upsampling(body),
             int(self.out_channels(body, arguments)),
             self.stride(encoder),
             self,
