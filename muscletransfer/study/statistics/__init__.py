@@ -9,7 +9,7 @@ from muscletransfer.lazy import lazy_names
 if TYPE_CHECKING:
     from muscletransfer.study.statistics.analysis import StudyAnalysis, analyse
     from muscletransfer.study.statistics.curve import LearningCurve
-    from muscletransfer.study.statistics.human import HumanComparison, HumanVerdict
+    from muscletransfer.study.statistics.human import HumanComparison, HumanTest, HumanVerdict
     from muscletransfer.study.statistics.paired import compare_arms
     from muscletransfer.study.statistics.saving import Factor, LabelSaving, SavingAt
     from muscletransfer.study.statistics.summary import summarise
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "analysis": ["StudyAnalysis", "analyse"],
     "curve": ["LearningCurve"],
-    "human": ["HumanComparison", "HumanVerdict"],
+    "human": ["HumanComparison", "HumanTest", "HumanVerdict"],
     "paired": ["compare_arms"],
     "saving": ["Factor", "LabelSaving", "SavingAt"],
     "summary": ["summarise"],
@@ -28,6 +28,7 @@ _HOMES = {
 __all__ = [
     "Factor",
     "HumanComparison",
+    "HumanTest",
     "HumanVerdict",
     "LabelSaving",
     "LearningCurve",

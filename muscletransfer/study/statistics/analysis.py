@@ -13,7 +13,8 @@ from muscletransfer.errors import DataError
 from muscletransfer.study.results.columns import Arm
 from muscletransfer.study.statistics.curve import LearningCurve, learning_curve
 from muscletransfer.study.statistics.fits import Fits
-from muscletransfer.study.statistics.human import HumanComparison
+from muscletransfer.study.statistics.human import HumanComparison, HumanTest
+from muscletransfer.study.statistics.human_level import compare_with_observers
 from muscletransfer.study.statistics.label_saving import label_saving
 from muscletransfer.study.statistics.paired import Family, compare_arms
 from muscletransfer.study.statistics.saving import LabelSaving
@@ -120,12 +121,8 @@ class StudyAnalysis:
 
 def analyse(
     table: pd.DataFrame,
-    observers: str | Path | None = None,
+    observers: HumanTest | None = None,
     *,
-    runs_folder: str | Path | None = None,
-    margin: float | None = None,
-    human_metric: str = "dice",
-    label: int | None = None,
     reference: str = "random",
     family: Family = "all",
     selection_labels: int | None = None,
@@ -138,14 +135,7 @@ def analyse(
     Args:
         table: From :func:`muscletransfer.study.results.collect_results` or ``read_results``; the
             runs of one plan.
-        observers: Manifest of the observers' masks (``patient_id,image,mask,observer``), for the
-            human-level test; it needs ``runs_folder`` and ``margin`` too.
-        runs_folder: Folder of the run folders, whose ``masks.npz`` are compared with observers.
-        margin: How much worse than another observer is still good enough.
-        human_metric: What the human-level test is about; see
-            :func:`muscletransfer.observers.human_level`.
-        label: The class that the observers' masks and the runs' label maps are compared in;
-            ``None`` for masks of 0 and 1.
+        observers: Observers and masks for the human-level test, or ``None`` for none.
         reference: Source that the others are compared with.
         family: Which paired tests Holm's rule takes together; see :func:`compare_arms`.
         selection_labels: Labelled patients that each run spent on model selection, to count them
@@ -158,8 +148,8 @@ def analyse(
         The analysis.
 
     Raises:
-        DataError: The table is empty or not what it should be, or observers are given without
-            ``runs_folder`` and ``margin``.
+        DataError: The table is empty or not what it should be, or the observers outlined none of
+            its cases.
         UnknownNameError: No such family or metric.
     """
     if table.empty:
@@ -180,6 +170,9 @@ def analyse(
             found = label_saving(fits, arm, scratch, labels[arm], confidence, selection_labels)
             if found is not None:
                 saving.append(found)
+    human = None
+    if observers is not None:
+        human = compare_with_observers(table, observers, labels, confidence, resamples, seed)
     return StudyAnalysis(
         arms=values.arms,
         labels=labels,
@@ -198,7 +191,7 @@ def analyse(
         ),
         curves=tuple(curves),
         saving=tuple(saving),
-        human=None,
+        human=human,
         patients=values.frame(),
         notes=tuple(fits.notes),
     )

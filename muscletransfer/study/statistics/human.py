@@ -4,14 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
+from muscletransfer.data.manifest import Manifest
 from muscletransfer.observers.band import Band
+from muscletransfer.observers.inputs import EmptyRule
+from muscletransfer.observers.result import ObserverStudy
 from muscletransfer.observers.verdict import Outcome
 from muscletransfer.study.results.columns import Arm
 
-__all__ = ["HumanComparison", "HumanVerdict"]
+__all__ = ["HumanComparison", "HumanTest", "HumanVerdict"]
+
+
+@dataclass(frozen=True, eq=False)
+class HumanTest:
+    """What the human-level test of a study needs.
+
+    Args:
+        observers: Manifest of the observers' masks: ``patient_id,image,mask,observer``.
+        runs_folder: Folder of the run folders, whose ``masks.npz`` are read; a path or a URL.
+        margin: How much worse than another observer is still good enough, above 0, in the unit of
+            the metric. There is no default: it is a clinical choice, made before looking.
+        metric: ``"dice"``, ``"dta_rms_mm"``, ``"sma_difference_percent"`` and so on; see
+            :func:`muscletransfer.observers.human_level`. Dice is fast; the others take some
+            milliseconds a mask and observer.
+        cases: The cases of the study: case ``i`` of the table is row ``i``, and its mask is the
+            reference of the observers' band. ``None`` where the table calls cases as an observer
+            study does; then there is no band.
+        label: The class that is tested, for label maps of several; ``None`` for masks of 0 and 1.
+        with_hu: Read the images as CT, for the band of area and density.
+        empty: What an observer's empty mask means; see
+            :func:`muscletransfer.observers.observer_study`.
+    """
+
+    observers: str | Path | Manifest
+    runs_folder: str | Path
+    margin: float
+    metric: str = "dice"
+    cases: Manifest | None = None
+    label: int | None = None
+    with_hu: bool = True
+    empty: EmptyRule = "error"
 
 
 @dataclass(frozen=True)
@@ -67,8 +102,10 @@ class HumanComparison:
             passes too, or ``None``. Tested from the largest n down to the first that does not
             pass, so the chance of any wrong pass stays that of one test.
         sentences: Arm to that answer in words.
-        bands: Metric to the band of the observers against the reference, on the cases that the
-            models were tested on; empty without a reference.
+        bands: Metric (of :data:`muscletransfer.study.statistics.METRICS`) to the band of the
+            observers' means against the reference, on the cases that the models were tested on;
+            empty without a reference.
+        study: The comparisons behind the bands, for other statistics of them, or ``None``.
         notes: What was left out.
     """
 
@@ -80,6 +117,7 @@ class HumanComparison:
     smallest_n: Mapping[Arm, int | None]
     sentences: Mapping[Arm, str]
     bands: Mapping[str, Band] = field(repr=False)
+    study: ObserverStudy | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
     def frame(self) -> pd.DataFrame:
