@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from muscletransfer.study.running.failures import retry_failed
     from muscletransfer.study.running.jobs import Job, Outcome
+    from muscletransfer.study.running.performing import perform
     from muscletransfer.study.running.plans import PlanRecord, read_plans
     from muscletransfer.study.running.remote import fetch_folders
     from muscletransfer.study.running.status import Status, read_status
@@ -26,6 +27,7 @@ _HOMES = {
     "executors.base": ["Executor", "Report", "Task", "create_executor", "list_executors"],
     "failures": ["retry_failed"],
     "jobs": ["Job", "Outcome"],
+    "performing": ["perform"],
     "remote": ["fetch_folders"],
     "plans": ["PlanRecord", "read_plans"],
     "status": ["Status", "read_status"],
@@ -42,6 +44,7 @@ __all__ = [
     "create_executor",
     "fetch_folders",
     "list_executors",
+    "perform",
     "read_plans",
     "read_status",
     "retry_failed",

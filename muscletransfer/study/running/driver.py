@@ -38,6 +38,8 @@ def run_jobs(
     Several drivers may run on one folder at once, with the same jobs or others: each job is done by
     one of them. A start after any end, a kill included, goes on where the last one stopped.
 
+    .. versionadded:: 0.1
+
     Args:
         jobs: The jobs, in the order wished for.
         study_folder: A path, or a URL of fsspec for a remote store.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from muscletransfer.study.running.executors.base import Report
 from muscletransfer.study.running.jobs import Job
-from muscletransfer.study.running.perform import LOG, TRACEBACK
+from muscletransfer.study.running.performing import LOG, TRACEBACK
 from muscletransfer.study.running.store import Store, open_store
 
 __all__ = ["failure_of", "keep_failure", "retry_failed"]
@@ -62,6 +62,8 @@ def failure_of(store: Store, name: str) -> str:
 
 def retry_failed(study_folder: str | Path | Store, ids: Iterable[str] | None = None) -> list[str]:
     """Forget failures, so that the next start runs those jobs again.
+
+    .. versionadded:: 0.1
 
     Args:
         study_folder: The study folder, or its store.

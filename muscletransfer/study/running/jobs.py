@@ -20,6 +20,8 @@ _BODY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 class Job:
     """One piece of work: a function, its settings, and the jobs that must be finished before.
 
+    .. versionadded:: 0.1
+
     Args:
         id: Name of its folder; the same work must have the same id in every start, other work
             another (letters, digits, ``-`` and ``_``).
@@ -88,6 +90,8 @@ class Job:
 @dataclass(frozen=True)
 class Outcome:
     """How the jobs of one start ended.
+
+    .. versionadded:: 0.1
 
     Args:
         done: Ids that are finished, those of earlier starts and of other drivers included.

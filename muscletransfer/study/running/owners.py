@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
 import socket
@@ -10,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Owner", "is_dead", "this_process"]
+__all__ = ["Owner", "is_dead", "is_mark_of_dead", "process_mark", "this_process"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,27 @@ def is_dead(owner: Owner) -> bool | None:
     if owner.machine != _machine() or not owner.started:
         return None
     return _started(owner.pid) != owner.started
+
+
+def process_mark() -> str:
+    """Return a short word for a file name that says which process made the file.
+
+    Example:
+        >>> process_mark().split("-")[0] == str(os.getpid())
+        True
+    """
+    return f"{os.getpid()}-{hashlib.sha256(_machine().encode()).hexdigest()[:8]}"
+
+
+def is_mark_of_dead(mark: str) -> bool:
+    """Tell whether a mark is that of a process of this machine that is gone.
+
+    Example:
+        >>> is_mark_of_dead(process_mark())
+        False
+    """
+    pid, _, machine = mark.partition("-")
+    return machine == process_mark().partition("-")[2] and _started(int(pid)) is None
 
 
 def _machine() -> str:

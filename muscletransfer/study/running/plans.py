@@ -20,12 +20,18 @@ __all__ = ["PlanRecord", "read_plans", "record_plan"]
 class PlanRecord:
     """One plan and when it was started.
 
+    .. versionadded:: 0.1
+
     Args:
         plan_id: From its settings and jobs; the same plan started again has one record.
         config: What the jobs were planned from.
         jobs: For each job its finished folder, relative to the study folder, in their order.
         needs: For each job that needs others their ids.
         starts: UTC times of all starts, oldest first.
+
+    Example:
+        >>> PlanRecord("p", {}, {"b": "runs/b"}, {}, ("2026-01-01T00:00:00+00:00",)).starts[-1]
+        '2026-01-01T00:00:00+00:00'
     """
 
     plan_id: str
@@ -75,6 +81,8 @@ def record_plan(store: Store, config: Mapping[str, Any], jobs: Iterable[Job]) ->
 
 def read_plans(study_folder: str | Path) -> list[PlanRecord]:
     """Return all plans that were ever started in a study folder.
+
+    .. versionadded:: 0.1
 
     Args:
         study_folder: A path or a URL.

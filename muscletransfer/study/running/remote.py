@@ -176,6 +176,8 @@ def fetch_folders(url: str, folder: str | Path, parents: Iterable[str] = ("runs"
 
     Results and reports read a local folder; after this they can.
 
+    .. versionadded:: 0.1
+
     Args:
         url: The study's URL.
         folder: The local study folder; made.

@@ -18,6 +18,8 @@ __all__ = ["Status", "read_status"]
 class Status:
     """The jobs of one plan by how far they are.
 
+    .. versionadded:: 0.1
+
     Args:
         plan_id: The plan.
         done: Finished ids.
@@ -25,6 +27,10 @@ class Status:
         failed: For each failed id why.
         skipped: For each id that waits for a failed one the id of that one.
         open: All others.
+
+    Example:
+        >>> Status("plan", done=("a",), open=("b",)).open
+        ('b',)
     """
 
     plan_id: str
@@ -39,6 +45,8 @@ def read_status(study_folder: str | Path, plan: PlanRecord | None = None) -> Sta
     """Read how far a plan is.
 
     A claim whose driver was killed counts as running until the next start takes it over.
+
+    .. versionadded:: 0.1
 
     Args:
         study_folder: A path or a URL.

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from muscletransfer.errors import StudyError
+from muscletransfer.study.running.owners import is_mark_of_dead, process_mark
 from muscletransfer.study.running.syncing import sync_folder, sync_tree
 
 __all__ = ["FINISHED", "LocalStore", "Store", "open_store"]
@@ -143,7 +144,7 @@ class LocalStore(Store):
     def write(self, name: str, data: bytes) -> None:  # noqa: D102
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{process_mark()}")
         try:
             with temporary.open("xb") as file:
                 file.write(data)
@@ -182,7 +183,8 @@ class LocalStore(Store):
         for parent in ("plans", "drivers"):
             for path in (self.root / parent).glob(".*"):
                 with contextlib.suppress(FileNotFoundError):
-                    if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                    old = time.time() - path.stat().st_mtime > _STALE_SECONDS
+                    if old or is_mark_of_dead(path.suffix[1:]):
                         path.unlink()
 
     def beat(self, name: str) -> None:  # noqa: D102

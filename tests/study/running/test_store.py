@@ -2,12 +2,15 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from muscletransfer.errors import StudyError
 from muscletransfer.study.running import fetch_folders
+from muscletransfer.study.running.owners import process_mark
 from muscletransfer.study.running.store import LocalStore, Store, open_store
 
 
@@ -80,6 +83,24 @@ def test_nothing_is_half_written(store: Store, tmp_path: Path) -> None:
         store.read("plans/b.json")
     store.remove("plans/b.json")
     assert store.names("nowhere") == []
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.write("plans/a.json", b"")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait(timeout=60)
+    mine = process_mark()
+    marks = {"mine": mine, "dead": mine.replace(str(os.getpid()), str(dead.pid)), "other": "1-x"}
+    for name, mark in marks.items():
+        (tmp_path / "plans" / f".{name}.0011.{mark}").touch()
+    old = tmp_path / "plans" / ".old.0011.1-x"
+    old.touch()
+    os.utime(old, (0, 0))
+    store.sweep()
+    left = sorted(path.name.split(".")[1] for path in (tmp_path / "plans").glob(".*"))
+    assert left == ["mine", "other"]
+    assert store.names("plans") == ["a.json"]
 
 
 def test_a_node_that_does_not_share_the_folder(tmp_path: Path) -> None:

@@ -17,12 +17,20 @@ __all__ = ["EXECUTORS", "Executor", "Report", "Task", "create_executor", "list_e
 class Task:
     """One attempt at a job, in plain values that travel to another process or machine.
 
+    .. versionadded:: 0.1
+
     Args:
         store: The study folder (path or URL).
         job: The job.
         working: The working folder of this attempt, relative to the study folder; its name is the
             attempt's key.
         needs: The finished folder of each needed job, relative to the study folder.
+
+    Example:
+        >>> job = Job("a1", "run", (), "operator:is_")
+        >>> task = Task("study", job, "working/a1.host.1.00.1")
+        >>> Task.from_plain(task.plain()) == task
+        True
     """
 
     store: str
@@ -44,6 +52,8 @@ class Task:
 class Report:
     """How one attempt ended.
 
+    .. versionadded:: 0.1
+
     Args:
         working: The attempt's key, `Task.working`.
         status: ``"done"``: the working folder is whole and waits to be put in place.
@@ -51,6 +61,10 @@ class Report:
             ``"full"``: the disk was full. ``"lost"``: the worker died.
         message: What went wrong, in a line.
         seconds: What the body took.
+
+    Example:
+        >>> Report("working/a1.host.1.00.1", "failed", "ValueError: no").message
+        'ValueError: no'
     """
 
     working: str
@@ -60,10 +74,31 @@ class Report:
 
 
 class Executor(ABC):
-    """Carries out tasks with `muscletransfer.study.running.perform.perform`, several at a time.
+    """Carries out tasks with `muscletransfer.study.running.perform`, several at a time.
 
     One driver uses it from one thread: `start`, then `submit` and `wait` in turn, then `stop`.
     Register another one under an entry point of the group ``muscletransfer.executors``.
+
+    .. versionadded:: 0.1
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer.study.running import perform, run_jobs
+        >>> class Here(Executor):
+        ...     def start(self):
+        ...         self.ended = []
+        ...     def room(self, job):
+        ...         return not self.ended
+        ...     def submit(self, task):
+        ...         self.ended.append(perform(task))  # in this process
+        ...     def wait(self, timeout):
+        ...         ended, self.ended = self.ended, []
+        ...         return ended
+        ...     def stop(self):
+        ...         pass
+        >>> jobs = [Job("a1", "run", (), "operator:is_"), Job("a2", "run", ("a1",), "operator:is_")]
+        >>> run_jobs(jobs, tempfile.mkdtemp(), Here(), progress=False).done
+        ('a1', 'a2')
     """
 
     @abstractmethod
@@ -102,6 +137,8 @@ EXECUTORS: Registry[type[Executor]] = Registry(
 def create_executor(name: str, **options: Any) -> Executor:
     """Build an executor by name.
 
+    .. versionadded:: 0.1
+
     Args:
         name: ``"local"``, ``"ray"`` or what a package registered.
         options: What its class takes.
@@ -125,6 +162,8 @@ def create_executor(name: str, **options: Any) -> Executor:
 
 def list_executors() -> list[str]:
     """List the names of all executors.
+
+    .. versionadded:: 0.1
 
     Example:
         >>> {"local", "ray"} <= set(list_executors())

@@ -11,7 +11,7 @@ from typing import Any
 from muscletransfer.errors import MissingDependencyError, SettingError, StudyError
 from muscletransfer.study.running.executors.base import Executor, Report, Task
 from muscletransfer.study.running.jobs import Job
-from muscletransfer.study.running.perform import perform
+from muscletransfer.study.running.performing import perform
 
 __all__ = ["RayExecutor"]
 

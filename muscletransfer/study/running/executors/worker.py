@@ -40,7 +40,7 @@ def main(driver: int) -> None:
     Thread(target=_listen, args=(tasks, lines), daemon=True).start()
 
     from muscletransfer.study.running.executors.base import Task
-    from muscletransfer.study.running.perform import perform
+    from muscletransfer.study.running.performing import perform
 
     while True:
         report = perform(Task.from_plain(json.loads(lines.get())))

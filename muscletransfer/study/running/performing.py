@@ -31,11 +31,26 @@ TRACEBACK = "traceback.txt"
 def perform(task: Task) -> Report:
     """Carry out one attempt at a job and leave its working folder whole, or with what went wrong.
 
+    Executors call it where the job is to run.
+
+    .. versionadded:: 0.1
+
     Args:
         task: The attempt.
 
     Returns:
         How it ended; only a dying process raises.
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer.study.running import Job
+        >>> study = Path(tempfile.mkdtemp())
+        >>> (study / "working").mkdir()
+        >>> job = Job("a1", "run", (), "operator:is_")  # called with (payload, folder)
+        >>> perform(Task(str(study), job, "working")).status
+        'done'
+        >>> sorted(path.name for path in (study / "working").iterdir())
+        ['job.json', 'log.txt']
     """
     folder: Path | None = None
     begin = time.monotonic()
