@@ -17,6 +17,7 @@ from muscletransfer.study.results.columns import (
     empty_table,
     find_problems,
 )
+from muscletransfer.study.results.parsing import to_frame
 from muscletransfer.study.results.run_folders import RESULT_FIELDS, RunFolder, read_run
 from muscletransfer.study.running.store import open_store
 
@@ -116,11 +117,7 @@ def _table(found: Sequence[RunFolder]) -> pd.DataFrame:
     columns |= {name: cases[name] for name in cases.column_names}
     whole = pa.table({name: columns[name] for name in COLUMNS})
     whole = whole.sort_by([(name, "ascending") for name in ORDER])
-    table: pd.DataFrame = whole.to_pandas()
-    for name, kind in COLUMNS.items():
-        if kind == "text":
-            table[name] = table[name].fillna("")
-    return table
+    return to_frame(whole)
 
 
 def _runs(found: Sequence[RunFolder]) -> pd.DataFrame:

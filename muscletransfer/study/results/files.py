@@ -10,6 +10,7 @@ from muscletransfer.data.files import atomic_path, write_text_atomic
 from muscletransfer.errors import DataError
 from muscletransfer.study.results.collect import StudyResults
 from muscletransfer.study.results.columns import COLUMNS, check_table
+from muscletransfer.study.results.parsing import parse_csv, to_frame
 
 __all__ = ["read_results", "write_results"]
 
@@ -56,23 +57,16 @@ def read_results(path: str | Path) -> pd.DataFrame:
     file = Path(path)
     if file.is_dir():
         file = file / "cases.parquet"
-    types = {"text": "str", "integer": "int64", "number": "float64", "flag": "bool"}
     try:
         if file.suffix == ".csv":
-            table = pd.read_csv(
-                file,
-                dtype={name: types[kind] for name, kind in COLUMNS.items()},
-                keep_default_na=False,
-                na_values={name: [""] for name, kind in COLUMNS.items() if kind == "number"},
-                float_precision="round_trip",
-            )
+            table = to_frame(parse_csv(file.read_bytes(), COLUMNS, str(file)))
         else:
             table = pd.read_parquet(file)
     except FileNotFoundError as error:
         raise DataError(
             f"{file} does not exist; make it with `muscletransfer study results`."
         ) from error
-    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these; so are ours
         raise DataError(f"{file} cannot be read as the table of a study: {error}") from error
     check_table(table)
     return table

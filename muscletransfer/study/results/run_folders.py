@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from muscletransfer.errors import DataError
 from muscletransfer.study.results.columns import CASE_COLUMNS, RUN_COLUMNS
+from muscletransfer.study.results.parsing import parse_csv
 from muscletransfer.study.running.store import Store
 
 if TYPE_CHECKING:
@@ -64,7 +64,13 @@ def read_run(store: Store, run_id: str) -> RunFolder:
         facts[name] = value
     facts |= {name: spec[name] for name in ("seed", "num_folds") if name in spec}
     facts |= {name: result[name] for name in RESULT_FIELDS if name in result}
-    return RunFolder(facts, _cases(_bytes(store, run_id, "cases.csv")))
+    cases = parse_csv(_bytes(store, run_id, "cases.csv"), CASE_COLUMNS, "cases.csv")
+    if not cases.num_rows:
+        raise DataError("cases.csv has no rows")
+    tested, stated = len(cases["patient"].unique()), result.get("test_patients")
+    if stated is not None and tested != stated:
+        raise DataError(f"cases.csv has {tested} patients; result.json says {stated} were tested")
+    return RunFolder(facts, cases)
 
 
 def _bytes(store: Store, run_id: str, name: str) -> bytes:
@@ -84,28 +90,3 @@ def _json(store: Store, run_id: str, name: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise DataError(f"{name} holds a {type(found).__name__}; wanted a mapping")
     return found
-
-
-def _cases(text: bytes) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    types = {"text": pa.string(), "number": pa.float64(), "flag": pa.bool_()}
-    try:
-        table = csv.read_csv(
-            io.BytesIO(text),
-            read_options=csv.ReadOptions(use_threads=False),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(
-                column_types={name: types[kind] for name, kind in CASE_COLUMNS.items()},
-                include_columns=list(CASE_COLUMNS),
-                null_values=["", "nan", "NaN"],
-            ),
-        )
-    except (pa.ArrowException, KeyError) as error:
-        raise DataError(f"cases.csv is damaged ({str(error).splitlines()[0]})") from error
-    if not table.num_rows:
-        raise DataError("cases.csv has no rows")
-    if table["failed"].null_count:
-        raise DataError("cases.csv has a row that does not say whether it failed")
-    return table
