@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from muscletransfer.data.positions import affine_positions
 from muscletransfer.errors import SettingError
 
 __all__ = ["Augmentation", "affine_matrices", "warp"]
@@ -291,7 +292,8 @@ def warp(
         >>> warp(image, None, mirror)[0].tolist()
         [[[[1.0, 0.0], [3.0, 2.0]]]]
     """
-    grid = F.affine_grid(theta.to(image.dtype), list(image.shape), align_corners=False)
+    exact = torch.promote_types(image.dtype, torch.float32)
+    grid = affine_positions(theta.to(exact), (image.shape[-2], image.shape[-1])).to(image.dtype)
     if displacement is not None:
         grid = grid + displacement.movedim(1, -1)
     # outside pixels come out as 0, so the fill is made the zero point while sampling

@@ -16,14 +16,17 @@ from muscletransfer.pretext.heads import JigsawHead, pool
 from muscletransfer.pretext.permutations import arrange, permutation_set
 from muscletransfer.pretext.registry import register_pretext
 from muscletransfer.pretext.tiles import (
+    TileLayout,
     check_tile_size,
     cut_tiles,
     draw_corners,
     equalise_tiles,
     plan_tiles,
     resize_tiles,
+    sample_tiles,
+    shuffle_tiles,
 )
-from muscletransfer.pretext.views import body_window, random_view
+from muscletransfer.pretext.views import body_window, draw_view, random_view
 
 __all__ = ["JigsawPretext"]
 
@@ -165,35 +168,37 @@ class JigsawPretext(PretextTask):
             arrangement, and (B,) bool, whether the image counts.
         """
         images = batch["image"]
-        view = random_view(
-            images,
-            rotation=self.rotation,
-            flip=self.flip,
-            window=self._window(images),
-            generator=self.generator,
-        )
         layout = plan_tiles(
-            (view.shape[-2], view.shape[-1]),
+            (images.shape[-2], images.shape[-1]),
             self.grid,
             stride=self.encoder.output_stride,
             gap=self.gap,
             tile_size=self.tile_size,
         )
-        corners = draw_corners(len(view), layout, jitter=self.jitter, generator=self.generator)
-        tiles = cut_tiles(view, corners, layout.crop)
+        tiles = self._cut(images, layout)
         choice = torch.randint(
-            len(self.permutations), (len(view),), generator=self.generator, device=view.device
+            len(self.permutations), (len(tiles),), generator=self.generator, device=tiles.device
         )
         pinned = self._is_air(tiles)
         arrangements = arrange(self.permutations, pinned.unsqueeze(1))
-        sample = torch.arange(len(view), device=view.device)
-        shown = arrangements[sample, choice]
+        shown = arrangements[torch.arange(len(tiles), device=tiles.device), choice]
         possible = (arrangements == shown.unsqueeze(1)).all(dim=-1)
         if self.normalise_tiles:
             tiles = equalise_tiles(tiles, pinned)
-        tiles = tiles[sample.unsqueeze(1), shown]
         usable = (~pinned).sum(dim=1) >= 2
-        return resize_tiles(tiles, layout.tile), (possible, usable)
+        return resize_tiles(shuffle_tiles(tiles, shown), layout.tile), (possible, usable)
+
+    def _cut(self, images: Tensor, layout: TileLayout) -> Tensor:
+        """Cut tiles (B, T, C, crop, crop) out of a random view of each image."""
+        window = self._window(images)
+        draw = {"rotation": self.rotation, "flip": self.flip, "window": window}
+        drawn = {"jitter": self.jitter, "generator": self.generator}
+        if self.rotation == 0 and window is None:  # pixels only change places
+            view = random_view(images, **draw, generator=self.generator)
+            return cut_tiles(view, draw_corners(len(images), layout, **drawn), layout.crop)
+        theta = draw_view(images, **draw, generator=self.generator)
+        corners = draw_corners(len(images), layout, **drawn)
+        return sample_tiles(images, theta, corners, layout.crop)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map tiles (B, T, C, h, w) to logits (B, P); the trunk sees B * T images."""
@@ -256,7 +261,9 @@ class JigsawPretext(PretextTask):
     def _window(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
         if self.air_below is None or not self.crop_to_body:
             return None
-        return body_window(self._to_unit(images, -3).mean(dim=1), self.air_below)
+        unit = self._to_unit(images, -3)
+        brightness = unit[:, 0] if unit.shape[1] == 1 else unit.mean(dim=1)
+        return body_window(brightness, self.air_below)
 
     def _is_air(self, tiles: Tensor) -> Tensor:
         """Return (B, T) bool."""
@@ -268,7 +275,10 @@ class JigsawPretext(PretextTask):
         """Undo the mean and standard deviation that the images were standardised by."""
         stated = self.preprocessing()
         for operation, name in ((torch.mul, "std"), (torch.add, "mean")):
-            by = stated.get(name, 1.0 if name == "std" else 0.0)
+            neutral = 1.0 if name == "std" else 0.0
+            by = stated.get(name, neutral)
+            if by == neutral:  # saves a pass over the images
+                continue
             if isinstance(by, list | tuple):
                 shape = [-1] + [1] * (-channel - 1)
                 by = torch.tensor(by, dtype=values.dtype).view(shape).to(values.device)

@@ -134,7 +134,7 @@ class MaskedImagePretext(PretextTask):
         """
         images = batch["image"]
         hidden = draw_blocks(images, self.patch_size, self.mask_ratio, self.generator)
-        mean = visible_mean(images, hidden)
+        mean = visible_mean(images, hidden, self.patch_size)
         shown = torch.where(hidden, 0.0 if self.masking == "sparse" else mean, images)
         target, trivial = images.float(), mean.float()
         if self.normalise_target:

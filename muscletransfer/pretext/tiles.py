@@ -14,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from muscletransfer.data.positions import tile_positions
 from muscletransfer.errors import ImageSizeError, SettingError
+from muscletransfer.pretext.views import sample
 
 __all__ = [
     "TileLayout",
@@ -24,6 +26,8 @@ __all__ = [
     "equalise_tiles",
     "plan_tiles",
     "resize_tiles",
+    "sample_tiles",
+    "shuffle_tiles",
 ]
 
 _LARGEST_ZOOM = 4  # enlarging a tile more than this gives the encoder nothing but blur
@@ -181,6 +185,29 @@ def cut_tiles(images: Tensor, corners: Tensor, crop: int) -> Tensor:
     return tiles.view(batch, channels, -1, crop, crop).transpose(1, 2)
 
 
+def sample_tiles(images: Tensor, theta: Tensor, corners: Tensor, crop: int) -> Tensor:
+    """Cut tiles out of a view of images without making the whole view.
+
+    Args:
+        images: (B, C, H, W).
+        theta: (B, 2, 3), see :func:`~muscletransfer.pretext.views.draw_view`.
+        corners: (B, T, 2) int64, row and column of the first pixel of each tile in the view.
+        crop: Side of the tiles in pixels.
+
+    Returns:
+        (B, T, C, crop, crop), what :func:`cut_tiles` cuts out of the view.
+
+    Example:
+        >>> image = torch.arange(16.0).view(1, 1, 4, 4)
+        >>> mirror = torch.tensor([[[-1.0, 0, 0], [0, 1.0, 0]]])
+        >>> sample_tiles(image, mirror, torch.tensor([[[0, 1], [2, 2]]]), 2).flatten(2).tolist()
+        [[[2.0, 1.0, 6.0, 5.0], [9.0, 8.0, 13.0, 12.0]]]
+    """
+    batch, channels, height, width = images.shape
+    read = sample(images, tile_positions(theta, (height, width), corners, crop))
+    return read.view(batch, channels, -1, crop, crop).transpose(1, 2)
+
+
 def resize_tiles(tiles: Tensor, side: int) -> Tensor:
     """Resize tiles bilinearly; tiles of the right size are returned as they are.
 
@@ -196,6 +223,27 @@ def resize_tiles(tiles: Tensor, side: int) -> Tensor:
     smaller = side < tiles.shape[-1]
     flat = F.interpolate(tiles.flatten(0, 1), size=(side, side), mode="bilinear", antialias=smaller)
     return flat.view(*tiles.shape[:3], side, side)
+
+
+def shuffle_tiles(tiles: Tensor, order: Tensor) -> Tensor:
+    """Put tiles into another order, image by image.
+
+    Args:
+        tiles: (B, T, C, h, w).
+        order: (B, T) int64, the tile that each slot shows.
+
+    Returns:
+        (B, T, C, h, w).
+
+    Example:
+        >>> tiles = torch.tensor([[10.0, 11.0], [20.0, 21.0]]).view(2, 2, 1, 1, 1)
+        >>> shuffle_tiles(tiles, torch.tensor([[1, 0], [0, 1]])).flatten(1).tolist()
+        [[11.0, 10.0], [20.0, 21.0]]
+    """
+    first = tiles.shape[1] * torch.arange(len(tiles), device=tiles.device)
+    # Copies whole tiles, in half the time of indexing.
+    picked = tiles.flatten(0, 1).index_select(0, (first.unsqueeze(1) + order).flatten())
+    return picked.view_as(tiles)
 
 
 def equalise_tiles(tiles: Tensor, pinned: Tensor, eps: float = 1e-4) -> Tensor:
@@ -221,13 +269,14 @@ def equalise_tiles(tiles: Tensor, pinned: Tensor, eps: float = 1e-4) -> Tensor:
         True
     """
     mean = tiles.mean(dim=(-2, -1), keepdim=True)
-    centred = tiles - mean
-    # torch.var_mean takes five times as long on a CPU.
-    variance = centred.square().mean(dim=(-2, -1), keepdim=True)
-    spread = (variance + eps).sqrt()
+    # torch.var_mean takes twenty times as long on a CPU as the norm of what is centred.
+    length = torch.linalg.vector_norm(tiles - mean, dim=(-2, -1), keepdim=True)
+    spread = (length.square() / (tiles.shape[-2] * tiles.shape[-1]) + eps).sqrt()
     movable = (~pinned)[:, :, None, None, None]
     count = movable.sum(dim=1, keepdim=True).clamp(min=1)
     common_mean = (mean * movable).sum(dim=1, keepdim=True) / count
     common_spread = (spread * movable).sum(dim=1, keepdim=True) / count
-    equal = torch.addcmul(common_mean, centred, common_spread / spread)
-    return torch.where(movable, equal, tiles)
+    # One pass for all tiles: times 1 and plus 0 leaves a pinned one as it is.
+    factor = torch.where(movable, common_spread / spread, 1.0)
+    offset = torch.where(movable, common_mean - mean * factor, 0.0)
+    return torch.addcmul(offset, tiles, factor)

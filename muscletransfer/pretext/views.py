@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["body_window", "from_unit", "random_view", "to_unit"]
+from muscletransfer.data.positions import affine_positions
+
+__all__ = ["body_window", "draw_view", "from_unit", "random_view", "sample", "to_unit"]
 
 _SPECK = 0.02  # a row with less than this part above air holds noise or the table's edge, no body
 
@@ -34,7 +36,8 @@ def body_window(brightness: Tensor, air: float) -> tuple[Tensor, Tensor]:
         >>> body_window(image, 0.5)
         (tensor([[ 0.0000, -0.2500]]), tensor([0.5000]))
     """
-    body = (brightness > air).float()
+    # Compared and made numbers in one pass.
+    body = torch.gt(brightness, air, out=torch.empty_like(brightness))
     centres, sides = [], []
     for axis in (1, 2):  # the share over the rows gives the extent in x, then the other way for y
         filled = (body.mean(dim=axis) > _SPECK).to(torch.uint8)
@@ -77,13 +80,38 @@ def random_view(
         >>> view.shape
         torch.Size([4, 1, 16, 16])
     """
-    batch, _, height, width = images.shape
-    device = images.device
-    # Always drawn, so that switching one part off does not change the others.
-    draws = torch.rand(batch, 2, generator=generator, device=device)
-    mirrored = (draws[:, 1] < 0.5) if flip else torch.zeros_like(draws[:, 1], dtype=torch.bool)
-    if rotation == 0 and window is None:
+    theta = draw_view(images, rotation=rotation, flip=flip, window=window, generator=generator)
+    size = (images.shape[-2], images.shape[-1])
+    if rotation == 0 and window is None:  # pixels only change places
+        mirrored = theta[:, 0, 0] < 0
         return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+    return sample(images, affine_positions(theta, size))
+
+
+def draw_view(
+    images: Tensor,
+    *,
+    rotation: float,
+    flip: bool,
+    window: tuple[Tensor, Tensor] | None,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw the maps of :func:`random_view`, for one who needs only parts of the view.
+
+    Args:
+        images: (B, C, H, W); only the shape is used.
+        rotation: See :func:`random_view`.
+        flip: See :func:`random_view`.
+        window: See :func:`random_view`.
+        generator: See :func:`random_view`.
+
+    Returns:
+        (B, 2, 3) float32 maps from the view to the image in normalised coordinates.
+    """
+    batch, _, height, width = images.shape
+    # Always drawn, so that switching one part off does not change the others.
+    draws = torch.rand(batch, 2, generator=generator, device=images.device)
+    mirrored = (draws[:, 1] < 0.5) if flip else torch.zeros_like(draws[:, 1], dtype=torch.bool)
     angle = (2.0 * draws[:, 0] - 1.0) * math.radians(rotation)
     if window is None:
         window = draws.new_zeros(batch, 2), draws.new_ones(batch)
@@ -92,11 +120,23 @@ def random_view(
     sign = 1.0 - 2.0 * mirrored.float()
     row_x = torch.stack((cosine * sign, -sine * (height / width), centre[:, 0]), dim=1)
     row_y = torch.stack((sine * sign * (width / height), cosine, centre[:, 1]), dim=1)
-    theta = torch.stack((row_x, row_y), dim=1)
-    grid = F.affine_grid(theta, [batch, 1, height, width], align_corners=False)
-    return F.grid_sample(
-        images, grid.to(images.dtype), padding_mode="reflection", align_corners=False
-    )
+    return torch.stack((row_x, row_y), dim=1)
+
+
+def sample(images: Tensor, positions: Tensor) -> Tensor:
+    """Read images bilinearly; outside they are mirrored at the border.
+
+    Args:
+        images: (B, C, H, W).
+        positions: (B, h, w, 2), see :func:`~muscletransfer.data.positions.affine_positions`.
+
+    Returns:
+        (B, C, h, w) of the images' type, computed in float32: positions in half precision would be
+        off by half a pixel.
+    """
+    values = images.to(positions.dtype)
+    read = F.grid_sample(values, positions, padding_mode="reflection", align_corners=False)
+    return read.to(images.dtype)
 
 
 def to_unit(images: Tensor, preprocessing: Mapping[str, Any]) -> Tensor:

@@ -2,7 +2,13 @@ import pytest
 import torch
 
 from muscletransfer.errors import ImageSizeError
-from muscletransfer.pretext.corruptions import add_noise, mask_blocks, swap_patches
+from muscletransfer.pretext.corruptions import (
+    add_noise,
+    draw_blocks,
+    mask_blocks,
+    swap_patches,
+    visible_mean,
+)
 
 
 def generator(seed=0):
@@ -43,6 +49,21 @@ def test_hidden_blocks(size, block, ratio):
             torch.testing.assert_close(filled, visible.mean().expand_as(filled))
             assert torch.equal(corrupted[b, c][~hidden[b, 0]], visible)
     assert not torch.equal(hidden[0], hidden[1]) or rows * columns < 10
+
+
+@pytest.mark.parametrize("size", [(32, 48), (30, 41)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_mean_of_visible_pixels_against_a_loop(size, dtype):
+    images = torch.rand(3, 2, *size, generator=torch.Generator().manual_seed(1)).to(dtype)
+    hidden = draw_blocks(images, 8, 0.5, torch.Generator().manual_seed(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # as inside a training step
+        found = [visible_mean(images, hidden, block) for block in (1, 8)]
+    for one in found:
+        assert one.dtype == dtype
+        for b in range(3):
+            wanted = images[b].double()[:, ~hidden[b, 0]].mean(1)
+            close = 1e-6 if dtype == torch.float32 else 4e-3
+            torch.testing.assert_close(one[b, :, 0, 0].double(), wanted, atol=close, rtol=0)
 
 
 def test_one_block_is_nothing_to_hide():

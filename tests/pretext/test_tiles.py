@@ -12,8 +12,10 @@ from muscletransfer.pretext.tiles import (
     equalise_tiles,
     plan_tiles,
     resize_tiles,
+    sample_tiles,
+    shuffle_tiles,
 )
-from muscletransfer.pretext.views import body_window, random_view
+from muscletransfer.pretext.views import body_window, draw_view, random_view
 
 
 def generator(seed=0):
@@ -92,6 +94,34 @@ def test_cut_equals_slicing():
             row, column = corners[b, t].tolist()
             wanted = images[b, :, row : row + layout.crop, column : column + layout.crop]
             assert torch.equal(tiles[b, t], wanted)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tiles_sampled_from_the_image_are_those_cut_from_its_view(channels):
+    images = torch.rand(3, channels, 50, 62, generator=generator())
+    window = (torch.tensor([[0.1, -0.2], [0.0, 0.0], [-0.3, 0.2]]), torch.tensor([0.6, 1.0, 0.5]))
+    settings = {"rotation": 30, "flip": True, "window": window}
+    view = random_view(images, **settings, generator=generator(3))
+    theta = draw_view(images, **settings, generator=generator(3))
+    layout = plan_tiles((50, 62), 2, stride=16)
+    corners = draw_corners(3, layout, jitter=1.0, generator=generator())
+    wanted = cut_tiles(view, corners, layout.crop)
+    assert torch.equal(sample_tiles(images, theta, corners, layout.crop), wanted)
+
+
+def test_half_precision_images_are_read_where_whole_ones_are():
+    images = torch.rand(2, 1, 64, 64, generator=generator())
+    settings = {"rotation": 20, "flip": True, "window": None}
+    whole = random_view(images, **settings, generator=generator(3))
+    half = random_view(images.bfloat16(), **settings, generator=generator(3))
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), whole, atol=0.01, rtol=0)
+
+
+def test_shuffling_equals_indexing():
+    tiles = torch.rand(3, 4, 2, 5, 5)
+    order = torch.rand(3, 4).argsort(1)
+    assert torch.equal(shuffle_tiles(tiles, order), tiles[torch.arange(3)[:, None], order])
 
 
 def test_resize_a_tile_at_a_time():
