@@ -38,6 +38,12 @@ class BlandAltman:
         confidence: Of the intervals.
         intercept: Of the line of ``slope``.
         spread_intercept: Of the line of ``spread_slope``.
+
+    Example:
+        >>> from muscletransfer.agreement import bland_altman
+        >>> found = bland_altman([10.0, 12.0, 14.0, 16.0], [11.0, 12.0, 15.0, 15.0])
+        >>> found.n, found.bias, found.spread_grows
+        (4, -0.25, False)
     """
 
     n: int

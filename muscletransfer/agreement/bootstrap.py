@@ -34,6 +34,12 @@ class Estimate:
         confidence: Of the interval.
         repeats: How many bootstrap samples were drawn.
         seed: Of the draws.
+
+    Example:
+        >>> from muscletransfer.agreement import patient_bootstrap
+        >>> found = patient_bootstrap([0.9, 0.8, 0.7, 0.9, 0.8, 0.7], list("AABCDE"))
+        >>> found.n_cases, found.n_patients, found.ci[0] < found.mean < found.ci[1]
+        (6, 5, True)
     """
 
     mean: float

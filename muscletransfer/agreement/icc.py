@@ -25,6 +25,12 @@ class IntraclassCorrelation:
         n_cases: Number of cases.
         n_raters: Number of raters.
         confidence: Of the interval.
+
+    Example:
+        >>> from muscletransfer.agreement import icc2_1
+        >>> found = icc2_1([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8]])
+        >>> found.n_cases, found.n_raters, found.ci[0] < found.icc < found.ci[1]
+        (3, 4, True)
     """
 
     icc: float

@@ -29,6 +29,11 @@ class RelativeError:
         median_absolute_percent: Median size of the errors.
         worst_percent: The error of the largest size, with its sign.
         confidence: Of the interval.
+
+    Example:
+        >>> from muscletransfer.agreement import relative_error
+        >>> relative_error([110.0, 95.0], [100.0, 100.0]).worst_percent
+        10.0
     """
 
     n: int

@@ -43,6 +43,16 @@ def read_mask(
         ImageReadError: Missing, damaged, or of another format.
         GeometryError: Another grid than the reference, with both.
         DataError: Fractions, negative or unexpected values.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from muscletransfer.data import CTImage, write_mask
+        >>> ct = CTImage(np.zeros((1, 2, 3), np.int16), spacing=(5.0, 0.8, 0.8))
+        >>> file = Path(tempfile.mkdtemp()) / "mask.nii.gz"
+        >>> _ = write_mask(np.array([[[0, 1, 255], [0, 0, 2]]]), file, ct)
+        >>> read_mask(file, reference=ct).classes
+        (0, 1, 2, 255)
     """
     path = Path(path)
     _check_reference(reference)

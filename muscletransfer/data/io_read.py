@@ -90,6 +90,14 @@ def read_volume(
     Raises:
         ImageReadError: As in `read_ct`, save for the checks of HU and modality.
         GeometryError: The files of a series do not stack.
+
+    Example:
+        >>> import tempfile
+        >>> import SimpleITK as sitk
+        >>> file = Path(tempfile.mkdtemp()) / "mr.nrrd"
+        >>> sitk.WriteImage(sitk.Image(4, 3, 2, sitk.sitkInt16), str(file))
+        >>> read_volume(file).shape, read_volume(file, slice_index=1).shape
+        ((2, 3, 4), (1, 3, 4))
     """
     return _read(Path(path), slice_index, series)[0]
 

@@ -46,6 +46,11 @@ class ManifestRow:
         extra: All other columns, as text.
         manifest: The CSV it stands in, for messages.
         line: Its line there; the header is line 1.
+
+    Example:
+        >>> row = ManifestRow("P1", Path("ct.nii.gz"), slice_index=42, height_m=1.75, line=2)
+        >>> row.patient_id, row.slice_index, row.mask
+        ('P1', 42, None)
     """
 
     patient_id: str

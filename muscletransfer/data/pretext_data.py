@@ -67,7 +67,7 @@ class PretextDataModule(SliceDataModule):
         transform: A transform of single training samples, in place of the default augmentation.
         seed: Seed of the validation split, order and augmentation.
         licence: Licence of the images, for provenance.
-        cache_workers: Processes that build the cache; 0 for this one.
+        cache_workers: Threads that build the cache; 0 for this one.
         progress: Show a progress bar while the cache is built.
 
     Raises:
@@ -217,7 +217,7 @@ class PretextDataModule(SliceDataModule):
 
     @property
     def num_mask_classes(self) -> int:
-        """Number of mask classes: the largest value + 1, ignored pixels apart.
+        """Number of mask classes, the largest value + 1, ignored pixels apart.
 
         Raises:
             DataError: The images carry no mask.

@@ -36,6 +36,10 @@ def read_sidecar(manifest: str | Path) -> dict[str, Any] | None:
 
     Raises:
         ManifestError: The file is damaged.
+
+    Example:
+        >>> read_sidecar("a_manifest_of_your_own.csv") is None
+        True
     """
     path = sidecar_path(manifest)
     if not path.is_file():

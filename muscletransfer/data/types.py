@@ -243,6 +243,12 @@ class Sample(TypedDict, total=False):
     ``native_mask`` uint8 ``(H, W)``, ``geometry`` the way between the two grids.
 
     .. versionadded:: 0.1
+
+    Example:
+        >>> import torch
+        >>> sample: Sample = {"image": torch.zeros(4, 4, dtype=torch.int16), "case": 0}
+        >>> sorted(sample)
+        ['case', 'image']
     """
 
     image: torch.Tensor

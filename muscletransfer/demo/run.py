@@ -46,6 +46,11 @@ def run_demo(
 
     Returns:
         Path of ``report.html``.
+
+    Example:
+        >>> import tempfile
+        >>> run_demo(tempfile.mkdtemp(), quick=True).name  # doctest: +SKIP
+        'report.html'
     """
     started = time.monotonic()
     settings = settings or (QUICK if quick else FULL)

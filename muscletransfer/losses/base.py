@@ -48,6 +48,16 @@ class SegmentationLoss(nn.Module):
 
     Raises:
         SettingError: When ``num_classes`` is below 1.
+
+    Example:
+        >>> class Missed(SegmentationLoss):
+        ...     def compute(self, logits, target, valid):
+        ...         wrong = (logits.softmax(1) * (1 - target)).sum(1, keepdim=True)
+        ...         return (wrong * valid).sum() / valid.sum()
+        >>> loss = Missed(num_classes=2)
+        >>> target = torch.tensor([[[0, 1, 255, 255]]])
+        >>> loss(torch.zeros(1, 2, 1, 4), target)  # ignored pixels do not count
+        tensor(0.5000)
     """
 
     def __init__(self, num_classes: int = 1, ignore_index: int = 255) -> None:

@@ -22,6 +22,10 @@ class Cutoff:
         value: The cut-off, in the unit of the measure; low is strictly below.
         sex: ``"M"``, ``"F"`` or ``None`` for both.
         bmi: Body mass indices it is for, from the first (inclusive) to the second (exclusive).
+
+    Example:
+        >>> Cutoff("smi_cm2_m2", 52.4, sex="M").fits("F", bmi=24.0)
+        False
     """
 
     measure: str
@@ -57,6 +61,10 @@ class CutoffTable:
         population: Whom they were derived in.
         verified: Whether the values here were compared with the publication itself.
         rows: The cut-offs.
+
+    Example:
+        >>> CUTOFF_TABLES["prado2008"].citation
+        'Prado et al., Lancet Oncol 2008;9(7):629-635'
     """
 
     citation: str
@@ -69,6 +77,8 @@ _UNDER_25, _FROM_25 = (0.0, 25.0), (25.0, math.inf)
 
 #: Cut-offs by name. Values of a table with ``verified=False`` were not compared with the
 #: publication: look them up there before they are printed as a fact.
+#:
+#: .. versionadded:: 0.1
 CUTOFF_TABLES: dict[str, CutoffTable] = {
     "prado2008": CutoffTable(
         citation="Prado et al., Lancet Oncol 2008;9(7):629-635",

@@ -18,6 +18,8 @@ Window = tuple[float, float]
 #: Inclusive ranges in HU. ``muscle`` and ``fat`` (IMAT and SAT): Aubrey et al., Acta Physiol
 #: 2014;210(3):489-497, PMID 24393306. ``vat``: the -150..-50 of the TomoVision protocol.
 #: ``lama`` and ``nama`` (low and normal attenuation muscle): unverified against a source.
+#:
+#: .. versionadded:: 0.1
 HU_WINDOWS: dict[str, Window] = {
     "muscle": (-29.0, 150.0),
     "fat": (-190.0, -30.0),

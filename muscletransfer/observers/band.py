@@ -40,6 +40,14 @@ class Band:
         n_failed: Failures of the observers.
         model: Figure of the model over the same cases, or ``None`` without a model.
         model_n_failed: Failures of the model.
+
+    Example:
+        >>> import numpy as np
+        >>> from muscletransfer.observers import observer_study
+        >>> masks = {f"c{i}": {"A": np.eye(9), "B": np.tri(9), "C": np.ones((9, 9))} for i in "12"}
+        >>> band = observer_study(masks, dict.fromkeys(masks, (1, 1))).band("dice", "pairwise")
+        >>> sorted(band.per_observer), band.low < band.high
+        (['A', 'B', 'C'], True)
     """
 
     metric: str

@@ -68,6 +68,15 @@ class HumanLevel:
             the consensus of the others, and one another, where the study has them.
         per_case: ``case, patient, model_observer, observer_observer, difference``.
         notes: What was left out.
+
+    Example:
+        >>> import numpy as np
+        >>> from muscletransfer.observers import observer_study
+        >>> masks = {f"c{i}": {"A": np.eye(9), "B": np.tri(9)} for i in range(3)}
+        >>> model = {case: np.eye(9) for case in masks}
+        >>> study = observer_study(masks, dict.fromkeys(masks, (1, 1)), model=model)
+        >>> human_level(study, margin=0.02).outcome  # three patients are too few
+        'cannot_tell'
     """
 
     metric: str

@@ -40,6 +40,14 @@ class ObserverStudy:
         consensus: How the consensus was made.
         patients: Case to patient; intervals are over patients.
         notes: What was left out and why, and observers that are copies of each other.
+
+    Example:
+        >>> import numpy as np
+        >>> from muscletransfer.observers import observer_study
+        >>> masks = {f"c{i}": {"A": np.eye(9), "B": np.tri(9)} for i in range(2)}
+        >>> study = observer_study(masks, dict.fromkeys(masks, (1, 1)))
+        >>> study.observers, study.cases, len(study.pairwise)
+        (('A', 'B'), ('c0', 'c1'), 2)
     """
 
     observers: tuple[str, ...]

@@ -35,6 +35,10 @@ class PredictionCase:
         sex: ``"M"``, ``"F"`` or ``None``.
         bmi: Body mass index in kg/m2.
         spacing: (sy, sx) in mm that the manifest gives; ``None`` for the file's own.
+
+    Example:
+        >>> PredictionCase("P1", Path("P1.nii.gz"), slice_index=42).slice_index
+        42
     """
 
     name: str
@@ -58,6 +62,10 @@ class Problem:
         case: Its name.
         image: Its path.
         message: What was found, what was wanted and the way out.
+
+    Example:
+        >>> Problem("P1", "P1.nii.gz", "The volume has 40 slices; say which.").case
+        'P1'
     """
 
     case: str

@@ -38,6 +38,12 @@ class BatchPrediction:
             ``None`` where there is one only.
         distance: One a case: how far its features lie from the training images, the mean over
             the members that know; 1 is the farthest ordinary image. ``None`` where none knows.
+
+    Example:
+        >>> import torch
+        >>> one = BatchPrediction(torch.full((1, 1, 4, 4), 0.5), agreement=[None], distance=[None])
+        >>> one.probabilities.shape
+        torch.Size([1, 1, 4, 4])
     """
 
     probabilities: Tensor
@@ -98,7 +104,7 @@ class Ensemble:
 
     @property
     def voices(self) -> int:
-        """How many predictions are averaged: members times views."""
+        """How many predictions are averaged, members times views."""
         return len(self) * (2 if self.tta else 1)
 
     def predict(self, stored: Sequence[Any]) -> BatchPrediction:

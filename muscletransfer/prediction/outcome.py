@@ -41,6 +41,13 @@ class Outcome:
         member_dice: Mean Dice between members or views.
         feature_distance: How far from the training images.
         measures: As `muscle_measures` gives them; empty without a spacing or HU.
+
+    Example:
+        >>> quality = Quality(score=0.0, flags=(), reasons=(), picture=None, edge_mm=None)
+        >>> one = Outcome("P1", Path("P1.nii.gz"), 0, "P1", Path("masks/P1.nii.gz"), None, quality,
+        ...               expected_dice=0.95, member_dice=None, feature_distance=None)
+        >>> one.name, one.quality.flags
+        ('P1', ())
     """
 
     name: str

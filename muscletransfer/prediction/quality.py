@@ -15,6 +15,8 @@ from muscletransfer.prediction.picture import Picture, look_at, outside_field, t
 __all__ = ["FLAGS", "Quality", "Thresholds", "expected_dice", "flags_off", "judge"]
 
 #: Flag to (weight in the review score, what it means). A flag is up at severity 1.
+#:
+#: .. versionadded:: 0.1
 FLAGS: dict[str, tuple[float, str]] = {
     "empty": (5.0, "nothing was outlined"),
     "disagreement": (1.0, "the networks (or the two views of one) outline different areas"),
@@ -46,6 +48,10 @@ class Thresholds:
         edge_mm: The same of the muscle's.
         arms_cm2: Area of limbs beside the trunk.
         metal_mm2: Area denser than bone.
+
+    Example:
+        >>> Thresholds(disagreement=0.05).disagreement, Thresholds().arms_cm2
+        (0.05, 8.0)
     """
 
     disagreement: float = 0.10
@@ -70,6 +76,10 @@ class Quality:
         reasons: One sentence a flag, with its number.
         picture: Findings in the slice; ``None`` where it is no CT with a known spacing.
         edge_mm: Length of the muscle's outline on the edge of the field; ``None`` likewise.
+
+    Example:
+        >>> Quality(0.8, ("empty",), ("Nothing was outlined.",), picture=None, edge_mm=None).flags
+        ('empty',)
     """
 
     score: float

@@ -42,6 +42,11 @@ class PredictionRun:
         problems: Inputs that could not be predicted.
         passed_over: Files of folders that are no images.
         flags_off: Flags that could not go up, and why.
+
+    Example:
+        >>> run = PredictionRun(Path("predicted"), outcomes=[], problems=[])
+        >>> run.page.name, run.measures.name
+        ('index.html', 'measures.csv')
     """
 
     root: Path

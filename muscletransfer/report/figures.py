@@ -50,6 +50,10 @@ def human_band_label(observers: int) -> str:
     """Return the legend text for the band of the observers.
 
     .. versionadded:: 0.1
+
+    Example:
+        >>> human_band_label(10)
+        'range of 10 observers'
     """
     return f"range of {observers} observers"
 
@@ -144,6 +148,13 @@ def overlay_figure(
 
     Returns:
         The figure, one panel a case, cropped to the body.
+
+    Example:
+        >>> from muscletransfer.data.synthetic import phantom_slice
+        >>> case = phantom_slice(0, size=64)
+        >>> figure = overlay_figure([Overlay(case.hu, case.mask, case.mask, "P1")])
+        >>> len(figure.axes)
+        1
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -185,6 +196,13 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Save a figure in the format its suffix names and return the path.
 
     .. versionadded:: 0.1
+
+    Example:
+        >>> import tempfile
+        >>> from matplotlib.figure import Figure
+        >>> path = save_figure(Figure((1, 1)), Path(tempfile.mkdtemp()) / "new" / "empty.png")
+        >>> path.stat().st_size > 0
+        True
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

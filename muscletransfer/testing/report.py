@@ -24,6 +24,10 @@ class ContractReport:
     Args:
         subject: What was checked.
         passed: The checks, in words.
+
+    Example:
+        >>> ContractReport("mylab/plain", ("is built by its name",)).passed
+        ('is built by its name',)
     """
 
     subject: str

@@ -8,8 +8,10 @@ from muscletransfer.encoders import EncoderSpec, register_encoder
 
 __all__ = ["TINY_ENCODER", "TinyEncoder"]
 
+#: Name of the encoder that contract checks use unless told otherwise.
+#:
+#: .. versionadded:: 0.1
 TINY_ENCODER = "muscletransfer-testing/tiny"
-"""Name of the encoder that contract checks use unless told otherwise."""
 
 
 @register_encoder(TINY_ENCODER)

@@ -32,6 +32,9 @@ __all__ = [
     "find_part",
 ]
 
+#: Where a checkpoint keeps what it carries about itself.
+#:
+#: .. versionadded:: 0.1
 CHECKPOINT_KEY = "muscletransfer"
 FORMAT = 1
 
@@ -49,6 +52,15 @@ class Artifact:
         encoder_state: The encoder's tensors, named as in ``encoder.state_dict()``, on the CPU.
         decoder_spec: `DecoderSpec` as a dict; ``None`` when the file holds no decoder.
         decoder_state: The decoder's tensors; ``None`` when the file holds no decoder.
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer import create_encoder, save_encoder
+        >>> from muscletransfer.transfer import read_artifact
+        >>> path = Path(tempfile.mkdtemp()) / "encoder.safetensors"
+        >>> artifact = read_artifact(save_encoder(create_encoder("timm/resnet18"), path))
+        >>> artifact.encoder_spec["name"], artifact.decoder_spec, artifact.provenance.task
+        ('timm/resnet18', None, 'unrecorded')
     """
 
     path: Path
@@ -125,6 +137,10 @@ def checkpoint_provenance(checkpoint: Mapping[str, Any]) -> Provenance | None:
 
     Returns:
         The record, or ``None`` when the checkpoint carries no block of ours.
+
+    Example:
+        >>> checkpoint_provenance({"state_dict": {}}) is None  # a checkpoint of another library
+        True
     """
     block = checkpoint.get(CHECKPOINT_KEY)
     return Provenance.from_dict(block["provenance"]) if block else None

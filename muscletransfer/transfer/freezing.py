@@ -98,5 +98,11 @@ def is_frozen(module: nn.Module) -> bool:
     """Return whether `freeze` holds for the module and all its parts.
 
     .. versionadded:: 0.1
+
+    Example:
+        >>> module = nn.Linear(1, 1)
+        >>> freeze(module)
+        >>> is_frozen(module), module.weight.requires_grad
+        (True, False)
     """
     return all(_StaysInEval.of(part) is not None for part in module.modules())

@@ -86,6 +86,12 @@ def encoder_stages(encoder: nn.Module) -> dict[int, list[tuple[str, nn.Parameter
 
     Raises:
         ContractError: If the encoder takes no image of the sizes that were tried.
+
+    Example:
+        >>> from muscletransfer import create_encoder
+        >>> stages = encoder_stages(create_encoder("timm/resnet18"))
+        >>> {stage: len(parameters) for stage, parameters in stages.items()}
+        {1: 3, 2: 12, 3: 15, 4: 15, 5: 15}
     """
     stage_of = first_features(encoder)
     deepest = max(stage_of.values(), default=1)

@@ -20,6 +20,15 @@ class PreprocessingMismatchWarning(UserWarning):
     """The parent's images and this run's images were prepared differently.
 
     .. versionadded:: 0.1
+
+    Example:
+        >>> import warnings
+        >>> parent = Provenance(task="jigsaw", preprocessing={"size": 128})
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     warn_preprocessing_mismatch(parent, {"size": 256})
+        >>> caught[0].category.__name__
+        'PreprocessingMismatchWarning'
     """
 
 

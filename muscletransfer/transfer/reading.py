@@ -90,6 +90,13 @@ def inspect_file(path: str | Path) -> Provenance:
 
     Raises:
         WeightsError: As `read_artifact`.
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer import create_pretext, save_encoder
+        >>> path = save_encoder(create_pretext("rotation"), tempfile.mkdtemp() + "/r.safetensors")
+        >>> [record.task for record in inspect_file(path).chain()]
+        ['rotation']
     """
     return read_artifact(path).provenance
 

@@ -20,6 +20,11 @@ class NotTransferableWarning(UserWarning):
     """A run trains an encoder that no other process could rebuild by name.
 
     .. versionadded:: 0.1
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("error", NotTransferableWarning)  # make such a run fail
+        >>> warnings.resetwarnings()
     """
 
 

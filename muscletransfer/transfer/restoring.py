@@ -39,5 +39,12 @@ def is_restoring() -> bool:
     """Return whether code runs inside `restoring`.
 
     .. versionadded:: 0.1
+
+    Example:
+        >>> with restoring():
+        ...     is_restoring()
+        True
+        >>> is_restoring()
+        False
     """
     return _RESTORING.get()

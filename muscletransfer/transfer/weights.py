@@ -41,6 +41,12 @@ class LoadedWeights:
         decoder_spec: The decoder's spec, if there is a decoder.
         decoder_state: The decoder's tensors, if there is a decoder.
         notes: What a user should know and no field says.
+
+    Example:
+        >>> import torch
+        >>> state = {"mix.weight": torch.eye(1).view(1, 1, 1, 1)}
+        >>> LoadedWeights("mylab/identity", state, 1, Provenance(task="mylab/identity")).in_channels
+        1
     """
 
     source: str
@@ -57,6 +63,16 @@ class WeightSource(Protocol):
     """A callable that fetches weights for an encoder.
 
     .. versionadded:: 0.1
+
+    Example:
+        >>> def zeros(spec: EncoderSpec) -> LoadedWeights:
+        ...     state = create_encoder(spec.name, spec.in_channels).state_dict()
+        ...     state = {name: tensor.zero_() for name, tensor in state.items()}
+        ...     return LoadedWeights("zeros", state, spec.in_channels, Provenance(task="zeros"))
+        >>> from muscletransfer import create_encoder
+        >>> source: WeightSource = zeros
+        >>> source(EncoderSpec("timm/resnet18")).provenance.task
+        'zeros'
     """
 
     def __call__(self, spec: EncoderSpec, /) -> LoadedWeights:
@@ -74,8 +90,10 @@ class WeightSource(Protocol):
         ...
 
 
+#: What a ``weights=`` argument takes.
+#:
+#: .. versionadded:: 0.1
 Weights = str | Path | LoadedWeights | None
-"""What a ``weights=`` argument takes."""
 
 _HUB_PREFIX = "hf-hub:"
 _SUFFIXES = {".ckpt", ".safetensors", ".pt", ".pth", ".bin"}
@@ -153,6 +171,11 @@ def resolve_weights(weights: str | Path | LoadedWeights, spec: EncoderSpec) -> L
         UnknownNameError: If it is neither a name nor a file.
         WeightsError: If they cannot be had or read.
         ContractError: If a source returned something else than `LoadedWeights`.
+
+    Example:
+        >>> resolve_weights("imagnet", EncoderSpec("timm/resnet18"))
+        Traceback (most recent call last):
+        muscletransfer.errors.UnknownNameError: ...
     """
     if isinstance(weights, LoadedWeights):
         return weights

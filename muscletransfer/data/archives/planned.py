@@ -93,6 +93,14 @@ def prepare_planned(
     Raises:
         DataError: No CT series, or no outline that fits one.
         MissingDependencyError: The ``dicom`` extra is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer.data.archives.miniatures import write_miniature
+        >>> root = Path(tempfile.mkdtemp())
+        >>> export = write_miniature("planned", root / "export", patients=1, size=96)
+        >>> prepare_planned(export, root / "planned", "Muscle L3").patients
+        1
     """
     root, output = Path(root), Path(output)
     table = class_table(structures)

@@ -79,6 +79,16 @@ class Prepared:
         patients: Of how many patients.
         problems: What the other CSV holds.
         split: The publishers' split as JSON, where there is one.
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer.data.archives import prepare_totalsegmentator
+        >>> from muscletransfer.data.archives.miniatures import write_miniature
+        >>> root = Path(tempfile.mkdtemp())
+        >>> tools = write_miniature("totalsegmentator", root / "tools", patients=1, size=32)
+        >>> prepared = prepare_totalsegmentator(tools, root / "l3")
+        >>> prepared.rows, prepared.patients, prepared.manifest.name
+        (1, 1, 'manifest.csv')
     """
 
     manifest: Path

@@ -37,6 +37,10 @@ class FoldCount:
     """How many patients and rows a fold has.
 
     .. versionadded:: 0.1
+
+    Example:
+        >>> FoldCount(fold="1", patients=3, rows=7)
+        FoldCount(fold='1', patients=3, rows=7)
     """
 
     fold: str
@@ -58,6 +62,14 @@ class ManifestCheck:
         fold_column: Column of folds, or None.
         folds: Patients and rows of each.
         is_ct: Whether values were read as HU.
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer.data.synthetic import make_cohort
+        >>> cohort = make_cohort(Path(tempfile.mkdtemp()) / "c", patients=2, size=96, seed=1)
+        >>> check = check_manifest(cohort.manifest)
+        >>> check.is_ct, [finding.severity for finding in check.errors]
+        (True, [])
     """
 
     manifest: Manifest

@@ -39,6 +39,11 @@ class Finding:
         way_out: What to do.
         rows: Indices of the rows it is about.
         kind: One word, to group by.
+
+    Example:
+        >>> finding = Finding("error", "2 images are missing", "Correct their paths.", rows=(0, 4))
+        >>> finding.severity, len(finding.rows)
+        ('error', 2)
     """
 
     severity: Severity

@@ -39,6 +39,10 @@ class Pair:
         second: Index of the other.
         likeness: Correlation of their fingerprints, 1 for copies.
         exact: Whether every pixel is the same.
+
+    Example:
+        >>> Pair(first=0, second=3, likeness=1.0, exact=True).exact
+        True
     """
 
     first: int

@@ -56,6 +56,15 @@ class ImageIndex:
         rows: How many series the manifest has.
         patients: Of how many patients.
         problems: What the other CSV holds.
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer.data.synthetic import make_cohort
+        >>> root = Path(tempfile.mkdtemp())
+        >>> cohort = make_cohort(root / "export", patients=1, size=64, image_format="dicom")
+        >>> index = index_images(root / "export", root / "manifest.csv")
+        >>> index.rows, index.patients, index.problems_csv.name
+        (1, 1, 'problems.csv')
     """
 
     manifest: Path

@@ -130,6 +130,10 @@ class Problem:
         outcome: ``"left out"``, ``"duplicate"``, or ``"check"`` for what is in the manifest all the
             same.
         files: How many files it is about.
+
+    Example:
+        >>> Problem("scan/1.dcm", "a localiser", "Nothing to do.").outcome
+        'left out'
     """
 
     file: str

@@ -34,6 +34,11 @@ class Level:
             the file does not say.
         how: What decided: ``"slice index"``, ``"position"``, or the vertebra's name.
         warnings: What a person should know.
+
+    Example:
+        >>> level = Level(slice_index=42, slices=(41, 42, 43), height_mm=-85.0, how="vertebrae_L3")
+        >>> level.slice_index in level.slices
+        True
     """
 
     slice_index: int

@@ -28,6 +28,16 @@ class MidVertebra:
         point_mm: ``(x, y, z)`` of the body's middle (LPS); ``nan`` where places are unknown.
         slices: First and last slice of the body.
         warnings: What a person should know: cut off, in pieces.
+
+    Example:
+        >>> import numpy as np
+        >>> from muscletransfer.data.grids import grid_of
+        >>> from muscletransfer.data.types import Volume
+        >>> label = np.zeros((9, 20, 20), np.uint8)
+        >>> label[2:7, 5:15, 5:15] = 1
+        >>> found = mid_vertebra(label > 0, grid_of(Volume(label, spacing=(3.0, 1.0, 1.0))))
+        >>> found.slices
+        (2, 6)
     """
 
     place_mm: float

@@ -70,6 +70,14 @@ def read_structure_set(path: str | Path) -> StructureSet:
     Raises:
         ImageReadError: It is damaged, or no RTSTRUCT.
         MissingDependencyError: pydicom is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer.data.archives.miniatures import write_miniature
+        >>> export = write_miniature("planned", tempfile.mkdtemp() + "/export", patients=1, size=32)
+        >>> plan = next(export.rglob("RS*"))
+        >>> [roi.name for roi in read_structure_set(plan).rois]
+        ['Muscle L3']
     """
     path = Path(path)
     data = open_object(path)

@@ -29,6 +29,11 @@ def segment_names(path: str | Path) -> dict[str, int]:
     Raises:
         ImageReadError: It is damaged, or no segmentation.
         MissingDependencyError: pydicom is not installed.
+
+    Example:
+        >>> segment_names("nowhere.dcm")
+        Traceback (most recent call last):
+        muscletransfer.errors.ImageReadError: ...nowhere.dcm...
     """
     path = Path(path)
     data = open_object(path, pixels=False)

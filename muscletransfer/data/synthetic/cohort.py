@@ -52,6 +52,12 @@ class Cohort:
         observers_manifest: One row a patient and observer, or ``None``.
         pretext_manifest: One row a slice of another level, or ``None``.
         patients: Table of everything that was drawn for each patient (habitus, scanner, troubles).
+
+    Example:
+        >>> import tempfile
+        >>> cohort = make_cohort(tempfile.mkdtemp() + "/cohort", patients=1, size=32)
+        >>> cohort.manifest.name, cohort.observers_manifest
+        ('manifest.csv', None)
     """
 
     root: Path

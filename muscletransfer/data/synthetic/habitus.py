@@ -35,6 +35,13 @@ class Habitus:
         visceral: Share of the fat inside the abdomen in [0, 1].
         shape_ratio: Width of the trunk over its depth.
         phase: Contrast phase of the scan.
+
+    Example:
+        >>> from muscletransfer.data.synthetic import phantom_slice
+        >>> patient = phantom_slice(0, size=32).patient
+        >>> wasted = patient.with_changes(muscle=0.7)
+        >>> wasted.muscle, wasted.sex == patient.sex
+        (0.7, True)
     """
 
     sex: Sex

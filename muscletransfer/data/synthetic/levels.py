@@ -11,6 +11,8 @@ __all__ = ["LEVEL_HEIGHTS", "OTHER_LEVELS", "Level", "check_level"]
 Level: TypeAlias = Literal["T12", "L1", "L2", "L3", "L4", "S1"]
 
 #: Levels for pretext tasks from the head to the feet; the label of a slice is its place here.
+#:
+#: .. versionadded:: 0.1
 OTHER_LEVELS: tuple[Level, ...] = ("T12", "L1", "L2", "L4", "S1")
 
 

@@ -44,6 +44,11 @@ class Observer:
             ``"short_quadratus"`` leaves out the lateral part of the quadratus lumborum;
             ``"skips_rectus_edge"`` cuts the medial edge of the rectus.
         omission: Probability that a small piece is missed in a case.
+
+    Example:
+        >>> generous = Observer("O99", 2.0, 0.3, 0.1, 12.0)
+        >>> generous.bias_mm, generous.habit
+        (2.0, 'none')
     """
 
     name: str
@@ -56,6 +61,8 @@ class Observer:
 
 
 #: The ten observers, from careful to hasty.
+#:
+#: .. versionadded:: 0.1
 OBSERVERS: tuple[Observer, ...] = (
     Observer("O01", 0.00, 0.30, 0.08, 14.0, "none", 0.02),
     Observer("O02", 0.25, 0.35, 0.10, 12.0, "none", 0.05),

@@ -54,6 +54,11 @@ class PhantomSlice:
         scanner: How it was scanned.
         level: Vertebral level.
         troubles: Troubles in the image, sorted.
+
+    Example:
+        >>> phantom = phantom_slice(0, size=64)
+        >>> bool((phantom.mask > 0).any()), phantom.level, phantom.troubles
+        (True, 'L3', ())
     """
 
     hu: npt.NDArray[np.int16]

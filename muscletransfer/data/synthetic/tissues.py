@@ -11,6 +11,8 @@ from muscletransfer.data.synthetic.habitus import Habitus
 __all__ = ["GROUPS", "TISSUES", "Hounsfield", "hounsfield"]
 
 #: Codes of the named muscle groups; left and right are the patient's.
+#:
+#: .. versionadded:: 0.1
 GROUPS: dict[str, int] = {
     "psoas_left": 1,
     "psoas_right": 2,
@@ -26,6 +28,8 @@ GROUPS: dict[str, int] = {
 
 #: Codes of the organ and tissue mask. Muscle is part of 0, so that the mask cannot give it away; so
 #: are skin, lung, pancreas, adrenals, gall bladder, cartilage, the canal, metal and air.
+#:
+#: .. versionadded:: 0.1
 TISSUES: dict[str, int] = {
     "subcutaneous_fat": 1,
     "visceral_fat": 2,

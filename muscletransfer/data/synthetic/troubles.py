@@ -23,6 +23,8 @@ __all__ = ["TROUBLES", "check_troubles", "trouble_body", "trouble_image", "troub
 #: rods, with dark bands and bright streaks. ``motion``: breathing, with double contours.
 #: ``truncated``: the body runs out of the scan field and is brighter at its edge; the outline ends
 #: there.
+#:
+#: .. versionadded:: 0.1
 TROUBLES: tuple[str, ...] = ("arms", "metal", "motion", "truncated")
 
 
