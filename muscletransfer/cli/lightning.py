@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 import muscletransfer.data
 import muscletransfer.pretext
+from muscletransfer.cli.choosing import add_optimizer_arguments, choose
 from muscletransfer.cli.model_names import PARSER_MODE, arguments_with_class_paths
 from muscletransfer.errors import WeightsError
 from muscletransfer.finetune import PredictionWriter, SegmentationFineTuner
@@ -30,9 +31,13 @@ class MuscleTransferCLI(LightningCLI):
     """LightningCLI whose defaults suit the library.
 
     It keeps the best checkpoint by the model's own rule, seeds with 0 unless told otherwise, picks
-    the fast precision of the machine, writes a row a case after ``test`` and masks after
-    ``predict``. Every Trainer flag stays available.
+    the fast precision of the machine, takes an optimiser and a schedule by class path, writes a row
+    a case after ``test`` and masks after ``predict``. Every Trainer flag stays available.
     """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``--optimizer`` and ``--lr_scheduler``."""
+        add_optimizer_arguments(parser)
 
     def before_instantiate_classes(self) -> None:
         """Say early that a checkpoint is missing, before data is prepared."""
@@ -50,6 +55,9 @@ class MuscleTransferCLI(LightningCLI):
         guard = restoring() if self._checkpoint() else contextlib.nullcontext()
         with guard:
             super().instantiate_classes()
+        if self.subcommand == "fit":
+            asked = [self._get(self.config_init, name) for name in ("optimizer", "lr_scheduler")]
+            choose(self.model, *asked)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the model's own checkpoint rule unless the configuration names one."""
@@ -67,11 +75,14 @@ class MuscleTransferCLI(LightningCLI):
         return super().instantiate_trainer(callbacks=callbacks, **kwargs)
 
     def after_fit(self) -> None:
-        """Say where the best checkpoint is."""
+        """Say where the best checkpoint is; the last one, where nothing was validated."""
         checkpoint = self.trainer.checkpoint_callback
         best = getattr(checkpoint, "best_model_path", "")
+        last = getattr(checkpoint, "last_model_path", "")
         if best:
             _say(f"best checkpoint: {Path(best).resolve()}")
+        elif last:
+            _say(f"last checkpoint (nobody validated): {Path(last).resolve()}")
 
     def after_test(self) -> None:
         """Write one row a test case beside the log."""

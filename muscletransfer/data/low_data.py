@@ -17,6 +17,7 @@ from muscletransfer.data.low_split import cases_of, check_classes, draw_split, o
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest_rows import ManifestRow
 from muscletransfer.data.on_device import finish_batch
+from muscletransfer.data.own_augmentation import AugmentationLike
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.sidecar import read_sidecar
 from muscletransfer.data.splits import Split
@@ -34,15 +35,19 @@ class LowDataModule(SliceDataModule):
     checkpoint, so their labels count in the budget) and ``train_patients`` train. The 5 are among
     the 10, the 10 among the 25; validation and test are the same for all of them.
 
+    .. versionadded:: 0.1
+
     Args:
         manifest: The CSV, or a `Manifest`; every row needs a mask.
         train_patients: How many patients train, or ``"all"`` that are left.
-        fold: Which fold tests, from 0.
+        fold: Which fold tests, from 0. None for no test: a final model may learn from everyone
+            (``train_patients="all"``), and from one patient if there is no other. Nothing then
+            says how good it is, and provenance says that nobody was held out.
         num_folds: How many folds.
         seed: Seed of folds, subsets, order and augmentation.
         repeat: Another number, another draw of the training patients.
-        val_patients: How many validate. None for a quarter of the training folds, 5 at most;
-            0 for no validation.
+        val_patients: How many validate. None for a quarter of the training folds, 5 at most, and
+            for nobody with ``fold=None``; 0 for no validation: the last weights are kept.
         split: A `Split`, or the JSON that :meth:`save_split` wrote; then the arguments above (but
             ``seed``) are not used.
         preprocessing: Network grid, window and normalisation; None for the defaults of
@@ -64,7 +69,7 @@ class LowDataModule(SliceDataModule):
         predict_manifest: Images without masks for ``Trainer.predict``; None predicts the test set.
         licence: Licence of the images, for provenance; None takes what the sidecar of the manifest
             says (``manifest.json``, as ``muscletransfer data prepare`` writes it).
-        cache_workers: Processes that build the cache; 0 for this one.
+        cache_workers: Threads that build the cache; 0 for this one.
         progress: Show a progress bar while the cache is built.
 
     Attributes:
@@ -103,7 +108,7 @@ class LowDataModule(SliceDataModule):
         self,
         manifest: str | Path | Manifest,
         train_patients: int | Literal["all"] = 10,
-        fold: int = 0,
+        fold: int | None = 0,
         num_folds: int = 4,
         seed: int = 0,
         repeat: int = 0,
@@ -114,7 +119,7 @@ class LowDataModule(SliceDataModule):
         steps_per_epoch: int | None = None,
         num_workers: int = 0,
         cache_dir: str | Path | None = None,
-        augmentation: Augmentation | str | None = "default",
+        augmentation: AugmentationLike = "default",
         transform: SampleTransform | None = None,
         *,
         num_classes: int | None = None,
@@ -248,6 +253,7 @@ class LowDataModule(SliceDataModule):
             "test_patients": len(split.test),
             "label_budget": self.label_budget,
             "classes": list(self.classes),
+            "held_out": _held_out(split),
             "fold": split.fold,
             "num_folds": split.num_folds,
             "repeat": split.repeat,
@@ -363,8 +369,16 @@ class LowDataModule(SliceDataModule):
     def _report(self) -> None:
         split, budget = self.split, self.label_budget
         assert split is not None
+        drawn = f"seed {split.seed}, repeat {split.repeat}"
+        tests = f"{len(split.test)} patients test (fold {split.fold} of {split.num_folds}, {drawn})"
+        if not split.test:
+            tests = f"nobody tests ({drawn}): nothing here can say how good the model is"
         rank_zero_info(
             f"Labels spent: {len(split.train)} training + {len(split.val)} validation patients = "
-            f"{budget['patients']} ({budget['slices']} slices); {len(split.test)} patients test "
-            f"(fold {split.fold} of {split.num_folds}, seed {split.seed}, repeat {split.repeat})."
+            f"{budget['patients']} ({budget['slices']} slices); {tests}."
         )
+
+
+def _held_out(split: Split) -> str:
+    roles = [name for name, ids in (("validation", split.val), ("test", split.test)) if ids]
+    return " and ".join(roles) or "nobody"

@@ -20,7 +20,7 @@ def draw_split(
     manifest: Manifest,
     train_patients: int | None,
     *,
-    fold: int,
+    fold: int | None,
     num_folds: int,
     seed: int,
     repeat: int,
@@ -32,11 +32,12 @@ def draw_split(
     Args:
         manifest: The rows in use.
         train_patients: Size of the training subset; None for all that are left.
-        fold: Which fold tests.
+        fold: Which fold tests; None for no test.
         num_folds: How many folds.
         seed: Seed of folds, validation and subsets.
         repeat: Which redraw of the subset.
-        val_patients: How many validate; None for a quarter of the training folds, from 1 to 5.
+        val_patients: How many validate; None for a quarter of the training folds, from 1 to 5, and
+            for nobody where nobody tests.
         fold_column: Column that gives the folds, or None to deal them.
 
     Returns:
@@ -45,12 +46,15 @@ def draw_split(
     Raises:
         SplitError: The patients do not suffice, with the numbers.
     """
-    if fold_column is not None:
+    if fold is None:
+        folds = [manifest.patients]
+        val_patients = val_patients or 0
+    elif fold_column is not None:
         folds = predefined_folds(manifest, fold_column)
     else:
         folds = make_folds(manifest.patients, num_folds, seed)
-    pool = sum(len(f) for k, f in enumerate(folds) if k != fold)
     if val_patients is None:
+        pool = sum(len(f) for k, f in enumerate(folds) if k != fold)
         val_patients = min(_MOST_VALIDATION, max(1, pool // 4)) if pool > 1 else 0
     return make_split(
         folds,

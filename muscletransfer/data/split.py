@@ -21,12 +21,14 @@ _FORMAT = 1
 class Split:
     """Patients by role, with what drew them.
 
+    .. versionadded:: 0.1
+
     Args:
         train: Patients to learn from, in the nested order: the first 5 are the subset of 5.
         val: Patients that choose the checkpoint; the same whatever the size of ``train``.
         test: Patients of the fold, looked at once.
-        fold: Which fold is the test fold.
-        num_folds: How many folds there are.
+        fold: Which fold is the test fold; ``None`` where nobody was held out to test.
+        num_folds: How many folds there are; 1 where nobody was held out.
         seed: Seed of the folds and of ``val``.
         repeat: Which redraw of the subsets.
 
@@ -46,7 +48,7 @@ class Split:
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
-    fold: int = 0
+    fold: int | None = 0
     num_folds: int = 1
     seed: int = 0
     repeat: int = 0
@@ -66,7 +68,7 @@ class Split:
 
     @property
     def label_budget(self) -> int:
-        """Labelled patients that the model has seen in any way: train and val together."""
+        """Labelled patients that the model has seen in any way, train and val together."""
         return len(self.train) + len(self.val)
 
     @property
@@ -132,7 +134,8 @@ class Split:
             is_role = f.name in ("train", "val", "test")
             if is_role and not (isinstance(value, list) and all(isinstance(p, str) for p in value)):
                 raise SplitError(f"{f.name!r} is {value!r}; wanted a list of patient ids (text).")
-            if not is_role and (not isinstance(value, int) or isinstance(value, bool)):
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            if not is_role and not is_number and not (f.name == "fold" and value is None):
                 raise SplitError(f"{f.name!r} is {value!r}; wanted a whole number.")
             values[f.name] = value
         return cls(**values)

@@ -22,6 +22,8 @@ __all__ = ["Split", "make_folds", "make_split", "nested_subsets", "predefined_fo
 def make_folds(patients: Iterable[str], num_folds: int, seed: int = 0) -> list[list[str]]:
     """Deal patients into folds whose sizes differ by one at most.
 
+    .. versionadded:: 0.1
+
     Args:
         patients: Patient ids; repeats (several slices a patient) count once.
         num_folds: How many, at least 2.
@@ -56,6 +58,8 @@ def make_folds(patients: Iterable[str], num_folds: int, seed: int = 0) -> list[l
 def predefined_folds(manifest: Manifest, column: str = "fold") -> list[list[str]]:
     """Take folds from a column of the manifest, as some public data sets give them.
 
+    .. versionadded:: 0.1
+
     Args:
         manifest: Rows with the column among their extra columns.
         column: Its name; values sort as numbers when they all are.
@@ -65,6 +69,16 @@ def predefined_folds(manifest: Manifest, column: str = "fold") -> list[list[str]
 
     Raises:
         SplitError: No such column, an empty value, a single value, or a patient in two folds.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from muscletransfer.data import ManifestRow
+        >>> rows = [
+        ...     ManifestRow(name, Path(f"{name}.png"), extra={"fold": fold})
+        ...     for name, fold in (("A", "2"), ("B", "1"), ("C", "2"))
+        ... ]
+        >>> predefined_folds(Manifest(rows, "manifest.csv"))
+        [['B'], ['A', 'C']]
     """
     fold_of: dict[str, tuple[str, str]] = {}
     for row in manifest.rows:
@@ -92,16 +106,19 @@ def nested_subsets(
     sizes: Iterable[int],
     seed: int = 0,
     repeat: int = 0,
-    fold: int = 0,
+    fold: int | None = 0,
 ) -> dict[int, list[str]]:
     """Draw subsets of which each holds all smaller ones.
+
+    .. versionadded:: 0.1
 
     Args:
         train_patients: Patients that may be trained on.
         sizes: How many patients each subset has, such as ``(5, 10, 25)``.
         seed: Seed of the study.
         repeat: Another repeat, another draw from the same patients.
-        fold: Fold the patients belong to; keeps the draws of two folds apart.
+        fold: Fold the patients belong to; keeps the draws of two folds apart. ``None`` where
+            there are no folds.
 
     Returns:
         Size to patients, in drawing order, so that ``subsets[10][:5] == subsets[5]``.
@@ -114,7 +131,7 @@ def nested_subsets(
         >>> subsets[6][:3] == subsets[3]
         True
     """
-    _check_whole(seed=seed, repeat=repeat, fold=fold)
+    _check_whole(seed=seed, repeat=repeat, fold=0 if fold is None else fold)
     order = _shuffled(sorted(set(ids(train_patients))), f"subset|{seed}|{fold}|{repeat}")
     subsets: dict[int, list[str]] = {}
     for size in sizes:
@@ -122,10 +139,13 @@ def nested_subsets(
         if size < 1:
             raise SplitError(f"a subset of {size} patients was asked for; wanted 1 or more.")
         if size > len(order):
+            has, folds = f"fold {fold} has only", ", use more folds"
+            if fold is None:
+                has, folds = "there are only", ""
             raise SplitError(
-                f"a subset of {size} patients was asked for, but fold {fold} has only "
-                f"{len(order)} to train on; wanted {len(order)} or fewer. Ask for less, add "
-                "patients, use more folds, or spend fewer on validation."
+                f"a subset of {size} patients was asked for, but {has} {len(order)} to train on; "
+                f"wanted {len(order)} or fewer, or all. Ask for less, add patients{folds}, or "
+                "spend fewer on validation."
             )
         subsets[size] = order[:size]
     return subsets
@@ -135,7 +155,7 @@ def make_split(
     patients: Iterable[str] | Sequence[Sequence[str]],
     train_patients: int | None = None,
     *,
-    fold: int = 0,
+    fold: int | None = 0,
     num_folds: int = 4,
     seed: int = 0,
     repeat: int = 0,
@@ -146,11 +166,16 @@ def make_split(
     Validation patients come from the training folds and depend on fold and seed only, so models
     trained on 5 or on 100 patients, and every repeat, are chosen and tested on the same people.
 
+    With ``fold=None`` nobody tests: for a final model that may learn from everyone. How good it is
+    cannot be said from these patients; the folds say how good such models are.
+
+    .. versionadded:: 0.1
+
     Args:
         patients: Patient ids, or folds (lists of ids) as `predefined_folds` returns them.
         train_patients: Size of the training subset; ``None`` takes all that are left.
-        fold: Which fold tests.
-        num_folds: How many folds; ignored when folds are passed.
+        fold: Which fold tests; ``None`` for no test.
+        num_folds: How many folds; ignored when folds are passed, and without a test.
         seed: Seed of folds, validation and subsets.
         repeat: Which redraw of the subset.
         val_patients: How many choose the checkpoint; they count in ``label_budget``.
@@ -168,8 +193,11 @@ def make_split(
         (True, True, True)
         >>> ten.label_budget
         15
+        >>> final = make_split(everyone, fold=None, val_patients=0)
+        >>> len(final.train), final.test
+        (40, ())
     """
-    _check_whole(fold=fold, val_patients=val_patients)
+    _check_whole(fold=0 if fold is None else fold, val_patients=val_patients)
     given = ids(patients) if isinstance(patients, str) else list(patients)
     if given and isinstance(given[0], (list, tuple, set)):
         folds = [sorted(set(ids(f))) for f in given]
@@ -177,23 +205,29 @@ def make_split(
         if twice:
             raise SplitError(f"patient {twice[0]!r} is in two folds; wanted one fold a patient.")
         num_folds = len(folds)
+    elif fold is None:
+        folds = [sorted(set(ids(cast("list[str]", given))))]
     else:
         folds = make_folds(cast("list[str]", given), num_folds, seed)
-    if not 0 <= fold < num_folds:
+    if fold is None:
+        num_folds = 1
+    elif not 0 <= fold < num_folds:
         raise SplitError(f"fold is {fold}; wanted 0 to {num_folds - 1} ({num_folds} folds).")
     if val_patients < 0:
         raise SplitError(f"val_patients is {val_patients}; wanted 0 or more.")
     pool = sorted(p for k, f in enumerate(folds) if k != fold for p in f)
     if val_patients >= len(pool):
+        there = "there are" if fold is None else "the training folds hold"
         raise SplitError(
-            f"val_patients is {val_patients}, but the {num_folds - 1} training folds hold "
-            f"{len(pool)} patients; wanted fewer, so that some are left to train on."
+            f"val_patients is {val_patients}, but {there} {len(pool)} patients; wanted fewer, so "
+            "that some are left to train on."
         )
     val = sorted(_shuffled(pool, f"val|{seed}|{fold}")[:val_patients])
     left = [p for p in pool if p not in set(val)]
     size = len(left) if train_patients is None else train_patients
     train = nested_subsets(left, [size], seed, repeat, fold)[size]
-    return Split(tuple(train), tuple(val), tuple(folds[fold]), fold, num_folds, seed, repeat)
+    test = () if fold is None else tuple(folds[fold])
+    return Split(tuple(train), tuple(val), test, fold, num_folds, seed, repeat)
 
 
 def _check_whole(**numbers: object) -> None:

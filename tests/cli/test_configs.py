@@ -51,6 +51,19 @@ def test_pretext(name: str, here: Path) -> None:
     assert inspect_file(checkpoint).task == name
 
 
+def test_a_final_model_without_held_out_patients(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    final = ["--data.init_args.fold=null", "--data.init_args.train_patients=all"]
+    last = fit("finetune", "runs/final", "--data.init_args.steps_per_epoch=2", *final)
+    assert last.name == "last.ckpt"
+    assert f"last checkpoint (nobody validated): {last.resolve()}" in capsys.readouterr().out
+    assert main(["inspect", str(last)]) == 0
+    shown = capsys.readouterr().out
+    assert "patients=16" in shown
+    assert "held_out=nobody" in shown
+
+
 @pytest.mark.slow
 def test_finetune_test_predict(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = fit("segmentation", "runs/source", "--data.init_args.steps_per_epoch=2")

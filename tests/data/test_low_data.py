@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import multiprocessing
 import pickle
 import shutil
@@ -96,6 +97,38 @@ def test_validation_rule_and_label_budget(root: Path) -> None:
     everyone = ready(root, train_patients="all")
     assert everyone.train_patients == 6
     assert everyone.label_budget["patients"] == 8
+
+
+def test_a_final_model_learns_from_everyone_and_says_that_nobody_was_held_out(
+    root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("lightning.pytorch"), "propagate", True)
+    with caplog.at_level("INFO"):
+        data = ready(root, fold=None, train_patients="all")
+    assert data.split
+    assert (len(data.split.train), data.split.val, data.split.test) == (12, (), ())
+    assert "nobody tests (seed 0, repeat 0): nothing here can say how good" in caplog.text
+    told = data.describe()
+    assert (told["held_out"], told["fold"]) == ("nobody", None)
+    assert told["label_budget"] == {"patients": 12, "slices": 12}
+    assert data.val_dataloader() == []
+    with pytest.raises(DataError, match="no images to test"):
+        data.test_dataloader()
+    chosen = ready(root, fold=None, train_patients=5, val_patients=2)
+    assert chosen.describe()["held_out"] == "validation"
+    assert ready(root).describe()["held_out"] == "validation and test"
+    with pytest.raises(SplitError, match=r"subset of 13 patients.*there are only 12"):
+        module(root, fold=None, train_patients=13).prepare_data()
+
+
+def test_one_patient_is_enough_for_a_final_model_and_for_nothing_else(root: Path) -> None:
+    alone = {"where": {"patient_id": "P03"}, "train_patients": "all"}
+    data = ready(root, name="volumes/manifest.csv", fold=None, **alone)
+    assert data.label_budget == {"patients": 1, "slices": 5}
+    cases = {c for batch in data.train_dataloader() for c in batch["case"].tolist()}
+    assert {data.manifest.rows[c].patient_id for c in cases} == {"P03"}
+    with pytest.raises(SplitError, match="1 patients for 3 folds"):
+        module(root, name="volumes/manifest.csv", **alone).prepare_data()
 
 
 def test_training_batch(root: Path) -> None:

@@ -76,6 +76,22 @@ def test_folds_and_roles_of_the_split_agree() -> None:
     assert given == make_split(PATIENTS, 5, fold=2, seed=1)
 
 
+def test_without_a_test_fold_everyone_can_train(tmp_path: Path) -> None:
+    final = make_split(PATIENTS, fold=None, val_patients=0)
+    assert (sorted(final.train), final.val, final.test) == (PATIENTS, (), ())
+    assert (final.fold, final.num_folds, final.label_budget) == (None, 1, 43)
+    assert Split.load(final.save(tmp_path / "split.json")) == final
+    folds = make_folds(PATIENTS, 4, 1)
+    assert make_split(folds, fold=None, val_patients=0) == final
+    five, ten = (make_split(PATIENTS, n, fold=None, val_patients=3, seed=1) for n in (5, 10))
+    assert ten.train[:5] == five.train
+    assert (ten.val, ten.test) == (five.val, ())
+    assert len(five.val) == 3
+    assert not set(ten.train) & set(ten.val)
+    one = make_split(["P1"], fold=None, val_patients=0)
+    assert (one.train, one.label_budget) == (("P1",), 1)
+
+
 def test_each_patient_is_as_likely_in_a_subset() -> None:
     counts = dict.fromkeys(PATIENTS[:10], 0)
     for repeat in range(600):
@@ -98,6 +114,8 @@ def test_each_patient_is_as_likely_in_a_subset() -> None:
         ({"train_patients": 0}, "subset of 0 patients"),
         ({"train_patients": 2.5}, r"size is 2\.5; wanted a whole number"),
         ({"fold": "0"}, "fold is '0'; wanted a whole number"),
+        ({"fold": None, "train_patients": 40}, r"subset of 40 patients.*there are only 38"),
+        ({"fold": None, "val_patients": 43}, r"val_patients is 43, but there are 43 patients"),
     ],
 )
 def test_splits_that_cannot_be_drawn_say_the_numbers(arguments: dict, message: str) -> None:
