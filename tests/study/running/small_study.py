@@ -98,7 +98,8 @@ def start_driver(study: Path, *arguments: str) -> subprocess.Popen[str]:
     """
     if "gated" in arguments:
         gated_job(study)  # its pipes
-    environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, __file__, str(study), *arguments],
         env=environment,

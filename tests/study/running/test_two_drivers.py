@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import sys
 from pathlib import Path
@@ -71,6 +72,21 @@ def test_one_waits_for_what_the_other_does(tmp_path: Path) -> None:
         assert driver.returncode == 0, output
         ran += json.loads(output)
     assert sorted(ran) == sorted(["gated", *(job.id for job in small_jobs(study))])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="waits by pidfd")
+def test_workers_end_with_their_driver(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    driver = start_driver(study, "gated")
+    wait_begun(study)
+    workers = [os.pidfd_open(pid) for pid in workers_of(driver.pid)]
+    assert workers
+    driver.kill()
+    driver.communicate(timeout=TIMEOUT)
+    for worker in workers:
+        ended, _, _ = select.select([worker], [], [], TIMEOUT)
+        assert ended, "a worker has outlived its driver"
+        os.close(worker)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""What the study engine itself costs: a job, a second worker, and Ray instead of processes.
+
+Run from a checkout on an otherwise idle machine::
+
+    python examples/benchmarks/study_engine.py [--skip-ray]
+
+Bodies compute nothing of use: they return at once, burn the processor for a fixed amount of work,
+or wait for a fixed time. A run of 60 s is stood in for by a shorter wait: what an executor adds to
+a job does not depend on how long its body takes. The start is the time from the call to the end of
+a study of one job, less the body's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from muscletransfer.study.running import Job, run_jobs
+
+ROUNDS = 3
+
+
+def nothing(payload: dict[str, Any], folder: Path) -> None:
+    """Write one file."""
+    (folder / "result.txt").write_text(str(payload["seed"]))
+
+
+def burn(payload: dict[str, Any], folder: Path) -> None:
+    """Do a fixed amount of work on one core."""
+    digest = b""
+    for _ in range(payload["rounds"]):
+        digest = hashlib.sha256(digest).digest()
+    (folder / "result.txt").write_text(digest.hex())
+
+
+def wait(payload: dict[str, Any], folder: Path) -> None:
+    """Take a fixed time."""
+    time.sleep(payload["seconds"])
+
+
+def study(count: int, body: str, executor: str = "local", **options: Any) -> float:
+    """Seconds of a study of so many jobs."""
+    payload = options.pop("payload", {})
+    jobs = [
+        Job(f"job{i}", "run", (), f"study_engine:{body}", {"seed": i, **payload})
+        for i in range(count)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        outcome = run_jobs(jobs, folder, executor, progress=False, **options)
+        taken = time.perf_counter() - begin
+    if not outcome.complete:
+        raise SystemExit(f"{outcome.failed}")
+    return taken
+
+
+def overhead() -> None:
+    """Show seconds a job for studies of very different sizes."""
+    from machine import spread
+
+    print("\nWhat one job costs, beyond its body (one worker, a body that writes one file):")
+    for count in (10, 100, 1000, 3000):
+        rounds = ROUNDS if count < 3000 else 1
+        times = []
+        for _ in range(rounds):
+            first = study(1, "nothing")
+            times.append((study(count, "nothing") - first) / (count - 1))
+        print(f"  {count:5d} jobs: {spread(times)} a job")
+
+
+def two_at_a_time() -> None:
+    """Show what a second worker brings."""
+    from machine import spread
+
+    rounds = 1_500_000
+    ratios = []
+    for _ in range(ROUNDS):
+        payload = {"rounds": rounds}
+        one = study(8, "burn", workers=1, payload=payload)
+        two = study(8, "burn", workers=2, payload=payload)
+        ratios.append(one / two)
+    print(
+        f"\nEight jobs bound by the processor, two at a time: {spread(ratios, 1, 'times')} faster"
+    )
+    print(f"  (one at a time {one:.1f} s, two at a time {two:.1f} s in the last round)")
+
+
+def ray_beside_local(seconds: float, count: int) -> None:
+    """Show what Ray adds to a job and to a start."""
+    import ray
+    from machine import spread
+
+    payload = {"seconds": seconds}
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    address = ray.get_runtime_context().gcs_address
+    jobs: dict[str, list[float]] = {"local": [], "ray": []}
+    starts: dict[str, list[float]] = {"local": [], "ray": []}
+    for _ in range(ROUNDS):
+        for name in jobs:
+            first = study(1, "wait", name, payload=payload, workers=1)
+            many = study(count, "wait", name, payload=payload, workers=1)
+            starts[name].append(first - seconds)
+            jobs[name].append((many - first) / (count - 1) - seconds)
+    print(f"\nBodies of {seconds:g} s, one at a time, on a cluster that runs (at {address}):")
+    for name in jobs:
+        print(f"  {name:5s}: start {spread(starts[name])}, added to each job {spread(jobs[name])}")
+    ray.shutdown()
+    fresh = [study(1, "wait", "ray", payload=payload, workers=1) - seconds for _ in range(ROUNDS)]
+    print(f"  start of a study that has to start Ray itself: {spread(fresh)}")
+
+
+def main() -> None:
+    """Run the three comparisons."""
+    from machine import describe
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--skip-ray", action="store_true")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a body, for Ray")
+    parser.add_argument("--jobs", type=int, default=6, help="of a study, for Ray")
+    args = parser.parse_args()
+    print(describe())
+    overhead()
+    two_at_a_time()
+    if not args.skip_ray:
+        ray_beside_local(args.seconds, args.jobs)
+
+
+if __name__ == "__main__":
+    main()
