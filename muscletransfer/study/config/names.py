@@ -70,6 +70,10 @@ def check_names(config: StudyConfig) -> None:
     for i, source in enumerate(config.sources):
         _check_source(config, source, f"sources[{i}] ({source.name})")
     _check_loggers(config.loggers)
+    if config.human_level.metric != "dice":  # scores bring pandas, which most files need not
+        from muscletransfer.observers.scores import score_of
+
+        score_of(config.human_level.metric)
 
 
 def is_weights_file(weights: str) -> bool:

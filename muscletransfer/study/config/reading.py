@@ -139,6 +139,8 @@ def config_from_dict(
     shared = read_fields(PretrainingConfig, file.pretraining, "pretraining")
     given_sources = file.sources if isinstance(file.sources, list) else [file.sources]
     known = pretext_names()
+    if not given_sources:
+        raise SettingError("sources is empty; wanted at least one, such as random.")
     sources = tuple(
         read_source(one, f"sources[{i}]", shared, known) for i, one in enumerate(given_sources)
     )

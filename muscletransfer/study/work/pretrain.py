@@ -120,7 +120,9 @@ def build_task(spec: PretextSpec, data: PretextDataModule, weights: str | None) 
         if spec.decoder_kwargs:
             arguments["decoder_kwargs"] = spec.decoder_kwargs
     if has_argument(spec.task, "num_classes") and "num_classes" not in arguments:
-        arguments["num_classes"] = data.num_classes if data.classes else data.num_mask_classes
+        # a task that draws masks counts their classes, another one those of whole images
+        draws = spec.decoder is not None or not data.classes
+        arguments["num_classes"] = data.num_mask_classes if draws else data.num_classes
     return task_class(spec.task)(**arguments)
 
 

@@ -1,0 +1,188 @@
+"""No source task sees the images its models are tested on, by whatever name they come."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tiny_cases import ct_cases, grey_cases, photographs, study
+
+from muscletransfer.errors import SettingError
+from muscletransfer.study.config import config_from_dict
+from muscletransfer.study.plan import make_jobs, plan_study
+from muscletransfer.study.plan.splits import StudySplits
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("leakage")
+    ct_cases(folder / "study", 12)
+    return folder
+
+
+def planned(place: Path, images: Any, **options: Any) -> Any:
+    source = {"pretext": "jigsaw", "data": {"images": images, **options}}
+    plain = study(place / "study" / "cases.csv", sources=[source])
+    plain["data"]["num_folds"] = 3
+    return plan_study(config_from_dict(plain))
+
+
+def left_out(plan: Any) -> dict[int | None, tuple[str, ...]]:
+    return {spec.fold: plan.images[spec.id][1] for spec in plan.pretexts}
+
+
+def tested(plan: Any) -> dict[int, tuple[str, ...]]:
+    splits = StudySplits(plan.config, plan.cases)
+    return {fold: splits.test(fold) for fold in range(3)}
+
+
+def test_the_studys_own_images_need_one_pre_training_a_fold(place: Path) -> None:
+    plan = planned(place, "manifest")
+    assert left_out(plan) == tested(plan)
+    fold_of = {spec.id: spec.fold for spec in plan.pretexts}
+    assert all(fold_of[run.pretext] == run.fold for run in plan.runs)
+    # and the worker is told whom to leave out
+    jobs = {job.id: job for job in make_jobs(plan, place / "out")}
+    for spec in plan.pretexts:
+        assert jobs[spec.id].payload["where"]["excluded"] == list(tested(plan)[spec.fold])
+
+
+def test_validation_patients_can_be_left_out_too(place: Path) -> None:
+    source = {"pretext": "jigsaw", "data": {"images": "manifest", "exclude_validation": True}}
+    plain = study(
+        place / "study" / "cases.csv",
+        sources=[source],
+        selection={"rule": "best", "validation_patients": 2},
+    )
+    plan = plan_study(config_from_dict(plain))
+    splits = StudySplits(plan.config, plan.cases)
+    for fold, out in left_out(plan).items():
+        assert set(out) == {*splits.test(fold), *splits.validation(fold)}
+
+
+def test_other_people_and_photographs_need_one_for_all_folds(place: Path) -> None:
+    others = ct_cases(place / "others", 5, first=100, prefix="X")
+    pictures = photographs(place / "pictures")
+    for images in (str(others), str(pictures), [str(others), str(pictures)]):
+        plan = planned(place, images)
+        assert left_out(plan) == {None: ()}
+        assert {run.pretext for run in plan.runs} == {plan.pretexts[0].id}
+
+
+def test_the_same_images_under_other_ids_are_held_apart(place: Path) -> None:
+    renamed = ct_cases(place / "renamed", 12, prefix="hospital-B-")
+    plan = planned(place, str(renamed))
+    wanted = {
+        fold: tuple(p.replace("P", "hospital-B-") for p in tests)
+        for fold, tests in tested(plan).items()
+    }
+    assert left_out(plan) == wanted
+    assert any("under another id" in note for note in plan.notes)
+
+
+def test_the_same_ids_are_the_same_people_unless_said_otherwise(place: Path) -> None:
+    coinciding = ct_cases(place / "coinciding", 12, first=200)
+    with open(coinciding) as file:  # P00 to P11, but of other content
+        text = file.read()
+    for number in range(12):
+        text = text.replace(f"P{200 + number}", f"P{number:02d}")
+    coinciding.write_text(text)
+    assert left_out(planned(place, str(coinciding))) == tested(planned(place, "manifest"))
+    assert left_out(planned(place, str(coinciding), other_people=True)) == {None: ()}
+    # what other_people says of ids does not outweigh what the files hold
+    same = ct_cases(place / "same", 12)
+    assert left_out(planned(place, str(same), other_people=True)) == tested(
+        planned(place, "manifest")
+    )
+
+
+def test_folds_that_leave_out_the_same_people_share_a_pre_training(place: Path) -> None:
+    whole = planned(place, "manifest")
+    one = tested(whole)[1][0]
+    few = ct_cases(place / "few", 3, first=300, prefix="X")
+    rows = few.read_text().splitlines()
+    study_folder = place / "study"
+    number = int(one[1:])
+    rows.append(f"{one},{study_folder / f'{number}.nii.gz'},")
+    few.write_text("\n".join(rows) + "\n")
+    plan = planned(place, str(few))
+    assert left_out(plan) == {None: (), 1: (one,)}
+    used = {run.fold: run.pretext for run in plan.runs}
+    assert used[0] == used[2] != used[1]
+
+
+def test_a_folder_with_images_of_the_study_is_refused(place: Path, tmp_path: Path) -> None:
+    manifest = grey_cases(tmp_path / "grey")
+    pictures = photographs(tmp_path / "pictures")
+    shutil.copy(tmp_path / "grey" / "3_primary.png", pictures / "holiday.png")
+    plain = study(manifest, sources=[{"pretext": "jigsaw", "data": {"images": str(pictures)}}])
+    plain["data"] |= {
+        "where": {"role": "primary"},
+        "class_names": ["a", "b"],
+        "preprocessing": {"size": 32, "hu_window": None},
+    }
+    with pytest.raises(SettingError, match=r"1 images that are cases of this study, 'holiday.png'"):
+        plan_study(config_from_dict(plain))
+
+
+def test_further_slices_of_test_patients_are_left_out_as_well(tmp_path: Path) -> None:
+    manifest = grey_cases(tmp_path / "grey", 6)
+    source = {"pretext": "jigsaw", "data": {"images": "manifest", "where": {"role": "further"}}}
+    plain = study(manifest, sources=[source])
+    plain["train_patients"] = [2]
+    plain["data"] |= {
+        "where": {"role": "primary"},
+        "class_names": ["a", "b"],
+        "preprocessing": {"size": 32, "hu_window": None},
+    }
+    plan = plan_study(config_from_dict(plain))
+    splits = StudySplits(plan.config, plan.cases)
+    assert left_out(plan) == {fold: splits.test(fold) for fold in range(2)}
+
+
+def test_outlines_of_the_study_never_reach_a_source_task(place: Path) -> None:
+    plan = planned(place, "manifest")
+    other = place / "with_outlines.csv"
+    with (place / "study" / "cases.csv").open() as file, other.open("w", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["patient_id", "image", "mask"])
+        for row in csv.DictReader(file):
+            folder = place / "study"
+            writer.writerow([f"Z{row['patient_id']}", folder / row["image"], folder / row["mask"]])
+    for found in (plan, planned(place, str(other))):
+        sources = found.images[found.pretexts[0].id][0].sources
+        assert [source["drop_masks"] for source in sources] == [True]
+        assert any("source task gets none" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("seed", "folds"), [(0, [0, 1]), (1, [None])])
+def test_phantoms_of_one_seed_are_the_same_people(seed: int, folds: list[int | None]) -> None:
+    other = {"phantom": {"patients": 30, "seed": seed, "size": 64}}
+    plain = {
+        "data": {"phantom": {"patients": 12, "seed": 0, "size": 64}, "num_folds": 2},
+        "train_patients": [2],
+        "sources": [{"pretext": "jigsaw", "data": {"images": other}}],
+    }
+    plan = plan_study(config_from_dict(plain))
+    assert [spec.fold for spec in plan.pretexts] == folds
+
+
+def test_levels_of_a_phantom_want_a_phantom(place: Path) -> None:
+    with pytest.raises(SettingError, match="wants a study on a phantom"):
+        planned(place, "other_levels")
+
+
+def test_a_picture_of_another_size_is_another_picture(tmp_path: Path) -> None:
+    """Content is compared by file: a copy that was scaled is not found, which the page says."""
+    manifest = grey_cases(tmp_path / "grey", 6)
+    pictures = photographs(tmp_path / "pictures")
+    with Image.open(tmp_path / "grey" / "3_primary.png") as image:
+        image.resize((20, 20)).save(pictures / "scaled.png")
+    plain = study(manifest, sources=[{"pretext": "jigsaw", "data": {"images": str(pictures)}}])
+    plain["train_patients"] = [2]
+    plain["data"] |= {"class_names": ["a", "b"], "preprocessing": {"size": 32, "hu_window": None}}
+    assert left_out(plan_study(config_from_dict(plain))) == {None: ()}

@@ -1,0 +1,221 @@
+"""A plan: which runs, with ids that tell exactly what can change a result."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import SimpleITK as sitk
+from tiny_cases import ct_cases, study
+
+from muscletransfer.errors import SettingError, SplitError, UnknownNameError
+from muscletransfer.study.config import config_from_dict
+from muscletransfer.study.plan import PretextSpec, RunSpec, make_jobs, plan_study
+from muscletransfer.study.plan.splits import StudySplits
+
+PHANTOM = {"phantom": {"patients": 40}, "num_folds": 4}
+OWN = {"images": "other_levels"}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ct_cases(tmp_path_factory.mktemp("cases"))
+
+
+def planned(**changes: Any) -> Any:
+    plain = {"data": PHANTOM, "train_patients": [5, 10], "sources": ["random"], **changes}
+    return plan_study(config_from_dict(plain))
+
+
+def ids(plan: Any) -> list[str]:
+    return [run.id for run in plan.runs]
+
+
+def test_every_combination_once_and_repeats_outermost() -> None:
+    plan = planned(
+        encoders=["timm/resnet18", "timm/resnet10t"],
+        decoders=["unet", "fpn"],
+        transfers=["encoder", "encoder+decoder"],
+        repeats=3,
+        sources=[
+            "random",
+            {"name": "imagenet", "weights": "imagenet", "stem": "adapt"},
+            {"pretext": "jigsaw", "data": OWN, "decoders": ["unet"]},
+            {"pretext": "reconstruction", "data": OWN, "encoders": ["timm/resnet10t"]},
+        ],
+    )
+    # random and imagenet: 2 x 2; jigsaw: 2 x 1; reconstruction: 1 x 2 with two transfers
+    arms = {run.arm for run in plan.runs}
+    assert len(arms) == 4 + 4 + 2 + 4
+    assert len(plan.runs) == len(set(ids(plan))) == 14 * 2 * 4 * 3
+    assert [run.repeat for run in plan.runs] == sorted(run.repeat for run in plan.runs)
+    assert {run.transfer for run in plan.runs if run.source == "random"} == {"none"}
+    assert {run.transfer for run in plan.runs if run.source == "imagenet"} == {"encoder"}
+    # seeds belong to fold and repeat: sources are compared on the same draws
+    seeds = {(run.fold, run.repeat): set() for run in plan.runs}
+    for run in plan.runs:
+        seeds[run.fold, run.repeat].add(run.seed)
+    assert all(len(found) == 1 for found in seeds.values())
+    assert len({next(iter(found)) for found in seeds.values()}) == 4 * 3
+    steps = {run.settings["finetune"]["steps"] for run in plan.runs}
+    assert len(steps) == 1  # equal steps for every n
+
+
+def test_one_decoder_trained_for_each_that_takes_it_over() -> None:
+    sources = [{"pretext": "reconstruction", "data": OWN}]
+    shared = planned(decoders=["unet", "fpn"], transfers=["encoder"], sources=sources)
+    own = planned(
+        decoders=["unet", "fpn"], transfers=["encoder", "encoder+decoder"], sources=sources
+    )
+    assert {spec.decoder for spec in shared.pretexts} == {"unet"}
+    assert len(shared.pretexts) == 4  # a fold each
+    assert sorted(spec.decoder or "" for spec in own.pretexts) == ["fpn"] * 4 + ["unet"] * 4
+    decoder_of = {spec.id: spec.decoder for spec in own.pretexts}
+    assert all(decoder_of[run.pretext] == run.decoder for run in own.runs)
+
+
+def test_splits_are_nested_and_test_patients_the_same_for_all() -> None:
+    config = config_from_dict(
+        {
+            "data": PHANTOM,
+            "train_patients": [5, 10, 25],
+            "repeats": 2,
+            "sources": ["random"],
+            "selection": {"rule": "best", "validation_patients": 3},
+        }
+    )
+    splits = StudySplits(config, plan_study(config).cases)
+    for fold in range(4):
+        for repeat in range(2):
+            five, ten, most = (splits.split(n, fold, repeat) for n in (5, 10, 25))
+            assert five.train == ten.train[:5] == most.train[:5]
+            assert five.test == most.test == splits.split(5, fold, 1 - repeat).test
+            assert five.val == most.val == splits.split(5, fold, 1 - repeat).val
+            assert not set(most.train) & {*most.val, *most.test}
+        assert splits.split(5, fold, 0).train != splits.split(5, fold, 1).train
+    assert sorted(p for fold in range(4) for p in splits.test(fold)) == [
+        f"P{i:04d}" for i in range(1, 41)
+    ]
+
+
+def test_too_few_patients_are_told_with_what_would_do() -> None:
+    with pytest.raises(SplitError, match=r"leaves 30 of 40 .* Use train_patients: \[5, 30\]"):
+        planned(train_patients=[5, 30, 31])
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({}, "all"),
+        ({"name": "another name"}, "all"),
+        ({"loggers": ["csv"], "keep_weights": True}, "all"),
+        ({"human_level": {"margin": 0.1}}, "all"),
+        ({"data": {"phantom": {"patients": 40, "observers": 5, "other_levels": 0}}}, "all"),
+        ({"train_patients": [5, 10, 25]}, "all"),
+        ({"repeats": 2}, "all"),
+        ({"sources": [{"name": "frozen", "freeze": "encoder"}, "random"]}, "all"),
+        ({"finetune": {"lr": 2e-3}}, "none"),
+        ({"finetune": {"steps": 7}}, "none"),
+        ({"data": {"phantom": {"patients": 40, "seed": 1}}}, "none"),
+        ({"data": {"phantom": {"patients": 41}}}, "none"),
+        ({"data": {**PHANTOM, "seed": 1}}, "none"),
+        ({"data": {**PHANTOM, "num_folds": 5}}, "none"),
+        ({"data": {**PHANTOM, "preprocessing": {"size": 128}}}, "none"),
+        ({"selection": {"rule": "best"}}, "none"),
+        ({"compute": {"threads": 2}}, "none"),
+        ({"encoders": ["timm/resnet10t"]}, "none"),
+        ({"encoders": [{"name": "timm/resnet18", "depth": 4}]}, "none"),
+        ({"decoders": ["fpn"]}, "none"),
+    ],
+)
+def test_ids_change_with_what_changes_results_and_with_nothing_else(
+    changes: dict[str, Any], kept: str
+) -> None:
+    before, after = set(ids(planned())), set(ids(planned(**changes)))
+    assert before <= after if kept == "all" else not before & after
+
+
+def test_ids_come_from_content_not_from_paths(manifest: Path, tmp_path: Path) -> None:
+    before = ids(plan_study(config_from_dict(study(manifest))))
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(manifest.parent, moved)
+    assert ids(plan_study(config_from_dict(study("elsewhere/cases.csv"), tmp_path))) == before
+    mask = sitk.ReadImage(str(moved / "3_m.nii.gz"))
+    mask[0, 0, 0] = 1 - mask[0, 0, 0]
+    sitk.WriteImage(mask, str(moved / "3_m.nii.gz"))
+    changed = ids(plan_study(config_from_dict(study(moved / "cases.csv"))))
+    assert not set(changed) & set(before)
+
+
+def test_ids_are_the_same_in_another_process(manifest: Path) -> None:
+    plain = study(
+        manifest, sources=["random", {"pretext": "jigsaw", "data": {"images": "manifest"}}]
+    )
+    script = (
+        "import json, sys; from muscletransfer.study.config import config_from_dict;"
+        "from muscletransfer.study.plan import plan_study;"
+        "plan = plan_study(config_from_dict(json.loads(sys.argv[1])));"
+        "print([s.id for s in plan.specs])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(plain)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+    )
+    here = plan_study(config_from_dict(plain))
+    assert done.stdout.strip() == str([spec.id for spec in here.specs])
+
+
+def test_specs_survive_json_and_name_no_patient(manifest: Path, tmp_path: Path) -> None:
+    plan = plan_study(
+        config_from_dict(
+            study(manifest, sources=[{"pretext": "jigsaw", "data": {"images": "manifest"}}])
+        )
+    )
+    run, pretext = plan.runs[0], plan.pretexts[0]
+    for spec, cls in ((run, RunSpec), (pretext, PretextSpec)):
+        text = json.dumps(spec.to_dict())
+        assert cls.from_dict(json.loads(text)) == spec
+        assert not any(patient in text for patient in plan.cases.patients)
+        assert str(manifest.parent) not in text
+    jobs = make_jobs(plan, tmp_path)
+    assert [job.kind for job in jobs] == ["pretext"] * 2 + ["run"] * 4
+    assert all(job.needs == (run.pretext,) for job, run in zip(jobs[2:], plan.runs, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"pretext": "jigsaw", "transfers": ["encoder+decoder"]}, "trains no decoder"),
+        ({"pretext": {"class_path": "jigsaw", "init_args": {"grit": 2}}}, "Did you mean 'grid'"),
+        ({"pretext": "nowhere.tasks.Flip"}, "cannot be imported"),
+        ({"name": "i", "weights": "imagenet"}, "stem: adapt"),
+        (
+            {
+                "pretext": {"class_path": "reconstruction", "init_args": {"decoder": "fpn"}},
+                "transfers": ["encoder+decoder"],
+            },
+            "trains the decoder 'fpn'",
+        ),
+        (
+            {"pretext": "jigsaw", "data": {**OWN, "preprocessing": {"channels": 3}}},
+            "the study's own",
+        ),
+    ],
+)
+def test_a_source_that_cannot_work_is_told_before_anything_runs(
+    source: dict[str, Any], message: str
+) -> None:
+    if "pretext" in source:
+        source = {"data": OWN, **source}
+    with pytest.raises((SettingError, UnknownNameError), match=message):
+        planned(sources=[source])

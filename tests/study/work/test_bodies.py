@@ -1,0 +1,296 @@
+"""What a job does: from a specification to weights, cases and masks, the same every time."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_cases import ct_cases, grey_cases, photographs, study
+
+from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.errors import DataError
+from muscletransfer.metrics import dice
+from muscletransfer.study.config import config_from_dict
+from muscletransfer.study.plan import make_jobs, plan_study
+from muscletransfer.study.plan.splits import StudySplits
+from muscletransfer.study.results import read_masks
+from muscletransfer.study.work.finetune import build_data, build_model
+from muscletransfer.transfer import inspect_file, read_artifact
+
+RECONSTRUCTION = {
+    "pretext": "reconstruction",
+    "data": {"images": "manifest"},
+    "transfers": ["encoder", "encoder+decoder"],
+}
+
+
+class Study:
+    """A study done job by job in this process."""
+
+    def __init__(self, plain: dict[str, Any], folder: Path) -> None:
+        self.folder = folder
+        self.plan = plan_study(config_from_dict(plain))
+        self.jobs = {job.id: job for job in make_jobs(self.plan, folder, cache_dir=folder / "c")}
+
+    def payload(self, name: str) -> dict[str, Any]:
+        job = self.jobs[name]
+        needs = {need: str(self.folder / self.jobs[need].folder) for need in job.needs}
+        return {**json.loads(json.dumps(dict(job.payload))), "needs": needs}
+
+    def do(self, name: str) -> Path:
+        job = self.jobs[name]
+        place = self.folder / job.folder
+        if not place.exists():
+            for need in job.needs:
+                self.do(need)
+            place.mkdir(parents=True)
+            module, _, function = job.body.partition(":")
+            getattr(importlib.import_module(module), function)(self.payload(name), place)
+        return place
+
+    def run(self, **wanted: Any) -> Path:
+        return self.do(self.spec(**wanted).id)
+
+    def spec(self, **wanted: Any) -> Any:
+        return next(
+            run
+            for run in self.plan.runs
+            if all(getattr(run, key) == value for key, value in wanted.items())
+        )
+
+
+def rows_of(place: Path) -> list[dict[str, str]]:
+    with (place / "cases.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def json_of(place: Path, name: str) -> Any:
+    return json.loads((place / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bodies")
+
+
+@pytest.fixture(scope="module")
+def manifest(place: Path) -> Path:
+    return ct_cases(place / "cases", 12)
+
+
+@pytest.fixture(scope="module")
+def done(place: Path, manifest: Path) -> Study:
+    sources = ["random", {"name": "frozen", "freeze": "encoder"}, RECONSTRUCTION]
+    return Study(study(manifest, sources=sources, loggers=["csv"]), place / "study")
+
+
+def test_a_pre_training_leaves_weights_without_its_test_patients(done: Study) -> None:
+    spec = done.plan.pretexts[0]
+    folder = done.do(spec.id)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        *("weights.safetensors", "metrics.csv", "result.json", "provenance.json", "spec.json"),
+    }
+    result = json_of(folder, "result.json")
+    assert result["excluded_patients"] == 6
+    assert result["train_patients"] == 5  # one of the others shows how well it was learnt
+    assert (result["steps"], result["threads"]) == (3, 1)
+    assert "val_loss" in result["scores"]
+    artifact = read_artifact(folder / "weights.safetensors")
+    assert artifact.decoder_state is not None
+    assert artifact.provenance.task == "reconstruction"
+    assert artifact.provenance.data["excluded_patients"] == 6
+    assert json_of(folder, "spec.json") == spec.to_dict()
+    for text in (path.read_text() for path in folder.iterdir() if path.suffix != ".safetensors"):
+        assert not any(patient in text for patient in done.plan.cases.patients)
+
+
+def test_a_run_writes_a_row_a_test_case_that_fits_its_masks(done: Study, manifest: Path) -> None:
+    spec = done.spec(source="random", n=4, fold=1)
+    folder = done.do(spec.id)
+    test = StudySplits(done.plan.config, done.plan.cases).test(1)
+    rows, masks = rows_of(folder), read_masks(folder / "masks.npz")
+    assert sorted(row["patient"] for row in rows) == sorted(test)
+    read = Manifest.read(manifest)
+    for row in rows:
+        case = int(row["case"])
+        assert read.rows[case].patient_id == row["patient"]
+        reference = np.asarray(_labels(read.rows[case]))
+        assert masks[row["case"]].shape == reference.shape
+        assert float(row["dice"]) == pytest.approx(dice(masks[row["case"]], reference), abs=1e-9)
+        assert (row["class_name"], row["dta_unit"]) == ("muscle", "mm")
+        assert float(row["sma_reference_cm2"]) > 0
+        assert row["failed"] == str(math.isinf(float(row["dta_rms"])))
+    result = json_of(folder, "result.json")
+    assert (result["labels_train"], result["labels_validation"], result["steps"]) == (4, 0, 4)
+    assert result["best_step"] == 4
+    assert (folder / "metrics.csv").is_file()  # the logger that was asked for
+    assert json_of(folder, "provenance.json")["data"]["fold"] == 1
+
+
+def _labels(row: ManifestRow) -> Any:
+    from muscletransfer.data import read_ct, read_mask
+
+    return read_mask(row.mask, read_ct(row.image)).labels[0]
+
+
+def test_what_is_transferred_is_what_the_source_learnt(done: Study) -> None:
+    for transfer in ("encoder", "encoder+decoder"):
+        spec = done.spec(source="reconstruction", n=2, fold=0, transfer=transfer)
+        folder = done.do(spec.id)
+        weights = done.folder / "pretexts" / spec.pretext / "weights.safetensors"
+        learnt = read_artifact(weights)
+        model = build_model(spec, str(weights))
+        for key, value in learnt.encoder_state.items():
+            assert torch.equal(model.model.encoder.state_dict()[key], value)
+        same = [
+            torch.equal(model.model.decoder.state_dict()[key], value)
+            for key, value in learnt.decoder_state.items()
+        ]
+        assert all(same) == (transfer == "encoder+decoder")
+        chain = json_of(folder, "provenance.json")
+        assert chain["task"] == "segmentation-finetuning"
+        assert chain["parent"]["task"] == "reconstruction"
+        assert chain["parent"]["sha256"] == inspect_file(weights).sha256
+
+
+def test_a_frozen_encoder_stays_as_it_was(place: Path, done: Study, manifest: Path) -> None:
+    plain = study(manifest, sources=[{"name": "frozen", "freeze": "encoder"}], keep_weights=True)
+    kept = Study(plain, place / "kept")
+    spec = kept.spec(n=2, fold=0)
+    assert spec.id == done.spec(source="frozen", n=2, fold=0).id
+    folder = kept.do(spec.id)
+    before = build_model(spec, None).model.encoder.state_dict()
+    after = read_artifact(folder / "model.ckpt").encoder_state
+    assert all(torch.equal(before[key], value) for key, value in after.items())
+    assert inspect_file(folder / "model.ckpt").task == "segmentation-finetuning"
+
+
+def test_the_same_job_gives_the_same_bytes_in_any_process(done: Study, tmp_path: Path) -> None:
+    spec = done.spec(source="reconstruction", n=2, fold=0, transfer="encoder+decoder")
+    here = done.do(spec.id)
+    payload, out = tmp_path / "payload.json", tmp_path / "out"
+    payload.write_text(json.dumps(done.payload(spec.id)))
+    out.mkdir()
+    script = (
+        "import json, sys; from pathlib import Path; import torch;"
+        "torch.manual_seed(99); torch.set_num_threads(2); torch.rand(5);"  # another history
+        "from muscletransfer.study.work.finetune import fine_tune;"
+        "fine_tune(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, str(payload), str(out)],
+        check=True,
+        timeout=240,
+        env={**os.environ, "PYTHONHASHSEED": "11", "OMP_NUM_THREADS": "2"},
+    )
+    for name in ("cases.csv", "masks.npz"):
+        assert (out / name).read_bytes() == (here / name).read_bytes()
+    # and again here, after other work has moved the global random state
+    torch.rand(3)
+    again = tmp_path / "again"
+    again.mkdir()
+    pretext = done.jobs[spec.pretext]
+    from muscletransfer.study.work.pretrain import pretrain
+
+    pretrain(done.payload(spec.pretext), again)
+    first = read_artifact(done.folder / pretext.folder / "weights.safetensors")
+    second = read_artifact(again / "weights.safetensors")
+    assert first.provenance.sha256 == second.provenance.sha256
+    assert first.decoder_state is not None
+    assert all(torch.equal(v, second.decoder_state[k]) for k, v in first.decoder_state.items())
+
+
+def test_repeats_draw_other_patients_and_other_weights(place: Path, manifest: Path) -> None:
+    repeated = Study(study(manifest, repeats=2), place / "repeats")
+    first, second = (repeated.spec(n=4, fold=0, repeat=repeat) for repeat in (0, 1))
+    splits = []
+    for spec in (first, second):
+        data = build_data(spec, repeated.jobs[spec.id].payload["where"])
+        data.setup("fit")
+        splits.append(data.split)
+    assert splits[0].test == splits[1].test
+    assert set(splits[0].train) != set(splits[1].train)
+    kernels = [next(build_model(spec, None).parameters()) for spec in (first, second)]
+    assert not torch.equal(*kernels)
+
+
+def test_the_best_weights_are_those_of_the_best_validation(place: Path, manifest: Path) -> None:
+    selection = {"rule": "best", "validation_patients": 2, "every": 2}
+    tuned = {"steps": 6, "batch_size": 2, "lr": 0.01}
+    chosen = Study(
+        study(manifest, selection=selection, finetune=tuned, loggers=["csv"]), place / "best"
+    )
+    folder = chosen.run(n=2, fold=0)
+    result = json_of(folder, "result.json")
+    with (folder / "metrics.csv").open() as file:
+        logged = [
+            (int(row["step"]) + 1, float(row["val_dice"]))
+            for row in csv.DictReader(file)
+            if row["val_dice"]
+        ]
+    best = max(value for _, value in logged)
+    assert [step for step, _ in logged] == [2, 4, 6]
+    assert result["val_dice"] == pytest.approx(best)
+    assert result["best_step"] == next(step for step, value in logged if value == best)
+    assert (result["labels_train"], result["labels_validation"]) == (2, 2)
+    # the test saw those weights and no later ones: a run that ends there agrees
+    assert json_of(folder, "provenance.json")["data"]["val_patients"] == 2
+
+
+def test_several_classes_in_plain_images_without_spacing(place: Path) -> None:
+    images = str(photographs(place / "photos"))
+    plain = study(
+        grey_cases(place / "grey", 6),
+        train_patients=[2],
+        sources=[
+            {"pretext": "jigsaw", "data": {"images": [images, "manifest"]}},
+            {"name": "photos", "pretext": "reconstruction", "data": {"images": images}},
+        ],
+    )
+    plain["data"] |= {
+        "where": {"role": "primary"},
+        "class_names": ["disc", "corner"],
+        "preprocessing": {"size": 32, "hu_window": None, "percentiles": [1, 99]},
+    }
+    mixed = Study(plain, place / "classes")
+    assert {spec.fold for spec in mixed.plan.pretexts if spec.task == "jigsaw"} == {0, 1}
+    assert {spec.fold for spec in mixed.plan.pretexts if spec.task == "reconstruction"} == {None}
+    for source in ("jigsaw", "photos"):
+        rows = rows_of(mixed.run(source=source, fold=0))
+        assert {row["class_name"] for row in rows} == {"disc", "corner"}
+        assert len(rows) == 2 * 3
+        assert {row["dta_unit"] for row in rows} == {"px"}
+        assert {row[key] for row in rows for key in ("sma_cm2", "smd_hu")} == {""}
+
+
+def test_weights_from_a_file(done: Study, place: Path, manifest: Path) -> None:
+    pretext = done.plan.pretexts[0]
+    file = done.do(pretext.id) / "weights.safetensors"
+    source = {"name": "mine", "weights": str(file), "transfers": ["encoder+decoder"]}
+    mine = Study(study(manifest, sources=[source]), place / "mine")
+    folder = mine.run(n=2, fold=0)
+    # the same start, draw and seed as the run whose pre-training the study did itself
+    spec = done.spec(source="reconstruction", transfer="encoder+decoder", n=2, fold=0)
+    assert spec.pretext == pretext.id
+    assert (folder / "cases.csv").read_bytes() == (done.do(spec.id) / "cases.csv").read_bytes()
+    assert str(file.parent) not in (folder / "spec.json").read_text()
+
+
+def test_a_manifest_that_changed_after_planning_stops_the_run(place: Path) -> None:
+    manifest = ct_cases(place / "changing", 12)
+    stale = Study(study(manifest), place / "stale")
+    manifest.write_text("\n".join(manifest.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(DataError, match="changed after the study was planned"):
+        stale.run(n=2, fold=0)
