@@ -50,6 +50,9 @@ def make_table(
     cut off at 0 or 1 and the mean over patients is the curve.
     """
     truth = truth or Truth()
+    reach = patient_spread + noise
+    assert max(truth.dice(s, n) for s in truth.factors for n in ns) + reach <= 1
+    assert min(truth.dice(s, n) for s in truth.factors for n in ns) - reach >= 0
     rng = np.random.default_rng(seed)
     names = [f"P{i:03d}" for i in range(patients)]
     effect = rng.uniform(-patient_spread, patient_spread, patients)

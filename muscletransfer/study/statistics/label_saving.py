@@ -35,7 +35,8 @@ def label_saving(
     At each measured n of the source the Dice of its curve is looked up on the curve from scratch.
     Both are fitted to the patients that have a value at every n of both, and for the interval
     again to each bootstrap sample of these patients, the same sample for both. Nothing is looked up
-    beyond the measured n: there the result is a bound.
+    beyond the measured n: there the result is a bound. Where a curve is drawn through two or three
+    n, the interval also holds every other way in which it may rise between them.
 
     Args:
         fits: The curves.
@@ -52,12 +53,13 @@ def label_saving(
     source, scratch = fits.of(arm, patients), fits.of(reference, patients)
     if source is None or scratch is None:
         return None
-    points, samples = _labels_at(source, scratch, False), _labels_at(source, scratch, True)
+    points, (lows, highs) = _labels_at(source, scratch, False)[0], _labels_at(source, scratch, True)
     dice = source.means if source.curve is None else source.curve.at(source.n)[0]
     per_n = []
     for i, n in enumerate(source.n):
         ends = scratch.n[[0, -1]] / n
-        factor = _factor(points[0, i] / n, samples[:, i] / n, ends, source.n_patients, confidence)
+        samples = lows[:, i] / n, highs[:, i] / n
+        factor = _factor(points[0, i] / n, samples, ends, source.n_patients, confidence)
         own = None if selection_labels is None else _with_selection(factor, n, selection_labels)
         per_n.append(SavingAt(int(n), float(dice[i]), factor.value * n, factor, own))
     headline, dice_range = _headline(source, scratch, per_n, confidence)
@@ -80,8 +82,12 @@ def label_saving(
     )
 
 
-def _labels_at(source: Fit, scratch: Fit, sampled: bool) -> Floats:
-    """Labels that scratch needs for the Dice of the source at each of its n, ``(B or 1, K)``."""
+def _labels_at(source: Fit, scratch: Fit, sampled: bool) -> tuple[Floats, Floats]:
+    """Labels that scratch needs for the Dice of the source at each of its n.
+
+    Returns:
+        ``(1, K)`` twice for the means, and lower and upper bound ``(B, K)`` for the samples.
+    """
     own = source.samples if sampled else source.curve
     if own is None:
         dice = source.sample_means if sampled else source.means[None]
@@ -89,16 +95,16 @@ def _labels_at(source: Fit, scratch: Fit, sampled: bool) -> Floats:
         dice = own.at(source.n)
     shape = scratch.samples if sampled else scratch.curve
     if shape is None:
-        return np.full(dice.shape, np.nan)
-    return _look_up(shape, dice, scratch.n[0], scratch.n[-1])
+        return np.full(dice.shape, np.nan), np.full(dice.shape, np.nan)
+    low, high = shape.bounds(dice) if sampled else (shape.inverse(dice),) * 2
+    ends = shape.at(scratch.n[[0, -1]])
+    return _within(low, dice, ends, scratch.n), _within(high, dice, ends, scratch.n)
 
 
-def _look_up(shape: CurveShape, dice: Floats, first: float, last: float) -> Floats:
+def _within(found: Floats, dice: Floats, ends: Floats, n: Floats) -> Floats:
     """The n of each Dice: 0 below the measured range, infinite above, NaN on a flat curve."""
-    ends = shape.at(np.array([first, last]))
     low, high = ends[:, :1], ends[:, 1:]
-    found = np.clip(shape.inverse(dice), first, last)
-    found = np.where(high - low <= _SAME, np.nan, found)
+    found = np.where(high - low <= _SAME, np.nan, np.clip(found, n[0], n[-1]))
     found = np.where(dice > high + _SAME, np.inf, found)
     return np.where(dice < low - _SAME, 0.0, found)
 
@@ -110,37 +116,52 @@ def _headline(
         return per_n[0].factor, None
     assert source.samples is not None  # an arm has both or neither
     assert scratch.samples is not None
-    point, low, high = _distance(source.curve, scratch.curve, source.n, scratch.n)
-    samples, _, _ = _distance(source.samples, scratch.samples, source.n, scratch.n)
+    shared = _Shared(source.curve, scratch.curve, source.n, scratch.n)
+    point = shared.factor(scratch.curve.inverse(shared.dice), source.curve.inverse(shared.dice))
+    sampled = _Shared(source.samples, scratch.samples, source.n, scratch.n)
+    own, other = source.samples.bounds(sampled.dice), scratch.samples.bounds(sampled.dice)
+    samples = sampled.factor(other[0], own[1]), sampled.factor(other[1], own[0])
     ends = np.array([scratch.n[0] / source.n[-1], scratch.n[-1] / source.n[0]])
     factor = _factor(point[0], samples, ends, source.n_patients, confidence)
-    return factor, (float(low[0]), float(high[0])) if factor.bound == "exact" else None
+    if factor.bound != "exact":
+        return factor, None
+    return factor, (float(shared.low[0]), float(shared.high[0]))
 
 
-def _distance(
-    source: CurveShape, scratch: CurveShape, n: Floats, n_scratch: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Geometric mean factor over the shared Dice, ``(B,)``, and the ends of that range."""
-    own, other = source.at(n[[0, -1]]), scratch.at(n_scratch[[0, -1]])
-    low, high = np.maximum(own[:, 0], other[:, 0]), np.minimum(own[:, 1], other[:, 1])
-    places = (np.arange(_LEVELS) + 0.5) / _LEVELS
-    dice = low[:, None] + np.maximum(high - low, 0)[:, None] * places
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(scratch.inverse(dice) / source.inverse(dice)).mean(axis=1)
-    found = np.where(high - low > _SAME, np.exp(logs), np.nan)
-    found = np.where(own[:, 0] > other[:, 1] + _SAME, np.inf, found)
-    found = np.where(other[:, 0] > own[:, 1] + _SAME, 0.0, found)
-    return found, low, high
+class _Shared:
+    """The Dice that two curves both reach within what was measured."""
+
+    def __init__(
+        self, source: CurveShape, scratch: CurveShape, n: Floats, n_scratch: Floats
+    ) -> None:
+        self.own, self.other = source.at(n[[0, -1]]), scratch.at(n_scratch[[0, -1]])
+        self.low = np.maximum(self.own[:, 0], self.other[:, 0])
+        self.high = np.minimum(self.own[:, 1], self.other[:, 1])
+        places = (np.arange(_LEVELS) + 0.5) / _LEVELS
+        self.dice = self.low[:, None] + np.maximum(self.high - self.low, 0)[:, None] * places
+
+    def factor(self, labels_scratch: Floats, labels_source: Floats) -> Floats:
+        """Geometric mean factor, ``(B,)``; infinite, 0 or NaN where no Dice is shared."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(labels_scratch / labels_source).mean(axis=1)
+        found = np.where(self.high - self.low > _SAME, np.exp(logs), np.nan)
+        found = np.where(self.own[:, 0] > self.other[:, 1] + _SAME, np.inf, found)
+        return np.where(self.other[:, 0] > self.own[:, 1] + _SAME, 0.0, found)
 
 
 def _factor(
-    point: float, samples: Floats, ends: Floats, n_patients: int, confidence: float
+    point: float,
+    samples: tuple[Floats, Floats],
+    ends: Floats,
+    n_patients: int,
+    confidence: float,
 ) -> Factor:
     """A factor of which 0, infinity and NaN stand for below, beyond and not known."""
-    known = ~np.isnan(samples)
+    lows, highs = samples
     # What is not known counts against both ends.
-    low, _ = bootstrap_interval(np.where(known, samples, 0.0), n_patients, confidence)
-    _, high = bootstrap_interval(np.where(known, samples, np.inf), n_patients, confidence)
+    low, _ = bootstrap_interval(np.where(np.isnan(lows), 0.0, lows), n_patients, confidence)
+    highs = np.where(np.isnan(highs), np.inf, highs)
+    _, high = bootstrap_interval(highs, n_patients, confidence)
     least = max(0.0, float(ends[1]) if math.isinf(low) and low > 0 else float(low))
     most = float(ends[0]) if high == 0 else float(high)
     if math.isnan(point):

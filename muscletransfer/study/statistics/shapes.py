@@ -30,6 +30,9 @@ class CurveShape(Protocol):
     def inverse(self, dice: Floats) -> Floats:
         """The n at which each curve has a Dice, ``(B, M)``; NaN where a curve has none."""
 
+    def bounds(self, dice: Floats) -> tuple[Floats, Floats]:
+        """Lower and upper bound of that n, where the shape alone leaves it open."""
+
 
 @dataclass(frozen=True, eq=False)
 class PowerLaws:
@@ -58,6 +61,11 @@ class PowerLaws:
         with np.errstate(divide="ignore", invalid="ignore"):
             share = (1 - dice - self.a[:, None]) / self.b[:, None]
             return self.unit * np.exp(-np.log(share) / self.c[:, None])
+
+    def bounds(self, dice: Floats) -> tuple[Floats, Floats]:
+        """Lower and upper bound of that n: the law leaves nothing open, so both are it."""
+        found = self.inverse(dice)
+        return found, found
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +105,18 @@ class MonotonePieces:
             value = np.exp(known[place] + share * (known[place + 1] - known[place]))
             found = np.where(inside, value, found)
         return found
+
+    def bounds(self, dice: Floats) -> tuple[Floats, Floats]:
+        """Lower and upper bound of that n: a curve may rise anywhere between two measured n."""
+        wanted = np.asarray(dice, dtype=np.float64)
+        low, high = np.full(wanted.shape, np.nan), np.full(wanted.shape, np.nan)
+        for place in range(len(self.n) - 2, -1, -1):
+            inside = (wanted >= self.dice[:, place, None]) & (
+                wanted <= self.dice[:, place + 1, None]
+            )
+            low = np.where(inside, self.n[place], low)
+            high = np.where(inside, self.n[place + 1], high)
+        return low, high
 
 
 def monotone_pieces(n: Floats, dice: Floats) -> MonotonePieces:
