@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import uuid
 from collections.abc import Mapping
 from typing import Any, Self
 
 from torch import nn
 
+from muscletransfer.deprecation import current_arguments
 from muscletransfer.encoders import EncoderSpec
+from muscletransfer.errors import SettingError
 from muscletransfer.transfer.to_plain import to_plain
 
 __all__ = ["RecordsArguments", "is_plain", "recorded"]
@@ -31,21 +34,27 @@ class RecordsArguments:
     given_arguments: dict[str, Any]
     """Argument values by name, defaults filled in; what ``**kwargs`` took stands beside them."""
 
+    object_token: str
+    """Tells this object from every other; a checkpoint that has it was written by this object."""
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make the object and note the call; a call that does not fit fails in ``__init__``."""
         self = super().__new__(cls)
         # copy and pickle come here without arguments and restore the attribute themselves
         object.__setattr__(self, "given_arguments", _bound(cls, self, args, kwargs))
+        object.__setattr__(self, "object_token", uuid.uuid4().hex)
         return self
 
 
 def _bound(
     cls: type, self: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    constructor = cls.__init__  # type: ignore[misc]
+    signature = inspect.signature(constructor)
     try:
-        bound = signature.bind(self, *args, **kwargs)
-    except TypeError:
+        current = current_arguments(constructor, (self, *args), dict(kwargs))
+        bound = signature.bind(self, *args, **current)
+    except (TypeError, SettingError):
         return {}
     bound.apply_defaults()
     arguments = dict(list(bound.arguments.items())[1:])
