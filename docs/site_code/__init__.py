@@ -1,0 +1,1 @@
+"""What builds the site beside Sphinx: pages as they are read, run, drawn and linked."""
