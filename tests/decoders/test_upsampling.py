@@ -94,7 +94,7 @@ def test_the_model_has_the_state_of_smp_and_can_go_back(count):
         keys = list(model.state_dict())
         use_fast_upsampling(model, enabled=False)
         plain = model(images)
-    assert used == 2  # the maps of 16 x 24 and 32 x 48
+    assert used == 2  # the maps of 16 x 24 and 32 x 48, not that of 8 x 12
     assert len(count) == used
     assert list(model.state_dict()) == keys
     torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-5)
