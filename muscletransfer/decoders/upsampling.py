@@ -9,6 +9,7 @@ doubled map nor its concatenation with the skip connection is ever written.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock
 from torch import Tensor, nn
