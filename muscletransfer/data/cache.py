@@ -110,7 +110,7 @@ class SliceCache:
             need_masks: Read masks too; every row must then have one.
             allow_empty_masks: Accept masks without foreground (pretext data, not references).
             pad_label: Class outside the slice on the network grid: 0, or 255 to ignore it there.
-            workers: Processes that build; 0 builds in this one.
+            workers: Threads that build; 0 builds in this one.
             progress: Show a progress bar while building.
 
         Returns:

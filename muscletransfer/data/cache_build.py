@@ -17,9 +17,10 @@ from muscletransfer.data.cache_folder import building
 from muscletransfer.data.cache_store import FORMAT, StoreWriter
 from muscletransfer.data.cache_work import Task, write_group
 from muscletransfer.data.cases import Failure
+from muscletransfer.data.files import Flusher
 from muscletransfer.data.manifest import Manifest, row_key
 from muscletransfer.data.manifest_rows import ManifestRow
-from muscletransfer.data.parallel import map_in_processes
+from muscletransfer.data.parallel import map_in_threads
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.series_list import image_digest, is_series_list
 from muscletransfer.errors import DataError
@@ -28,7 +29,8 @@ __all__ = ["build", "cache_key"]
 
 _SHOWN = 10
 _THREADS = 4
-_PART = 16  # slices of one series that a process reads at a time
+_FLUSHED = 128  # slices between two times that files are brought to the disk
+_PART = 16  # slices of one series that a thread reads at a time
 
 
 def cache_key(
@@ -106,17 +108,18 @@ def build(
         jobs = [(group, task) for group in _groups(manifest)]
         failures: list[Failure] = []
         bar = tqdm(total=len(manifest), desc="preprocessing", unit="slice", disable=not progress)
-        with bar:
-            for outcomes in map_in_processes(write_group, jobs, workers):
+        with bar, Flusher(temporary, _FLUSHED) as flusher:
+            for outcomes in map_in_threads(write_group, jobs, workers):
                 for outcome in outcomes:
                     if isinstance(outcome, Failure):
                         failures.append(outcome)
                     else:
                         writer.add(outcome)
+                        flusher.note()
                     bar.update()
-            if failures:
-                raise _combined(manifest, failures)
-            writer.finish(manifest.content_hash(memo_dir))
+        if failures:
+            raise _combined(manifest, failures)
+        writer.finish(manifest.content_hash(memo_dir))
     _warn_about_crops(manifest, preprocessing, writer.cropped)
     _warn_about_twins(manifest, memo_dir)
 

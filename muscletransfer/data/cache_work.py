@@ -1,13 +1,14 @@
-"""What a process that builds a cache does: read slices, write them, send back a few numbers.
+"""What a thread that builds a cache does: read slices, write them, give back a few numbers.
 
-Slices do not travel between processes: each process writes its own to disk, those of the network
-grid to their places in one file, native ones to the end of a file of its own.
+Each thread writes its own slices to disk, those of the network grid to their places in one file,
+native ones to the end of a file of its own, so that none waits for another.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -97,7 +98,7 @@ class _Files:
 
     def __init__(self, task: Task) -> None:
         self.need_masks = task.need_masks
-        self.part = f"native-{os.getpid()}"
+        self.part = f"native-{threading.get_ident()}"
         append = os.O_WRONLY | os.O_CREAT
         self.images, self.image_start = _open_grid(task.folder / "images.npy")
         self.native = os.open(task.folder / f"{self.part}.bin", append, 0o644)
@@ -167,7 +168,7 @@ def _put(handle: int, start: int, index: int, array: Array) -> int:
 
 def _append(handle: int, array: Array) -> tuple[int, int]:
     data = np.ascontiguousarray(array)
-    offset = -(-os.lseek(handle, 0, os.SEEK_END) // _ALIGNED) * _ALIGNED
+    offset = -(-os.fstat(handle).st_size // _ALIGNED) * _ALIGNED
     _write_all(handle, data, offset)
     return offset, zlib.crc32(data.data)
 

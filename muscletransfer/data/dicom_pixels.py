@@ -126,6 +126,8 @@ def _rescaled(stored: Array, slope: float, intercept: float) -> Array:
             values = stored.astype(np.int16, copy=False)
             if slope != 1.0:
                 values = values * np.int16(slope)
+            if intercept == 0.0:
+                return values
             # Wrapping sums give the right end, which fits, whatever the intercept.
             return values + np.array(int(intercept) & 0xFFFF, np.uint16).view(np.int16)
     return narrowest(stored.astype(np.float64) * slope + intercept)

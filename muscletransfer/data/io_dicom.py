@@ -241,7 +241,7 @@ def read_stack(
     slices = [read_dicom_file(h.path, h) for h in headers]
     _, sy, sx = slices[0].spacing
     volume = Volume(
-        np.concatenate([s.array for s in slices]),
+        slices[0].array if len(slices) == 1 else np.concatenate([s.array for s in slices]),
         (gap, sy, sx),
         slices[0].direction,
         slices[0].origin,

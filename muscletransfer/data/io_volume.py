@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import math
+import stat
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,24 +37,45 @@ READABLE = "DICOM (a file or a series folder), NIfTI, NRRD and MHA"
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep ITK's warnings off stderr; what matters in them is checked and raised here."""
-    before = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    """Keep ITK's warnings off stderr; what matters in them is checked and raised here.
+
+    The setting is one for the whole process, so the last of several threads puts it back.
+    """
+    with _quiet.lock:
+        if not _quiet.users:
+            _quiet.before = sitk.ProcessObject.GetGlobalWarningDisplay()
+            sitk.ProcessObject.SetGlobalWarningDisplay(False)
+        _quiet.users += 1
     try:
         yield
     finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(before)
+        with _quiet.lock:
+            _quiet.users -= 1
+            if not _quiet.users:
+                sitk.ProcessObject.SetGlobalWarningDisplay(_quiet.before)
+
+
+class _Quiet:
+    def __init__(self) -> None:
+        self.lock, self.users, self.before = threading.Lock(), 0, True
+
+
+_quiet = _Quiet()
 
 
 def check_exists(path: Path) -> None:
     """Raise `ImageReadError` for a path that is not there, offering near names, or is empty."""
-    if not path.exists():
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         near: list[str] = []
         if path.parent.is_dir():
             near = close_matches(path.name, [p.name for p in path.parent.iterdir()])
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise ImageReadError(f"{path}: does not exist.{hint}")
-    if path.is_file() and path.stat().st_size == 0:
+        raise ImageReadError(f"{path}: does not exist.{hint}") from None
+    except OSError as error:
+        raise ImageReadError(f"{path}: cannot be read ({error.strerror}).") from error
+    if status.st_size == 0 and stat.S_ISREG(status.st_mode):
         raise ImageReadError(f"{path}: has 0 bytes; wanted an image. Copy it again.")
 
 

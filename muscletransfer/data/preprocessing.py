@@ -19,7 +19,8 @@ import numpy as np
 
 from muscletransfer.data.intensities import FULL_SCALE, finite_float, scale_plain
 from muscletransfer.data.preprocessing_checks import check_fields, plain
-from muscletransfer.data.resampling import resample, resample_classes, weights_back
+from muscletransfer.data.resampling import resample, resample_classes
+from muscletransfer.data.resampling_weights import weights_back
 from muscletransfer.data.types import Array, SliceGeometry
 from muscletransfer.errors import DataError, GeometryError, SettingError, close_matches
 
@@ -88,12 +89,12 @@ class PreprocessingSpec:
 
     @property
     def stored_channels(self) -> int:
-        """Channels of the int16 arrays: 3 only for plain images with ``channels=3``."""
+        """Channels of the int16 arrays; 3 only for plain images with ``channels=3``."""
         return 3 if self.hu_window is None and self.channels == 3 else 1
 
     @property
     def pad_value(self) -> int:
-        """What lies outside the slice on the network grid: air for CT, 0 otherwise."""
+        """What lies outside the slice on the network grid; air for CT, 0 otherwise."""
         return 0 if self.hu_window is None else AIR_HU
 
     def to_dict(self) -> dict[str, Any]:
@@ -217,7 +218,8 @@ class PreprocessingSpec:
         geometry = self.geometry((array.shape[0], array.shape[1]), spacing, flip)
         values = self._stored_scale(array)
         planes = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-        stored = np.rint(resample(planes, geometry, self.pad_value)).astype(np.int16)
+        least = None if self.hu_window is None else AIR_HU
+        stored = resample(planes, geometry, self.pad_value, least=least, kind=np.int16)
         if values.ndim == 2:
             return stored[0], geometry
         return np.ascontiguousarray(stored.transpose(1, 2, 0)), geometry
@@ -330,8 +332,10 @@ class PreprocessingSpec:
                 f"a colour image of shape {array.shape} cannot be CT; for plain images set "
                 "preprocessing hu_window=None."
             )
+        if array.dtype == np.int16:  # as nearly all CT: nothing to check or to cut off above
+            return array
         values = finite_float(array)  # a copy of its own
-        return np.clip(values, AIR_HU, FULL_SCALE, out=values)
+        return np.minimum(values, FULL_SCALE, out=values)
 
 
 def _per_channel(value: float | tuple[float, ...], like: torch.Tensor) -> torch.Tensor:

@@ -1,111 +1,183 @@
-"""Separable linear resampling between two grids, exact to a fraction of a pixel.
+"""Separable linear resampling from a native grid to the network grid.
 
-A row of the weight matrix holds what one output pixel takes from the input: a triangle as wide as
-the coarser of the two grids, so enlarging is linear interpolation and shrinking is averaged against
-aliasing. Pixel ``i`` covers ``i`` to ``i + 1``, which is why nothing shifts by half a pixel.
+Where the grids are a whole number apart, as 512 and 256 pixels, nearly all outputs have the same
+weights: the input is dealt into as many interleaved parts, and each weight multiplies one whole
+part. Buffers are used again: memory that is new to a process costs more than the sums do.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import threading
 
 import numpy as np
 import numpy.typing as npt
 
+from muscletransfer.data.resampling_weights import Taps, taps_of
 from muscletransfer.data.types import Array, SliceGeometry
 
-__all__ = ["axis_weights", "resample", "resample_classes", "weights_back"]
+__all__ = ["resample", "resample_classes"]
+
+_BLOCK = 256  # rows of the output, so that a block stays in the processor's cache
+_buffers = threading.local()
 
 
-@lru_cache(maxsize=256)
-def axis_weights(
-    size_in: int, size_out: int, scale: float, offset: float, flip: bool = False
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Return the weights of one axis and which outputs lie inside the input.
-
-    Args:
-        size_in: Pixels of the input.
-        size_out: Pixels of the output.
-        scale: Output pixels an input pixel.
-        offset: Where the edge of input pixel 0 lies on the output, in output pixels.
-        flip: Reverse the input first.
-
-    Returns:
-        ``(size_out, size_in)`` float32 rows that sum to 1 inside and to 0 outside, and a
-        ``(size_out,)`` boolean: the centre of the output pixel lies in the input. Both read-only.
-
-    Example:
-        >>> weights, inside = axis_weights(4, 2, 0.5, 0.0)
-        >>> weights.astype(float).round(3).tolist()
-        [[0.429, 0.429, 0.143, 0.0], [0.0, 0.143, 0.429, 0.429]]
-        >>> axis_weights(2, 4, 1.0, 1.0)[1].tolist()
-        [False, True, True, False]
-    """
-    centre = (np.arange(size_out) + 0.5 - offset) / scale
-    inside = (centre > -1e-9) & (centre < size_in + 1e-9)
-    reach = max(1.0, 1.0 / scale)
-    distance = np.abs(np.arange(size_in) + 0.5 - centre[:, None]) / reach
-    weights = np.maximum(0.0, 1.0 - distance)
-    weights[~inside] = 0.0
-    total = weights.sum(axis=1, keepdims=True)
-    np.divide(weights, total, out=weights, where=total > 0)
-    if flip:
-        weights = weights[:, ::-1]
-    result = np.ascontiguousarray(weights, dtype=np.float32)
-    result.setflags(write=False)
-    inside.setflags(write=False)
-    return result, inside
-
-
-def resample(planes: Array, geometry: SliceGeometry, pad_value: float) -> Array:
+def resample(
+    planes: Array,
+    geometry: SliceGeometry,
+    pad_value: float,
+    *,
+    least: float | None = None,
+    kind: npt.DTypeLike = np.float32,
+) -> Array:
     """Bring native planes to the network grid.
 
     Args:
-        planes: float32 ``(C, H, W)``.
+        planes: Numbers or booleans ``(C, H, W)``.
         geometry: The way between the grids.
         pad_value: What lies outside the planes.
+        least: Values under it are taken for it.
+        kind: Of the result; whole numbers are rounded.
 
     Returns:
-        float32 ``(C, h, w)``.
+        ``(C, h, w)``, worked out in float32.
     """
-    rows, inside_y = _along(planes, geometry, 0)
-    out, inside_x = _along(rows, geometry, 1)
-    out[:, ~inside_y, :] = pad_value
-    out[:, :, ~inside_x] = pad_value
+    if geometry.flip[0]:
+        planes = planes[:, ::-1]
+    if geometry.flip[1]:
+        planes = planes[:, :, ::-1]
+    if least is not None and planes.size and planes.min() < least:
+        planes = np.maximum(planes, np.asarray(least, planes.dtype))
+    y, x = (_taps(geometry, axis) for axis in (0, 1))
+    out = np.empty((len(planes), *geometry.size), kind)
+    if (y.count, x.count) != geometry.size:
+        out.fill(pad_value)
+    whole = out.dtype.kind in "iu"
+    along_rows = _even_rows if y.step else _any_rows
+    along_columns = _even_columns if x.step else _any_columns
+    for plane, target in zip(planes, out[:, y.low : y.high, x.low : x.high], strict=True):
+        for top in range(0, y.count if x.count else 0, _BLOCK):
+            block = slice(top, min(top + _BLOCK, y.count))
+            sums = along_columns(along_rows(plane, y, block), x)
+            target[block] = np.rint(sums, out=sums) if whole else sums
     return out
 
 
-def _along(planes: Array, geometry: SliceGeometry, axis: int) -> tuple[Array, Array]:
-    """Resample rows (0) or columns (1), a weight at a time: all but a few of an output are 0."""
-    starts, weights, inside = _bands(
+def _taps(geometry: SliceGeometry, axis: int) -> Taps:
+    return taps_of(
         geometry.native_shape[axis],
         geometry.size[axis],
         geometry.scale[axis],
         geometry.offset[axis],
-        geometry.flip[axis],
     )
-    shape = list(planes.shape)
-    shape[axis + 1] = len(starts)
-    out, part = np.zeros(shape, np.float32), np.empty(shape, np.float32)
-    for k in range(weights.shape[1]):
-        np.take(planes, starts + k, axis=axis + 1, out=part, mode="clip")
-        part *= weights[:, k, None] if axis == 0 else weights[:, k]
-        out += part
-    return out, inside
 
 
-@lru_cache(maxsize=256)
-def _bands(
-    size_in: int, size_out: int, scale: float, offset: float, flip: bool
-) -> tuple[Array, Array, Array]:
-    """Return where the weights of each output start, and the weights from there on."""
-    weights, inside = axis_weights(size_in, size_out, scale, offset, flip)
-    filled = weights != 0
-    first = filled.argmax(axis=1)
-    last = size_in - 1 - filled[:, ::-1].argmax(axis=1)
-    width = int((last - first + 1)[filled.any(axis=1)].max(initial=1))
-    starts = np.minimum(first, size_in - width)
-    return starts, np.take_along_axis(weights, starts[:, None] + np.arange(width), 1), inside
+def _any_rows(plane: Array, y: Taps, block: slice) -> Array:
+    starts = y.starts[block]
+    top, bottom = int(starts[0]), int(starts[-1]) + y.width
+    source = _buffer("source", bottom - top, plane.shape[1])
+    source[...] = plane[top:bottom]
+    sums = _buffer("rows", len(starts), plane.shape[1])
+    part = _buffer("part", *sums.shape)
+    for k, weights in enumerate(y.weights[:, block, None]):
+        into = part if k else sums
+        np.take(source, starts - top + k, axis=0, out=into, mode="clip")
+        np.multiply(into, weights, out=into)
+        if k:
+            np.add(sums, part, out=sums)
+    return sums
+
+
+def _any_columns(rows: Array, x: Taps) -> Array:
+    sums, part = _buffer("sums", len(rows), x.count), _buffer("part", len(rows), x.count)
+    for k, weights in enumerate(x.weights):
+        into = part if k else sums
+        np.take(rows, x.starts + k, axis=1, out=into, mode="clip")
+        np.multiply(into, weights, out=into)
+        if k:
+            np.add(sums, part, out=sums)
+    return sums
+
+
+def _even_rows(plane: Array, y: Taps, block: slice) -> Array:
+    count, width = block.stop - block.start, plane.shape[1]
+    parts = []
+    for p in range(min(y.step, y.width)):
+        rows = count + (y.width - 1 - p) // y.step
+        part = _buffer(f"rows {p}", rows, width)
+        _deal(plane, int(y.starts[block.start]) + p, y.step, part)
+        parts.append(part)
+    sums, product = _buffer("rows", count, width), _buffer("part", count, width)
+    for k, weight in enumerate(y.weights[:, y.count // 2]):
+        taken = parts[k % y.step][k // y.step :][:count]
+        np.multiply(taken, weight, out=product if k else sums)
+        if k:
+            np.add(sums, product, out=sums)
+    for i in _at_edges(y):
+        if block.start <= i < block.stop:
+            _weighted(plane, y, i, sums[i - block.start])
+    return sums
+
+
+def _even_columns(rows: Array, x: Taps) -> Array:
+    """Sum along columns; each weight multiplies a part in one run, from its rows' first column on.
+
+    Rows of the parts are longer than those of the result by as much as weights reach, and what is
+    summed there, across the ends of rows, is not looked at.
+    """
+    count, reach = len(rows), (x.width - 1) // x.step
+    length = x.count + reach
+    parts = []
+    for p in range(min(x.step, x.width)):
+        part = _buffer(f"columns {p}", count, length)
+        _deal(rows.T, int(x.starts[0]) + p, x.step, part.T)
+        parts.append(part.reshape(-1))
+    sums, product = _buffer("sums", count, length), _buffer("part", count, length)
+    run = sums.size - reach
+    flat, flat_product = sums.reshape(-1)[:run], product.reshape(-1)[:run]
+    for k, weight in enumerate(x.weights[:, x.count // 2]):
+        shift = k // x.step
+        taken = parts[k % x.step][shift : shift + run]
+        np.multiply(taken, weight, out=flat_product if k else flat)
+        if k:
+            np.add(flat, flat_product, out=flat)
+    result = sums[:, : x.count]
+    for i in _at_edges(x):
+        _weighted(rows.T, x, i, result[:, i])
+    return result
+
+
+def _deal(source: Array, first: int, step: int, part: Array) -> None:
+    """Take every ``step``-th row from ``first`` on; rows that are not there become 0."""
+    above = max(0, -(first // step))
+    below = min(len(part), (len(source) - 1 - first) // step + 1)
+    part[:above] = 0
+    part[below:] = 0
+    start = first + step * above
+    part[above:below] = source[start : start + step * (below - above - 1) + 1 : step]
+
+
+def _at_edges(taps: Taps) -> list[int]:
+    return [*range(taps.edges), *range(max(taps.edges, taps.count - taps.edges), taps.count)]
+
+
+def _weighted(source: Array, taps: Taps, output: int, into: Array) -> None:
+    """Sum one output with its own weights."""
+    start, total = int(taps.starts[output]), None
+    for k, weight in enumerate(taps.weights[:, output]):
+        if weight:
+            part = source[start + k] * weight
+            total = part if total is None else total + part
+    into[...] = total
+
+
+def _buffer(name: str, rows: int, columns: int) -> Array:
+    """Return memory of this thread that was used before under the same name."""
+    size = rows * columns
+    flat: Array | None = getattr(_buffers, name, None)
+    if flat is None or flat.size < size:
+        flat = np.zeros(size, np.float32)
+        setattr(_buffers, name, flat)
+    return flat[:size].reshape(rows, columns)
 
 
 def resample_classes(mask: Array, geometry: SliceGeometry, pad_label: int) -> Array:
@@ -125,27 +197,8 @@ def resample_classes(mask: Array, geometry: SliceGeometry, pad_label: int) -> Ar
     best = np.full(geometry.size, -1.0, np.float32)
     out = np.full(geometry.size, pad_label, np.uint8)
     for value in np.unique(mask):
-        share = resample((mask == value).astype(np.float32)[None], geometry, -1.0)[0]
+        share = resample((mask == value)[None], geometry, -1.0)[0]
         wins = (share >= 0.0) & (share > best + tie)
         out[wins] = value
         best[wins] = share[wins]
     return out
-
-
-def weights_back(geometry: SliceGeometry, axis: int) -> tuple[Array, Array]:
-    """Return the weights of one axis from the network grid to the native one.
-
-    Args:
-        geometry: The way between the grids.
-        axis: 0 for rows, 1 for columns.
-
-    Returns:
-        float32 ``(native, network)``, and boolean ``(native,)``: the network saw this pixel.
-    """
-    scale, offset = geometry.scale[axis], geometry.offset[axis]
-    weights, inside = axis_weights(
-        geometry.size[axis], geometry.native_shape[axis], 1.0 / scale, -offset / scale
-    )
-    # The first native pixel, once flipped, is the last on the network grid.
-    step = -1 if geometry.flip[axis] else 1
-    return weights[::step].copy(), inside[::step].copy()

@@ -1,15 +1,16 @@
-"""Jobs shared out over processes: order, errors, scripts without a guard, killed workers."""
+"""Jobs shared out over processes or threads: order, errors, scripts without a guard, kills."""
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from muscletransfer.data.parallel import map_in_processes
+from muscletransfer.data.parallel import map_in_processes, map_in_threads
 from muscletransfer.errors import DataError
 
 
@@ -86,3 +87,27 @@ def test_few_jobs_are_given_out_ahead(workers: int) -> None:
         next(results)
         assert len(given) <= taken + 4 * workers
     assert list(results)[-1] == 999**0.5
+
+
+def test_threads_work_at_the_same_time_and_give_results_in_order() -> None:
+    together = threading.Barrier(2)
+
+    def work(number: int) -> int:
+        if number < 2:
+            together.wait(30)  # breaks unless another thread comes
+        return number * number
+
+    assert list(map_in_threads(work, range(6), workers=2)) == [0, 1, 4, 9, 16, 25]
+    assert list(map_in_threads(work, [5], workers=8)) == [25]
+
+
+def test_after_an_error_in_a_thread_no_other_job_is_begun() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> float:
+        done.append(number)
+        return root_of(number)
+
+    with pytest.raises(DataError, match="-1 is negative"):
+        list(map_in_threads(work, [-1, *range(100)], workers=1))
+    assert len(done) <= 4
