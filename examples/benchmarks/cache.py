@@ -4,7 +4,7 @@
 
 Writes a synthetic export of 512 x 512 series of 32 slices, and brings every slice to a grid of 256
 and to disk, both ways, turn about: a loop that reads each series with SimpleITK, resamples it and
-saves it; and the cache, built by two processes from an index. Then the second start, which opens
+saves it; and the cache, built by two threads from an index. Then the second start, which opens
 the cache; and the peak of resident memory for 100 slices and for very many (of 64 x 64).
 """
 
@@ -112,8 +112,8 @@ def main() -> None:
         print(f"{slices} slices; median and quartiles of {rounds} turns, seconds")
         for label, pairs in (
             ("SimpleITK loop, one process", loop),
-            ("cache, one process", alone),
-            ("cache, two processes", first),
+            ("cache, one thread", alone),
+            ("cache, two threads", first),
             ("cache, second start", second),
         ):
             wall, processor = np.array(pairs).T
