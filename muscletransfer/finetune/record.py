@@ -14,6 +14,7 @@ from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.errors import ContractError, TransferError
 from muscletransfer.finetune.assembly import UnavailableLoss
 from muscletransfer.finetune.gathering import gather_features, gather_spreads
+from muscletransfer.finetune.holding import holding
 from muscletransfer.finetune.model import SegmentationModel
 from muscletransfer.finetune.profile import Spread, TrainingProfile
 from muscletransfer.finetune.scoring import NativeScores
@@ -26,9 +27,12 @@ from muscletransfer.transfer import (
     checkpoint_provenance,
     describe_run,
     is_restoring,
+    keys_of,
+    plain_keys,
     read_artifact,
     rehearse,
     restoring,
+    uncompiled,
     warn_preprocessing_mismatch,
 )
 from muscletransfer.transfer.arguments import RecordsArguments, recorded
@@ -148,6 +152,12 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
             self._trained_on = self._attached
             self._data = source.describe() if hasattr(source, "describe") else {}
 
+    def teardown(self, stage: str) -> None:
+        """Forget the data of a fit without a step, as when only a learning rate was looked for."""
+        super().teardown(stage)
+        if stage == "fit" and self.trainer.global_step == 0:
+            self._data = self._trained_on = None
+
     def on_fit_start(self) -> None:
         """Rehearse the transfer: what no checkpoint could hand on fails in the first second."""
         rehearse(self.model.encoder, self.model.decoder)
@@ -195,19 +205,26 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the block that says what the weights are and how to rebuild them."""
-        record = self.provenance()
-        block = checkpoint_block(self, record, encoder="model.encoder", decoder="model.decoder")
+        # Not always the state of now: callbacks put averaged weights there.
+        state = checkpoint["state_dict"] = plain_keys(checkpoint["state_dict"])
+        parts = {"encoder": "model.encoder", "decoder": "model.decoder"}
+        block = checkpoint_block(self, self.provenance(), **parts, state=state)
         block["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
         block["left_out"] = list(self._left_out)
         block["optimizer"] = self.optimizer_block()
-        profile = self.training_profile()
+        block["object_token"] = self.object_token
+        with holding(uncompiled(self.model.encoder), state, "model.encoder."):
+            profile = self.training_profile()
         block["training_profile"] = None if profile is None else profile.to_block()
         checkpoint[CHECKPOINT_KEY] = block
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Read the record back, and leave the loss to the constructor."""
-        self._restored = checkpoint_provenance(checkpoint)
+        checkpoint["state_dict"] = keys_of(self, checkpoint["state_dict"])
         block = checkpoint.get(CHECKPOINT_KEY, {})
+        if block.get("object_token") == self.object_token:
+            return  # its own past: the learning-rate finder takes its steps back
+        self._restored = checkpoint_provenance(checkpoint)
         self.take_over_optimizer(block.get("optimizer"))
         self._profile = TrainingProfile.from_block(block.get("training_profile"))
         left_out = block.get("left_out", [])

@@ -126,10 +126,16 @@ class ChoosesOptimizer(LightningModule):
         return {"optimizer": optimizer, **({"lr_scheduler": schedule} if schedule else {})}
 
     def _make_optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
+        made: Optimizer
         if self._optimizer is None:
-            return _adamw(groups, self.lr, self.weight_decay, self._trainer)
-        rates = {"lr": self.lr, "weight_decay": self.weight_decay}
-        made: Optimizer = self._optimizer.build(groups, rates)
+            made = _adamw(groups, self.lr, self.weight_decay, self._trainer)
+        else:
+            rates = {"lr": self.lr, "weight_decay": self.weight_decay}
+            made = self._optimizer.build(groups, rates)
+        if self._trainer is not None and self._trainer.precision == "bf16-mixed":
+            # Lightning clips no gradients for fused kernels under autocast, as a gradient scaler
+            # would not let it; bf16 has none.
+            made._step_supports_amp_scaling = False  # type: ignore[attr-defined]
         return made
 
     def _make_schedule(self, optimizer: Optimizer) -> dict[str, Any] | None:

@@ -13,6 +13,8 @@ from muscletransfer.transfer import (
     checkpoint_block,
     checkpoint_provenance,
     describe_run,
+    keys_of,
+    plain_keys,
     rehearse,
     restoring,
     warn_preprocessing_mismatch,
@@ -52,6 +54,12 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
         if self.global_rank == 0 and self.preprocessing():
             warn_preprocessing_mismatch(self.provenance().parent, self.preprocessing())
 
+    def teardown(self, stage: str) -> None:
+        """Forget the data of a fit without a step, as when only a learning rate was looked for."""
+        super().teardown(stage)
+        if stage == "fit" and self.trainer.global_step == 0:
+            self._data = None
+
     def preprocessing(self) -> dict[str, Any]:
         """Return how the images were prepared, as a dict; empty when no data module says so."""
         if self._preprocessing is None and self._restored is not None:
@@ -78,16 +86,23 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write what a later transfer needs: specs, prefixes, provenance."""
         decoder = "decoder" if getattr(self, "decoder", None) is not None else None
-        block = checkpoint_block(self, self.provenance(), encoder="encoder", decoder=decoder)
+        # Not always the state of now: callbacks put averaged weights there.
+        state = checkpoint["state_dict"] = plain_keys(checkpoint["state_dict"])
+        record = self.provenance()
+        block = checkpoint_block(self, record, encoder="encoder", decoder=decoder, state=state)
         block["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
         block["left_out"] = list(self._left_out)
         block["optimizer"] = self.optimizer_block()
+        block["object_token"] = self.object_token
         checkpoint[CHECKPOINT_KEY] = block
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the history of the checkpoint; refuse one of another task."""
-        self._restored = checkpoint_provenance(checkpoint)
+        checkpoint["state_dict"] = keys_of(self, checkpoint["state_dict"])
         block = checkpoint.get(CHECKPOINT_KEY, {})
+        if block.get("object_token") == self.object_token:
+            return  # its own past: the learning-rate finder takes its steps back
+        self._restored = checkpoint_provenance(checkpoint)
         self.take_over_optimizer(block.get("optimizer"))
         again = [name for name in block.get("left_out", []) if name not in self._left_out]
         if again:

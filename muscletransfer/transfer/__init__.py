@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         checkpoint_provenance,
         describe_run,
     )
+    from muscletransfer.transfer.compiled import keys_of, plain_keys, uncompiled
     from muscletransfer.transfer.formatting import format_provenance
     from muscletransfer.transfer.freezing import freeze, is_frozen, unfreeze
     from muscletransfer.transfer.hashing import state_sha256
@@ -48,6 +49,7 @@ _HOMES = {
         "checkpoint_provenance",
         "describe_run",
     ],
+    "compiled": ["keys_of", "plain_keys", "uncompiled"],
     "formatting": ["format_provenance"],
     "freezing": ["freeze", "is_frozen", "unfreeze"],
     "hashing": ["state_sha256"],
@@ -95,10 +97,12 @@ __all__ = [
     "inspect_file",
     "is_frozen",
     "is_restoring",
+    "keys_of",
     "layerwise_groups",
     "list_weights",
     "load_decoder",
     "load_encoder",
+    "plain_keys",
     "preprocessing_differences",
     "read_artifact",
     "register_weights",
@@ -107,6 +111,7 @@ __all__ = [
     "restoring",
     "save_encoder",
     "state_sha256",
+    "uncompiled",
     "unfreeze",
     "warn_preprocessing_mismatch",
 ]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import ContractError
+from muscletransfer.transfer.compiled import plain_keys, uncompiled
 from muscletransfer.transfer.hashing import state_sha256
 from muscletransfer.transfer.provenance import Provenance
 from muscletransfer.transfer.to_plain import to_plain
@@ -77,6 +78,7 @@ def checkpoint_block(
     *,
     encoder: str = "encoder",
     decoder: str | None = None,
+    state: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Any]:
     """Build the block that a task puts into its checkpoint in ``on_save_checkpoint``.
 
@@ -87,6 +89,8 @@ def checkpoint_block(
         provenance: The record of the run; its ``sha256`` is filled in here.
         encoder: Dotted attribute of the encoder in ``module``, for example ``"model.encoder"``.
         decoder: Dotted attribute of the decoder; ``None`` when there is none to hand on.
+        state: What the file will hold as the state of ``module``, where that is not its state now:
+            a callback may have put averaged weights there. Keys as `plain_keys` has them.
 
     Returns:
         Plain types only: ``format``, ``provenance``, ``encoder``, ``encoder_prefix``, ``decoder``,
@@ -116,12 +120,12 @@ def checkpoint_block(
     if decoder is not None:
         part, block["decoder_prefix"] = find_part(module, decoder)
         block["decoder"] = _decoder_spec(part)
-        block["decoder_sha256"] = state_sha256(part.state_dict())
+        block["decoder_sha256"] = _digest(part, block["decoder_prefix"], state)
     provenance = dataclasses.replace(
         provenance,
         encoder=spec,
         decoder=block["decoder"],
-        sha256=state_sha256(found.state_dict()),
+        sha256=_digest(found, encoder_prefix, state),
     )
     block["provenance"] = provenance.to_dict()
     return block
@@ -206,7 +210,9 @@ def describe_run(
 
 
 def find_part(module: nn.Module, attribute: str) -> tuple[nn.Module, str]:
-    """Return a submodule and the prefix of its tensors in ``module.state_dict()``.
+    """Return a submodule, unwrapped if it was compiled, and the prefix of its tensors.
+
+    The prefix is that of ``plain_keys(module.state_dict())``.
 
     Args:
         module: The whole model.
@@ -223,11 +229,17 @@ def find_part(module: nn.Module, attribute: str) -> tuple[nn.Module, str]:
             f"{type(module).__name__} has no submodule {attribute!r} (submodules: {children}). "
             "Assign it in __init__, after super().__init__(...)."
         ) from error
-    prefix = f"{attribute}." if attribute else ""
-    inner = getattr(part, "_orig_mod", None)  # torch.compile wraps a module and its key names
-    if isinstance(inner, nn.Module):
-        return inner, f"{prefix}_orig_mod."
-    return part, prefix
+    return uncompiled(part), f"{attribute}." if attribute else ""
+
+
+def _digest(part: nn.Module, prefix: str, state: Mapping[str, Tensor] | None) -> str | None:
+    """Return the SHA-256 of a part as it will stand in the file."""
+    if state is None:
+        return state_sha256(plain_keys(part.state_dict()))
+    own = {k.removeprefix(prefix): value for k, value in state.items() if k.startswith(prefix)}
+    # Sharded training: what this process holds is not what the file will hold.
+    whole = own and all(type(value) is Tensor for value in own.values())
+    return state_sha256(own) if whole else None
 
 
 def encoder_spec(encoder: nn.Module) -> EncoderSpec:

@@ -9,6 +9,7 @@ from torch import nn
 
 from muscletransfer.encoders.probe import first_features
 from muscletransfer.errors import ContractError
+from muscletransfer.transfer.compiled import uncompiled
 
 __all__ = ["encoder_stages", "layerwise_groups"]
 
@@ -55,6 +56,7 @@ def layerwise_groups(
             f"layerwise_groups needs lr > 0 and decay in (0, 1], found lr={lr}, decay={decay}. "
             "decay=1.0 gives every layer the same rate."
         )
+    encoder = uncompiled(encoder)  # it is only looked at here
     in_encoder = {id(p) for p in encoder.parameters()}
     seen: set[int] = set()
     decoder: list[tuple[str, nn.Parameter]] = []

@@ -11,6 +11,7 @@ from torch import nn
 
 from muscletransfer.encoders import EncoderSpec, build_encoder
 from muscletransfer.errors import ContractError, TransferError, UnknownNameError
+from muscletransfer.transfer.compiled import plain_keys, uncompiled
 from muscletransfer.transfer.report import describe_keys
 
 __all__ = ["NotTransferableWarning", "rehearse"]
@@ -54,6 +55,7 @@ def rehearse(encoder: nn.Module, decoder: nn.Module | None = None) -> None:
         >>> from muscletransfer.encoders import create_encoder
         >>> rehearse(create_encoder("timm/resnet18", in_channels=1))
     """
+    encoder, decoder = uncompiled(encoder), None if decoder is None else uncompiled(decoder)
     spec = getattr(encoder, "spec", None)
     if not isinstance(spec, EncoderSpec):
         _warn_custom(encoder, "has no `spec`")
@@ -90,7 +92,7 @@ def _light(build: Callable[[], object]) -> nn.Module:
 
 
 def _must_fit(module: nn.Module, twin: nn.Module, what: str) -> None:
-    ours = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    ours = {key: tuple(value.shape) for key, value in plain_keys(module.state_dict()).items()}
     theirs = {key: tuple(value.shape) for key, value in twin.state_dict().items()}
     missing = tuple(key for key in theirs if key not in ours)
     unexpected = tuple(key for key in ours if key not in theirs)

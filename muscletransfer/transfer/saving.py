@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from muscletransfer.errors import ContractError, WeightsError
 from muscletransfer.transfer.artifact import CHECKPOINT_KEY, checkpoint_block, find_part
+from muscletransfer.transfer.compiled import plain_keys
 from muscletransfer.transfer.provenance import Provenance
 
 __all__ = ["save_encoder"]
@@ -76,7 +77,7 @@ def save_encoder(
         if attribute is not None:
             # the file has prefixes of its own, so that it reads the same whatever it came from
             block[f"{part}_prefix"] = f"{part}."
-            state = find_part(module, attribute)[0].state_dict()
+            state = plain_keys(find_part(module, attribute)[0].state_dict())
             tensors |= {f"{part}.{key}": _detached(value) for key, value in state.items()}
     _write(path, tensors, {"format": "pt", CHECKPOINT_KEY: json.dumps(block)})
     return path
@@ -136,7 +137,7 @@ def _attributes(module: nn.Module, include_decoder: bool) -> tuple[str, str | No
                 "SegmentationModel that holds both."
             )
         return "", None
-    submodules = {path for path, _ in module.named_modules(remove_duplicate=False)}
+    submodules = set(plain_keys(dict(module.named_modules(remove_duplicate=False))))
     for owner in ("", "model."):
         if f"{owner}encoder" not in submodules:
             continue
