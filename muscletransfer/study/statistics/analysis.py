@@ -10,12 +10,13 @@ import pandas as pd
 
 from muscletransfer.data.files import write_text_atomic
 from muscletransfer.errors import DataError
-from muscletransfer.study.results.columns import Arm
+from muscletransfer.study.results.columns import Arm, check_table
 from muscletransfer.study.statistics.curve import LearningCurve, learning_curve
 from muscletransfer.study.statistics.fits import Fits
 from muscletransfer.study.statistics.human import HumanComparison, HumanTest
 from muscletransfer.study.statistics.human_level import compare_with_observers
 from muscletransfer.study.statistics.label_saving import label_saving
+from muscletransfer.study.statistics.notes import study_notes
 from muscletransfer.study.statistics.paired import Family, compare_arms
 from muscletransfer.study.statistics.saving import LabelSaving
 from muscletransfer.study.statistics.summary import summarise
@@ -154,9 +155,11 @@ def analyse(
     """
     if table.empty:
         raise DataError("The table has no rows; wanted at least one finished run.")
-    values = patient_values(table, reference)
-    labels = arm_labels(values.arms)
+    check_table(table)
     units = sorted(set(table.loc[table["dta_rms"].notna(), "dta_unit"]))
+    usable = table if len(units) < 2 else table.assign(dta_rms=float("nan"))
+    values = patient_values(usable, reference)
+    labels = arm_labels(values.arms)
     fits = Fits(values, resamples, seed)
     curves = []
     for arm in values.arms:
@@ -193,7 +196,7 @@ def analyse(
         saving=tuple(saving),
         human=human,
         patients=values.frame(),
-        notes=tuple(fits.notes),
+        notes=(*study_notes(table, values, reference, units), *fits.notes),
     )
 
 

@@ -110,7 +110,7 @@ class Fits:
             means=means,
             sample_means=sampled,
             curve=_shape(n, means[None], 20),
-            samples=_shape(n, sampled, 3),
+            samples=_shape(n, sampled, 4),
         )
 
     def _sampled(self, patients: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -61,7 +61,8 @@ def label_saving(
         samples = lows[:, i] / n, highs[:, i] / n
         factor = _factor(points[0, i] / n, samples, ends, source.n_patients, confidence)
         own = None if selection_labels is None else _with_selection(factor, n, selection_labels)
-        per_n.append(SavingAt(int(n), float(dice[i]), factor.value * n, factor, own))
+        labels = float(factor.value * n)
+        per_n.append(SavingAt(int(n), float(dice[i]), labels, factor, own))
     headline, dice_range = _headline(source, scratch, per_n, confidence)
     left_out = int((~patients).sum())
     notes = [f"{left_out} patient(s) lack a value at some n of the two arms"] if left_out else []

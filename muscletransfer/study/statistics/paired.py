@@ -130,6 +130,8 @@ def _rows(differences: Floats, confidence: float, repeats: int, seed: int) -> li
 def _median(values: Floats) -> float:
     ordered = np.sort(values)
     low, high = ordered[(values.size - 1) // 2], ordered[values.size // 2]
+    if np.isinf(low) and np.isinf(high) and low != high:
+        return 0.0  # as many endlessly worse as better
     return float(low) if low == high else float(low / 2 + high / 2)
 
 

@@ -146,7 +146,7 @@ def monotone_pieces(n: Floats, dice: Floats) -> MonotonePieces:
     return MonotonePieces(n, found)
 
 
-def fit_power_laws(n: Floats, dice: Floats, refine: int = 3) -> tuple[PowerLaws, Floats]:
+def fit_power_laws(n: Floats, dice: Floats, refine: int = 4) -> tuple[PowerLaws, Floats]:
     """Fit Dice = 1 - a - b (n / unit)^-c to each row by least squares, each n with equal weight.
 
     For a given exponent the best ``a >= 0`` and ``b >= 0`` have a closed form, so only the exponent

@@ -128,7 +128,7 @@ def _median_distribution(ordered: Floats) -> tuple[Floats, Floats]:
     # The two middle draws: half of all draws up to value i, the highest being i, and half from
     # value j, the lowest being j. Where both are one value, whatever probability is left.
     half = n // 2
-    reach = math.ceil(5 * math.sqrt(n))  # ten standard deviations of the place of the median
+    reach = math.ceil(3.5 * math.sqrt(n))  # seven standard deviations of the median's place
     start, end = max(0, half - reach), min(n, half + reach)
     with np.errstate(divide="ignore"):
         up_to = half * np.log(edges[1:]) + np.log1p(-((edges[:-1] / edges[1:]) ** half))
