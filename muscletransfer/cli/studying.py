@@ -74,6 +74,9 @@ def add_study(commands: Any) -> None:
     )
     _add_folder(retry)
     retry.add_argument("ids", nargs="*", metavar="ID", help="only these; all by default")
+    retry.add_argument(
+        "--no-report", action="store_true", help="leave tables, statistics and report for later"
+    )
     _add_executor(retry)
 
     for word, text in (

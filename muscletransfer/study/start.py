@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from muscletransfer.study.config.study import StudyConfig
 from muscletransfer.study.plan.jobs import make_jobs, prepare_data
 from muscletransfer.study.plan.planning import plan_study
+from muscletransfer.study.plan.printing import finished_ids
+from muscletransfer.study.plan.weights import check_weights
 from muscletransfer.study.running.driver import run_jobs
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def run_study(
     """
     folder = Path(folder).absolute()
     plan = plan_study(config)
+    check_weights(plan, finished_ids(folder))
     prepare_data(plan, folder, progress)
     jobs = make_jobs(
         plan,

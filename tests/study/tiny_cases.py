@@ -42,7 +42,7 @@ def ct_cases(folder: Path, patients: int = 12, first: int = 0, prefix: str = "P"
 
 
 def grey_cases(folder: Path, patients: int = 10) -> Path:
-    """Two PNG slices a patient with two structures; the second is ``further`` and has no spacing."""
+    """Two PNG slices a patient, ``primary`` and ``further``, with two structures; no spacing."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["patient_id,image,mask,role"]
     for number in range(patients):

@@ -294,3 +294,10 @@ def test_a_manifest_that_changed_after_planning_stops_the_run(place: Path) -> No
     manifest.write_text("\n".join(manifest.read_text().splitlines()[:-1]) + "\n")
     with pytest.raises(DataError, match="changed after the study was planned"):
         stale.run(n=2, fold=0)
+
+
+def test_a_task_that_draws_masks_gets_none_of_the_studys(place: Path, manifest: Path) -> None:
+    source = {"pretext": "segmentation", "data": {"images": "manifest"}}
+    cheating = Study(study(manifest, sources=[source]), place / "cheating")
+    with pytest.raises(DataError, match="the images carry no mask"):
+        cheating.do(cheating.plan.pretexts[0].id)
