@@ -28,6 +28,8 @@ _EXAMPLES = {"optimizer": "SGD", "scheduler": "StepLR"}
 class Chosen:
     """A class or function and the arguments it is called with.
 
+    .. versionadded:: 0.1
+
     Args:
         kind: ``"optimizer"`` or ``"scheduler"``.
         name: Its name, for messages and comparison.

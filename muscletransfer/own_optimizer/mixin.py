@@ -23,7 +23,10 @@ _KINDS: tuple[Kind, ...] = ("optimizer", "scheduler")
 
 
 class ChoosesOptimizer(LightningModule):
-    """AdamW with a warm-up and a cosine, or what `use_optimizer` and `use_scheduler` said."""
+    """AdamW with a warm-up and a cosine, or what `use_optimizer` and `use_scheduler` said.
+
+    .. versionadded:: 0.1
+    """
 
     lr: float
     weight_decay: float

@@ -35,6 +35,8 @@ def run_study(
     It may be stopped at any moment and started again, on another machine too, with an edited file
     too: what is finished is never run again.
 
+    .. versionadded:: 0.1
+
     Args:
         config: The study.
         folder: Its folder.

@@ -18,6 +18,8 @@ M = TypeVar("M", bound=nn.Module)
 def uncompiled(module: M) -> M:
     """Return what ``torch.compile(module)`` wraps; any other module is returned as it is.
 
+    .. versionadded:: 0.1
+
     Example:
         >>> import torch
         >>> layer = nn.Linear(1, 1)
@@ -33,6 +35,8 @@ def plain_keys(state: Mapping[str, V]) -> dict[str, V]:
 
     So a checkpoint does not tell whether the model was compiled, and loads either way.
 
+    .. versionadded:: 0.1
+
     Example:
         >>> plain_keys({"encoder._orig_mod.weight": 1})
         {'encoder.weight': 1}
@@ -42,6 +46,8 @@ def plain_keys(state: Mapping[str, V]) -> dict[str, V]:
 
 def keys_of(module: nn.Module, state: Mapping[str, V]) -> dict[str, V]:
     """Return a state of plain names with the names of a module, compiled or not.
+
+    .. versionadded:: 0.1
 
     Example:
         >>> import torch

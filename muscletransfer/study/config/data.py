@@ -25,6 +25,8 @@ __all__ = ["DataConfig", "PhantomConfig"]
 class PhantomConfig:
     """A synthetic cohort, drawn when the study starts; see `make_cohort`.
 
+    .. versionadded:: 0.1
+
     Args:
         patients: How many.
         seed: Everything follows from it.
@@ -67,6 +69,8 @@ def read_augmentation(given: Any, where: str) -> str | dict[str, Any]:
 @dataclass(frozen=True)
 class DataConfig:
     """The labelled cases, their folds, and how images are prepared.
+
+    .. versionadded:: 0.1
 
     Args:
         manifest: Manifest of the cases, every row with a mask; or

@@ -85,6 +85,8 @@ class _File:
 def read_config(path: str | Path) -> StudyConfig:
     """Read a study's file.
 
+    .. versionadded:: 0.1
+
     Args:
         path: The YAML.
 
@@ -119,6 +121,8 @@ def config_from_dict(
     given: Any, root: Path = Path(), name: str = "study", *, check: bool = True
 ) -> StudyConfig:
     """Read a study from plain values.
+
+    .. versionadded:: 0.1
 
     Args:
         given: What the YAML holds.

@@ -40,6 +40,8 @@ class TaskConfig:
 class PretextConfig:
     """A source task that the study trains.
 
+    .. versionadded:: 0.1
+
     Args:
         task: Registered name or class path.
         init_args: Its arguments; encoder, depth, channels and seed are the study's.
@@ -61,6 +63,8 @@ class PretextConfig:
 @dataclass(frozen=True)
 class SourceConfig:
     """One way to start fine-tuning; what the paper calls a source task.
+
+    .. versionadded:: 0.1
 
     Args:
         name: Name in tables and figures.

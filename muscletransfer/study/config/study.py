@@ -39,6 +39,8 @@ class NetworkPart:
 class StudyConfig:
     """A study: sources x encoders x decoders x transfers x n x folds x repeats.
 
+    .. versionadded:: 0.1
+
     Args:
         name: What it is called.
         data: The labelled cases.

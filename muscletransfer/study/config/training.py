@@ -29,6 +29,8 @@ __all__ = [
 class FineTuneConfig:
     """How every model is fine-tuned: equal optimisation steps, whatever the number of labels.
 
+    .. versionadded:: 0.1
+
     Args:
         steps: Optimisation steps.
         batch_size: Slices a step.
@@ -53,6 +55,8 @@ class FineTuneConfig:
 @dataclass(frozen=True)
 class SelectionConfig:
     """Which weights of a run are tested, and what that costs in labels.
+
+    .. versionadded:: 0.1
 
     Args:
         rule: ``last`` tests the weights after the last step and spends no label; ``best`` tests

@@ -96,6 +96,8 @@ def study_cases(config: StudyConfig) -> Cases:
 def study_manifest(config: StudyConfig, folder: Path) -> Manifest:
     """Return the rows that the study is about; ``rows[i]`` is case ``i`` of its tables.
 
+    .. versionadded:: 0.1
+
     Args:
         config: The study.
         folder: The study's folder; a phantom is drawn into it unless it is there.
@@ -155,6 +157,8 @@ def phantom_key(phantom: PhantomConfig) -> str:
 
 def observers_manifest(config: StudyConfig, folder: Path) -> Path | None:
     """Return the manifest of the observers' masks, or ``None`` where the study has none.
+
+    .. versionadded:: 0.1
 
     Args:
         config: The study.

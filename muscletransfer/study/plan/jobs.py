@@ -27,6 +27,8 @@ def make_jobs(
 ) -> list[Job]:
     """Return the jobs of a plan: pre-trainings first, then runs.
 
+    .. versionadded:: 0.1
+
     Args:
         plan: The plan.
         folder: The study's folder.

@@ -22,6 +22,8 @@ __all__ = ["StudyPlan", "study_config"]
 class StudyPlan:
     """Everything a study has to do.
 
+    .. versionadded:: 0.1
+
     Args:
         config: The study.
         cases: Its cases.
@@ -62,6 +64,8 @@ class StudyPlan:
 
 def study_config(folder: str | Path) -> StudyConfig:
     """Return the configuration that was started last in a study's folder.
+
+    .. versionadded:: 0.1
 
     Args:
         folder: The study's folder.

@@ -48,6 +48,8 @@ class _Spec:
 class PretextSpec(_Spec):
     """One pre-training.
 
+    .. versionadded:: 0.1
+
     Args:
         task: Registered name or class path of the source task.
         init_args: Arguments of the task.
@@ -106,6 +108,8 @@ class PretextSpec(_Spec):
 @dataclass(frozen=True)
 class RunSpec(_Spec):
     """One fine-tuning and test.
+
+    .. versionadded:: 0.1
 
     Args:
         source: Name of the source.

@@ -28,6 +28,8 @@ __all__ = ["StudyResults", "collect_results"]
 class StudyResults:
     """What the run folders of a study hold.
 
+    .. versionadded:: 0.1
+
     Args:
         table: The tidy table, one row a run, test case and class; the same runs give the same
             table, row for row.
@@ -58,6 +60,8 @@ def collect_results(study_folder: str | Path, run_ids: Iterable[str] | None = No
 
     A folder that is damaged (a file missing, cut short, of another run, or with impossible numbers)
     is left out and named; the others are read.
+
+    .. versionadded:: 0.1
 
     Args:
         study_folder: The study folder, a path or a URL.

@@ -68,6 +68,8 @@ ORDER = (
 class Arm(NamedTuple):
     """What one learning curve is drawn of.
 
+    .. versionadded:: 0.1
+
     Args:
         source: Name of the source.
         encoder: Encoder.
@@ -91,6 +93,8 @@ class Arm(NamedTuple):
 def empty_table() -> pd.DataFrame:
     """Return the table of no runs, with all columns.
 
+    .. versionadded:: 0.1
+
     Example:
         >>> len(empty_table()), "dice" in empty_table()
         (0, True)
@@ -101,6 +105,8 @@ def empty_table() -> pd.DataFrame:
 
 def check_table(table: pd.DataFrame) -> None:
     """Refuse a table that is not a tidy table of a study.
+
+    .. versionadded:: 0.1
 
     Args:
         table: Such as :func:`muscletransfer.study.results.read_results` returns.

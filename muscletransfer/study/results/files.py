@@ -18,6 +18,8 @@ __all__ = ["read_results", "write_results"]
 def write_results(results: StudyResults, folder: str | Path) -> list[Path]:
     """Write ``cases.parquet``, ``cases.csv`` and ``runs.csv``, each whole or not at all.
 
+    .. versionadded:: 0.1
+
     Args:
         results: What was collected.
         folder: Where to; made if need be.
@@ -44,6 +46,8 @@ def write_results(results: StudyResults, folder: str | Path) -> list[Path]:
 
 def read_results(path: str | Path) -> pd.DataFrame:
     """Read the tidy table back from ``cases.parquet`` or ``cases.csv``; both give the same.
+
+    .. versionadded:: 0.1
 
     Args:
         path: One of the files, or the folder they are in.

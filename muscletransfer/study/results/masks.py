@@ -32,6 +32,8 @@ def write_masks(path: str | Path, masks: Mapping[str, ArrayLike]) -> Path:
     Masks of 0 and 1 are packed to a bit a pixel, label maps to a byte, and both compressed: 50
     muscle masks of 512 x 512 take some 100 KB. The same masks give the same bytes.
 
+    .. versionadded:: 0.1
+
     Args:
         path: Name of the file, ending in ``.npz``.
         masks: Case to mask, ``(H, W)`` or ``(Z, H, W)``, bool or labels from 0 to 255.
@@ -74,6 +76,8 @@ def write_masks(path: str | Path, masks: Mapping[str, ArrayLike]) -> Path:
 
 def read_masks(path: str | Path | IO[bytes]) -> dict[str, NDArray[np.bool_] | NDArray[np.uint8]]:
     """Read what :func:`write_masks` wrote.
+
+    .. versionadded:: 0.1
 
     Args:
         path: The file, or one that is open.

@@ -29,6 +29,8 @@ __all__ = ["StudyAnalysis", "analyse"]
 class StudyAnalysis:
     """The statistics of a study.
 
+    .. versionadded:: 0.1
+
     Args:
         arms: The arms, those from scratch first.
         labels: Arm to a short name that no other arm has.
@@ -132,6 +134,8 @@ def analyse(
     seed: int = 0,
 ) -> StudyAnalysis:
     """Compute the statistics of a study from its tidy table.
+
+    .. versionadded:: 0.1
 
     Args:
         table: From :func:`muscletransfer.study.results.collect_results` or ``read_results``; the

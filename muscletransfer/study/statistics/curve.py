@@ -26,6 +26,8 @@ _BAND = 41  # places where the band is given
 class LearningCurve:
     """A fitted learning curve with its band over patients.
 
+    .. versionadded:: 0.1
+
     Args:
         arm: Whose it is.
         kind: ``"power_law"``: Dice = 1 - a - b n^-c, by least squares on the means over patients,

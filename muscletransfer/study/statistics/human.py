@@ -22,6 +22,8 @@ __all__ = ["HumanComparison", "HumanTest", "HumanVerdict"]
 class HumanTest:
     """What the human-level test of a study needs.
 
+    .. versionadded:: 0.1
+
     Args:
         observers: Manifest of the observers' masks: ``patient_id,image,mask,observer``.
         runs_folder: Folder of the run folders, whose ``masks.npz`` are read; a path or a URL.
@@ -52,6 +54,8 @@ class HumanTest:
 @dataclass(frozen=True)
 class HumanVerdict:
     """The human-level test of one arm at one n.
+
+    .. versionadded:: 0.1
 
     Args:
         arm: The arm.
@@ -91,6 +95,8 @@ class HumanVerdict:
 @dataclass(frozen=True, eq=False)
 class HumanComparison:
     """Every arm and n beside the observers.
+
+    .. versionadded:: 0.1
 
     Args:
         metric: What was compared.

@@ -38,6 +38,8 @@ def compare_arms(
     A patient's value is the mean over repeats, cases and classes; folds are not units. A distance
     that is infinite in both arms (both missed the mask) is a difference of 0.
 
+    .. versionadded:: 0.1
+
     Args:
         values: Values of the patients.
         reference: Source that stands second in a pair, so that a difference is the gain over it.

@@ -19,6 +19,8 @@ Bound = Literal["exact", "at_least", "at_most", "unknown"]
 class Factor:
     """How many times the labels scratch needs.
 
+    .. versionadded:: 0.1
+
     Args:
         value: The factor; 1 means that nothing is saved. NaN where unknown.
         bound: ``"exact"``: both curves reach the Dice within what was measured. ``"at_least"``:
@@ -54,6 +56,8 @@ class Factor:
 class SavingAt:
     """The saving at one n of the source.
 
+    .. versionadded:: 0.1
+
     Args:
         n: Labelled patients with the source.
         dice: Dice of its curve there.
@@ -74,6 +78,8 @@ class SavingAt:
 @dataclass(frozen=True, eq=False)
 class LabelSaving:
     """What a source saves against training from scratch with the same encoder and decoder.
+
+    .. versionadded:: 0.1
 
     Args:
         arm: The source.

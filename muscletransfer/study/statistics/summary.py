@@ -23,6 +23,8 @@ def summarise(
     A patient's value is the mean over repeats, cases and classes. Missed masks stay in: their
     distance is infinite, and so are the mean and, where they are many, the median.
 
+    .. versionadded:: 0.1
+
     Args:
         values: Values of the patients.
         confidence: Of the intervals of the mean.

@@ -21,6 +21,8 @@ Cell = tuple[Arm, int]
 class PatientValues:
     """Values of patients, the independent units of every test and interval.
 
+    .. versionadded:: 0.1
+
     Args:
         cells: Arm and n of each row of the arrays, the reference arms first.
         patients: Patient of each column.
@@ -80,6 +82,8 @@ def patient_values(table: pd.DataFrame, reference: str = "random") -> PatientVal
     Every patient is tested in one fold only, so patients are independent of each other; repeats,
     cases and classes of a patient are not, and are averaged. A missed mask stays in the mean with
     Dice 0, and makes the mean of a distance infinite.
+
+    .. versionadded:: 0.1
 
     Args:
         table: The tidy table, not empty.
@@ -163,6 +167,8 @@ def _means(
 
 def arm_labels(arms: Sequence[Arm]) -> dict[Arm, str]:
     """Short names of arms: the source, and what else tells arms of the same source apart.
+
+    .. versionadded:: 0.1
 
     Args:
         arms: All arms that are shown together.
