@@ -54,29 +54,40 @@ def make_table(
     assert max(truth.dice(s, n) for s in truth.factors for n in ns) + reach <= 1
     assert min(truth.dice(s, n) for s in truth.factors for n in ns) - reach >= 0
     rng = np.random.default_rng(seed)
-    names = [f"P{i:03d}" for i in range(patients)]
     effect = rng.uniform(-patient_spread, patient_spread, patients)
-    area = rng.uniform(90, 180, patients)
-    density = rng.uniform(25, 50, patients)
-    fold = np.arange(patients) % folds
-    parts = []
-    for source in truth.factors:
-        for n in ns:
-            for repeat in range(repeats):
-                dice = truth.dice(source, n) + effect + rng.uniform(-noise, noise, patients)
-                part = pd.DataFrame({"case": names, "patient": names, "fold": fold, "dice": dice})
-                part["repeat"], part["n"], part["source"] = repeat, n, source
-                part["run_id"] = [f"{source}-{n}-{f}-{repeat}" for f in fold]
-                part["dta_rms"] = 1 + 30 * (1 - dice) + rng.uniform(0, 0.5, patients)
-                part["sma_cm2"] = area * (1 + 0.3 * (1 - dice) * rng.choice([-1, 1], patients))
-                part["smd_hu"] = density - 20 * (1 - dice) * rng.uniform(0, 1, patients)
-                part["sma_reference_cm2"], part["smd_reference_hu"] = area, density
-                parts.append(part)
-    table = pd.concat(parts, ignore_index=True)
-    table["transfer"] = np.where(table["source"] == "random", "none", "encoder")
-    table["encoder"], table["decoder"], table["freeze"] = ENCODER, DECODER, "none"
-    table["class_name"], table["dta_unit"], table["failed"] = "muscle", "mm", False
-    return table[list(COLUMNS)]
+    area, density = rng.uniform(90, 180, patients), rng.uniform(25, 50, patients)
+    sources = list(truth.factors)
+    shape = len(sources), len(ns), repeats, patients
+    at, which, repeat, who = (axis.ravel() for axis in np.indices(shape))
+    curve = np.array([[truth.dice(source, n) for n in ns] for source in sources])
+    dice = curve[at, which] + effect[who] + rng.uniform(-noise, noise, at.size)
+    error = 1 - dice
+    names = np.array([f"P{i:03d}" for i in range(patients)], dtype=object)[who]
+    source, n, fold = np.array(sources, dtype=object)[at], np.array(ns)[which], who % folds
+    runs = zip(source, n, fold, repeat, strict=True)
+    columns = {
+        "run_id": [f"{s}-{k}-{f}-{r}" for s, k, f, r in runs],
+        "source": source,
+        "encoder": ENCODER,
+        "decoder": DECODER,
+        "transfer": np.where(source == "random", "none", "encoder").astype(object),
+        "freeze": "none",
+        "n": n,
+        "fold": fold,
+        "repeat": repeat,
+        "case": names,
+        "patient": names,
+        "class_name": "muscle",
+        "dice": dice,
+        "dta_rms": 1 + 30 * error + rng.uniform(0, 0.5, at.size),
+        "dta_unit": "mm",
+        "sma_cm2": area[who] * (1 + 0.3 * error * rng.choice([-1, 1], at.size)),
+        "smd_hu": density[who] - 20 * error * rng.uniform(0, 1, at.size),
+        "sma_reference_cm2": area[who],
+        "smd_reference_hu": density[who],
+        "failed": False,
+    }
+    return pd.DataFrame(columns)[list(COLUMNS)]
 
 
 def miss(table: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
