@@ -11,7 +11,7 @@ from muscletransfer.study.results import StudyResults, collect_results, write_re
 from muscletransfer.study.running.plans import read_plans
 from muscletransfer.study.statistics import HumanTest, StudyAnalysis, analyse
 
-__all__ = ["analyse_study", "write_study_results"]
+__all__ = ["analyse_results", "analyse_study", "write_study_results"]
 
 
 def analyse_study(folder: str | Path) -> tuple[StudyResults, StudyAnalysis]:
@@ -25,18 +25,43 @@ def analyse_study(folder: str | Path) -> tuple[StudyResults, StudyAnalysis]:
 
     Raises:
         DataError: Nothing was started there, or no run is finished.
+
+    Example:
+        >>> import tempfile
+        >>> analyse_study(tempfile.mkdtemp())
+        Traceback (most recent call last):
+        muscletransfer.errors.DataError: ...
     """
     folder = Path(folder)
     config = study_config(folder)
     results = collect_results(folder, read_plans(folder)[0].ids("run"))
+    return results, analyse_results(config, folder, results)
+
+
+def analyse_results(
+    config: StudyConfig, folder: str | Path, results: StudyResults, *, with_observers: bool = True
+) -> StudyAnalysis:
+    """Compute the statistics of runs that were collected.
+
+    Args:
+        config: The study.
+        folder: Its folder.
+        results: Its finished runs, at least one.
+        with_observers: Compare with observers where the study has some.
+
+    Returns:
+        The analysis.
+
+    Raises:
+        DataError: No run is finished, or the observers' masks do not fit.
+    """
     scratch = [s.name for s in config.sources if s.kind == "random" and s.freeze == "none"]
-    analysis = analyse(
+    return analyse(
         results.table,
-        _human_test(config, folder),
+        _human_test(config, Path(folder)) if with_observers else None,
         reference=scratch[0] if scratch else "random",
         selection_labels=results.selection_labels,
     )
-    return results, analysis
 
 
 def write_study_results(folder: str | Path) -> list[Path]:
@@ -50,6 +75,12 @@ def write_study_results(folder: str | Path) -> list[Path]:
 
     Raises:
         DataError: As `analyse_study`.
+
+    Example:
+        >>> import tempfile
+        >>> write_study_results(tempfile.mkdtemp())
+        Traceback (most recent call last):
+        muscletransfer.errors.DataError: ...
     """
     results, analysis = analyse_study(folder)
     target = Path(folder) / "results"

@@ -1,0 +1,164 @@
+"""The answers of a study in plain sentences, with no more certainty than there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from muscletransfer.observers.scores import score_of
+from muscletransfer.study.report.material import Material
+from muscletransfer.study.statistics import LabelSaving, StudyAnalysis
+
+__all__ = ["Answer", "answers", "human_answer", "saving_answer", "what_is_missing"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer.
+
+    Args:
+        question: What is answered.
+        lead: The answer in a sentence.
+        more: Sentences behind it.
+        tone: ``"good"``, ``"bad"`` or empty where it cannot be told.
+    """
+
+    question: str
+    lead: str
+    more: tuple[str, ...] = ()
+    tone: str = ""
+
+    def html(self) -> str:
+        """Return the answer as HTML."""
+        more = "".join(f"<li>{escape(words)}</li>" for words in self.more)
+        return (
+            f'<section class="answer {self.tone}"><h2>{escape(self.question)}</h2>'
+            f'<p class="lead">{escape(self.lead)}</p>'
+            + (f"<ul>{more}</ul>" if more else "")
+            + "</section>"
+        )
+
+
+def answers(material: Material) -> list[Answer]:
+    """Answer the two questions of a study, and say what it cannot show.
+
+    Args:
+        material: The study.
+    """
+    analysis = material.analysis
+    if analysis is None:
+        done = "No run is finished yet, so there is nothing to tell."
+        return [Answer("Which source saves labels?", done)]
+    return [saving_answer(analysis), human_answer(analysis)]
+
+
+def saving_answer(analysis: StudyAnalysis) -> Answer:
+    """Which source saves labels."""
+    question = "Which source saves labels?"
+    if not analysis.saving:
+        return Answer(
+            question,
+            f"It cannot be told: no finished run starts from scratch ({analysis.reference!r}) with "
+            "an encoder and decoder that another source has too.",
+        )
+    saved = [s for s in analysis.saving if s.headline.low > 1]
+    cost = [s for s in analysis.saving if s.headline.high < 1]
+    saved.sort(key=lambda s: -s.headline.value)
+    more = tuple(s.sentence for s in [*saved, *(s for s in analysis.saving if s not in saved)])
+    if saved:
+        best = saved[0]
+        lead = f"{_name(analysis, best)} saves the most: from scratch it takes {_times(best)}."
+        if len(saved) > 1:
+            others = ", ".join(f"{_name(analysis, s)} ({_short(s)})" for s in saved[1:])
+            lead += f" Labels are saved by {others} too."
+        return Answer(question, lead, more, "good")
+    lead = "None is shown to save labels."
+    if cost:
+        lead += f" {_list([_name(analysis, s) for s in cost])} cost labels instead."
+    return Answer(question, lead, more, "bad" if cost else "")
+
+
+def human_answer(analysis: StudyAnalysis) -> Answer:
+    """With how many labels a model is as good as a person."""
+    question = "With how many labels is a model as good as a person?"
+    human = analysis.human
+    if human is None:
+        return Answer(
+            question,
+            "It cannot be told: there are no observers' outlines to compare with.",
+            ("Give data.observers, a manifest of outlines by two observers or more.",),
+        )
+    score = score_of(human.metric)
+    within = f"within {human.margin:g}{score.unit} of {score.name} of another observer"
+    passing = sorted((n, analysis.labels[a]) for a, n in human.smallest_n.items() if n is not None)
+    more = tuple(human.sentences.values())
+    if passing:
+        fewest = passing[0][0]
+        names = _list([name for n, name in passing if n == fewest])
+        lead = f"{fewest} labelled patients, with {names} ({within})."
+        return Answer(question, lead, more, "good")
+    largest = max(verdict.n for verdict in human.verdicts)
+    at_most = [v.outcome for v in human.verdicts if v.n == largest]
+    if all(outcome == "worse" for outcome in at_most):
+        lead = f"None is, up to {largest} labelled patients ({within})."
+        return Answer(question, lead, more, "bad")
+    lead = f"It cannot be told: up to {largest} labelled patients no model is shown to be {within}."
+    return Answer(question, lead, more)
+
+
+def what_is_missing(material: Material) -> list[str]:
+    """What a reader has to know before believing the answers, in sentences."""
+    found = []
+    if material.is_synthetic:
+        found.append(
+            "The data are synthetic: a computer-drawn phantom and simulated observers. Nothing "
+            "here is a finding about patients."
+        )
+    total = len(material.current.ids("run"))
+    done = len(material.results.runs)
+    if done < total:
+        found.append(
+            f"The study is not finished: {done} of {total} runs are in this report, so every "
+            "number may still change."
+        )
+    analysis = material.analysis
+    if analysis is not None:
+        if len(analysis.repeats) == 1:
+            found.append(
+                "One draw of the training patients a fold: how much the answer depends on which "
+                "patients are labelled is not known."
+            )
+        if not analysis.dta_unit and material.results.table["dta_rms"].notna().any():
+            found.append("Distances are in several units and are not to be compared.")
+        elif analysis.dta_unit == "px":
+            found.append("The pixel spacing is not known: distances are in pixels.")
+        if material.results.table["sma_reference_cm2"].isna().all():
+            found.append("Without HU and millimetres there are no muscle area and density.")
+    return [*found, *material.notes]
+
+
+def _name(analysis: StudyAnalysis, saving: LabelSaving) -> str:
+    return analysis.labels[saving.arm]
+
+
+def _times(saving: LabelSaving) -> str:
+    factor = saving.headline
+    at_least = "at least " if factor.bound == "at_least" else ""
+    reach = (
+        f"{factor.low:.3g} or more" if factor.high == float("inf")
+        else f"{factor.low:.3g} to {factor.high:.3g}"
+    )  # fmt: skip
+    return (
+        f"{at_least}{factor.value:.3g} times as many labelled patients for the same Dice "
+        f"({factor.confidence:.0%} interval {reach})"
+    )
+
+
+def _short(saving: LabelSaving) -> str:
+    sign = "\u2265\u00a0" if saving.headline.bound == "at_least" else ""
+    return f"{sign}{saving.headline.value:.3g}\u00d7"
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

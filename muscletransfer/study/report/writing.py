@@ -1,0 +1,126 @@
+"""Write the report of a study: tables, figures and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from muscletransfer.data.files import atomic_path, write_text_atomic
+from muscletransfer.study.report import sections
+from muscletransfer.study.report.choice import choose
+from muscletransfer.study.report.drawing import Drawing, plain_text
+from muscletransfer.study.report.figures import Figures
+from muscletransfer.study.report.headline import answers, what_is_missing
+from muscletransfer.study.report.material import Material, gather
+from muscletransfer.study.report.measures import agreement_of_measures
+from muscletransfer.study.report.page import StudyPage, paragraph
+from muscletransfer.study.report.styles import arm_styles
+from muscletransfer.study.results import write_results
+
+__all__ = ["write_study_report"]
+
+
+def write_study_report(folder: str | Path, output: str | Path | None = None) -> Path:
+    """Write everything about a study, however far it is.
+
+    - ``report.html``: one page that stands by itself: no server, no network.
+    - ``figures/``: its figures as SVG and PNG; those of an earlier report are removed.
+    - the tables of `write_study_results`, and ``agreement.csv`` where there are muscle measures.
+
+    Only the finished runs of the plan that was started last are in it; the page says what is
+    missing, what failed and which runs belong to earlier plans.
+
+    .. versionadded:: 0.1
+
+    Args:
+        folder: The study's folder.
+        output: Where to; default its ``results/``.
+
+    Returns:
+        The page.
+
+    Raises:
+        DataError: Nothing was started there.
+
+    Example:
+        >>> write_study_report("study")  # doctest: +SKIP
+        PosixPath('study/results/report.html')
+    """
+    folder = Path(folder)
+    material = gather(folder)
+    target = folder / "results" if output is None else Path(output)
+    write_results(material.results, target)
+    if material.analysis is not None:
+        material.analysis.write(target)
+    page = StudyPage(f"Study {material.config.name}", _subtitle(material))
+    page.top += [f'<div class="answers">{"".join(a.html() for a in answers(material))}</div>']
+    page.top += [paragraph(words, "note") for words in what_is_missing(material)]
+    page.top.append(_tiles(material))
+    drawings, measures = _results(page, material, target)
+    sections.record(page, material, measures)
+    _write_figures(target / "figures", drawings)
+    return write_text_atomic(target / "report.html", page.render())
+
+
+def _results(
+    page: StudyPage, material: Material, target: Path
+) -> tuple[Mapping[str, Drawing], bool]:
+    """Everything that needs a finished run."""
+    analysis, table = material.analysis, material.results.table
+    if analysis is None:
+        return {}, False
+    choice = choose(analysis, table)
+    limits = agreement_of_measures(table, analysis.labels)
+    if not limits.empty:
+        write_text_atomic(target / "agreement.csv", limits.to_csv(index=False))
+    figures = Figures(analysis, arm_styles(analysis.arms, analysis.labels, analysis.reference))
+    with plain_text():
+        sections.curves(page, figures)
+        sections.saving(page, figures)
+        sections.human(page, figures)
+        sections.summary(page, analysis)
+        sections.paired(page, analysis)
+        sections.agreement(page, figures, table, limits, choice)
+        sections.overlays(page, figures, material, choice)
+    return figures.drawings, not limits.empty
+
+
+def _write_figures(folder: Path, drawings: Mapping[str, Drawing]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in (*folder.glob("*.svg"), *folder.glob("*.png")):
+        if old.stem not in drawings:
+            old.unlink(missing_ok=True)
+    for name, drawing in drawings.items():
+        write_text_atomic(folder / f"{name}.svg", drawing.svg)
+        with atomic_path(folder / f"{name}.png") as temporary:
+            temporary.write_bytes(drawing.png)
+
+
+def _subtitle(material: Material) -> str:
+    data = "synthetic data (phantom)" if material.is_synthetic else "data of a manifest"
+    started = material.current.starts[-1][:10]
+    return f"{data}; plan {material.current.plan_id}, last started {started}"
+
+
+def _tiles(material: Material) -> str:
+    total, done = len(material.current.ids("run")), len(material.results.runs)
+    failed = len(material.status.failed) + len(material.results.left_out)
+    tiles = [(f"{done} of {total}", "runs finished", done < total)]
+    if failed:
+        tiles.append((str(failed), "failed", True))
+    analysis = material.analysis
+    if analysis is not None:
+        tiles += [
+            (str(analysis.n_patients), "patients tested", False),
+            (str(len(analysis.arms)), "sources compared", False),
+            (", ".join(map(str, analysis.ns)), "labelled patients", False),
+            (f"{material.settings['data']['num_folds']} \u00d7 {len(analysis.repeats)}",
+             "folds \u00d7 repeats", False),
+        ]  # fmt: skip
+        if analysis.human is not None:
+            tiles.append((str(len(analysis.human.observers)), "observers", False))
+    body = "".join(
+        f'<div class="tile{" bad" if bad else ""}"><b>{value}</b>{words}</div>'
+        for value, words, bad in tiles
+    )
+    return f'<div class="tiles">{body}</div>'
