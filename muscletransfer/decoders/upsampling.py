@@ -128,7 +128,7 @@ def use_fast_upsampling(decoder: nn.Module, enabled: bool = True) -> nn.Module:
 
     Example:
         >>> from muscletransfer.decoders import build_segmentation_model
-        >>> model = use_fast_upsampling(build_segmentation_model(), enabled=False)
+        >>> model = use_fast_upsampling(build_segmentation_model("timm/resnet18"), False)
         >>> {type(block).__name__ for block in model.decoder.body.blocks}
         {'UnetDecoderBlock'}
     """
