@@ -30,8 +30,8 @@ def keep_failure(store: Store, job: Job, report: Report, lost: int) -> None:
     working, message = report.working, report.message
     if report.status == "lost":
         message = (
-            f"its worker died {lost} times ({message}). Most often memory ran out: run fewer jobs "
-            "at a time, or smaller ones, and retry."
+            f"its worker was lost {lost} times ({message}). Of a worker that is killed, memory has "
+            "most often run out: run fewer jobs at a time, or smaller ones, and retry."
         )
     # A worker that died had no time to remove what it had written.
     for name in set(store.names(working)) - _KEPT:

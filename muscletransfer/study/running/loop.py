@@ -123,6 +123,8 @@ class Loop:
         job = self._running.pop(report.working)
         if report.status == "full":
             raise disk_full_error(self.store.url, f"job {job.label}: {report.message}")
+        if report.status == "unfit":
+            raise StudyError(f"job {job.label} cannot run: {report.message}")
         self.claims.check()
         if report.status == "lost":
             self._lost[job.id] = self._lost.get(job.id, 0) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -71,9 +72,14 @@ def perform(task: Task) -> Report:
                 return Report(task.working, "failed", last_line(error))
             store.publish(folder, task.working)
     except Exception as error:
+        # Not the body's: the study folder could not be reached from here.
         if is_disk_full(error, folder):
             return Report(task.working, "full", last_line(error))
-        return Report(task.working, "failed", last_line(error))
+        if isinstance(error, StudyError):
+            return Report(task.working, "unfit", str(error))
+        return Report(task.working, "lost", last_line(error))
+    finally:
+        _free_memory()
     return Report(task.working, "done", seconds=time.monotonic() - begin)
 
 
@@ -134,6 +140,14 @@ def _keep_failure(task: Task, folder: Path, text: str) -> None:
             path.unlink()
     (folder / TRACEBACK).write_text(text)
     (folder / "spec.json").write_text(json.dumps(dict(task.job.payload), indent=1))
+
+
+def _free_memory() -> None:
+    """Give back what the job held, for the process stays and shares its device with others."""
+    gc.collect()
+    torch = sys.modules.get("torch")  # never imported by the engine itself
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 @contextmanager

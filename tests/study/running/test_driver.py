@@ -1,15 +1,20 @@
 """Jobs with needs: order, failures, retries, changed plans, and what the folder tells."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from small_study import job, ledger, leftovers, small_jobs
 
-from muscletransfer.errors import SettingError, UnknownNameError
+from muscletransfer.errors import SettingError, StudyError, UnknownNameError
 from muscletransfer.study.running import (
+    Executor,
     Job,
     Outcome,
+    Report,
+    Task,
+    perform,
     read_plans,
     read_status,
     retry_failed,
@@ -121,11 +126,11 @@ def test_a_worker_that_dies_is_replaced(study: Path) -> None:
     ]
     outcome = run(jobs, study)
     assert sorted(outcome.done) == ["good", "twice"]
-    assert outcome.failed["always"].startswith("its worker died 3 times (killed by SIGKILL)")
+    assert outcome.failed["always"].startswith("its worker was lost 3 times (killed by SIGKILL)")
     assert (study.parent / "always").read_text() == "xxx"
     assert not (study / "runs" / "twice" / "half.txt").exists()
     kept = study / "failed" / "always"
-    assert "its worker died 3 times" in (kept / "traceback.txt").read_text()
+    assert "its worker was lost 3 times" in (kept / "traceback.txt").read_text()
     assert not (kept / "half.txt").exists()
     assert not leftovers(study)
 
@@ -194,3 +199,32 @@ def test_jobs_that_cannot_be(make: object, message: str, study: Path) -> None:
     with pytest.raises(SettingError, match=message):
         run(make(), study)  # type: ignore[operator]
     assert not study.exists()
+
+
+class Elsewhere(Executor):
+    """Runs each task as a machine would that has the study folder at another place."""
+
+    def start(self) -> None:
+        self.ended: list[Report] = []
+
+    def room(self, job: Job) -> bool:
+        return not self.ended
+
+    def submit(self, task: Task) -> None:
+        self.ended.append(perform(replace(task, store=f"{task.store}-elsewhere")))
+
+    def wait(self, timeout: float) -> list[Report]:
+        ended, self.ended = self.ended, []
+        return ended
+
+    def stop(self) -> None:
+        pass
+
+
+def test_a_folder_that_workers_cannot_see_stops_the_study(study: Path) -> None:
+    jobs = small_jobs(study)
+    with pytest.raises(StudyError, match=r"cannot run: .*under the same path, or the URL"):
+        run_jobs(jobs, study, Elsewhere(), progress=False)
+    assert not leftovers(study)
+    assert not list(study.glob("failed/*"))
+    assert run(jobs, study).complete

@@ -58,7 +58,8 @@ class Report:
         working: The attempt's key, `Task.working`.
         status: ``"done"``: the working folder is whole and waits to be put in place.
             ``"failed"``: the body raised; the working folder holds traceback and log.
-            ``"full"``: the disk was full. ``"lost"``: the worker died.
+            ``"full"``: the disk was full. ``"lost"``: the worker died, or the study folder could
+            not be reached for a while. ``"unfit"``: no job can run where this one was to.
         message: What went wrong, in a line.
         seconds: What the body took.
 
@@ -68,7 +69,7 @@ class Report:
     """
 
     working: str
-    status: Literal["done", "failed", "full", "lost"]
+    status: Literal["done", "failed", "full", "lost", "unfit"]
     message: str = ""
     seconds: float = 0.0
 
