@@ -122,7 +122,8 @@ def taps_of(size_in: int, size_out: int, scale: float, offset: float) -> Taps:
 def _taken(rows: Array, starts: Array, width: int) -> Array:
     index = starts[:, None] + np.arange(width)
     there = (index >= 0) & (index < rows.shape[1])
-    return np.take_along_axis(rows, index.clip(0, rows.shape[1] - 1), 1) * there
+    found: Array = np.take_along_axis(rows, index.clip(0, rows.shape[1] - 1), 1) * there
+    return found
 
 
 def _edges(weights: Array) -> int | None:

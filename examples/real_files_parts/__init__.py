@@ -1,0 +1,1 @@
+"""What examples/real_files.py consists of."""
