@@ -25,6 +25,8 @@ __all__ = [
 Kind = Literal["text", "integer", "number", "flag"]
 
 #: What a row says of its run; the same in all rows of a run.
+#:
+#: .. versionadded:: 0.1
 RUN_COLUMNS: Mapping[str, Kind] = {
     "run_id": "text",
     "source": "text",  # name of the source, as in the configuration
@@ -38,6 +40,8 @@ RUN_COLUMNS: Mapping[str, Kind] = {
 }
 
 #: What a run writes of each test case (and class) into its ``cases.csv``.
+#:
+#: .. versionadded:: 0.1
 CASE_COLUMNS: Mapping[str, Kind] = {
     "case": "text",
     "patient": "text",  # pseudonym
@@ -56,6 +60,8 @@ CASE_COLUMNS: Mapping[str, Kind] = {
 UNITS = ("mm", "px")
 
 #: All columns of the tidy table, in order.
+#:
+#: .. versionadded:: 0.1
 COLUMNS: Mapping[str, Kind] = {**RUN_COLUMNS, **CASE_COLUMNS}
 
 #: Rows are sorted by these, so that the same runs always give the same table.
