@@ -34,6 +34,10 @@ class PhantomConfig:
         observers: Simulated observers who outline every patient.
         other_levels: Slices of other levels a patient, for source tasks.
         troubles: Kinds of trouble every third patient has.
+
+    Example:
+        >>> PhantomConfig(patients=12, observers=5).size
+        512
     """
 
     patients: int = field(default=40, metadata=takes(whole(1, 9999)))
@@ -87,6 +91,10 @@ class DataConfig:
         mask_column: Column of the masks.
         fold_column: Column with the fold of each patient, in place of dealing them.
         slices_per_patient: At most so many training slices a patient; null for all.
+
+    Example:
+        >>> DataConfig(phantom=PhantomConfig(patients=12), num_folds=3).num_classes
+        1
     """
 
     manifest: str | None = field(default=None, metadata=takes(text))

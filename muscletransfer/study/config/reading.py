@@ -136,6 +136,14 @@ def config_from_dict(
 
     Raises:
         SettingError, UnknownNameError: As `read_config`.
+
+    Example:
+        >>> config = config_from_dict({
+        ...     "data": {"phantom": {"patients": 12}, "num_folds": 3},
+        ...     "train_patients": [2, 4], "sources": ["random"],
+        ... })
+        >>> config.sources[0].kind, config.data.num_folds
+        ('random', 3)
     """
     if not isinstance(given, Mapping):
         raise SettingError(f"the file holds {given!r}; wanted keys such as data: and sources:.")

@@ -50,6 +50,15 @@ class PretextConfig:
         batch_size: Images a step.
         per_repeat: Train it anew for each repeat, so that the spread of the results holds that of
             pre-training too.
+
+    Example:
+        >>> from muscletransfer.study.config import config_from_dict
+        >>> config = config_from_dict({
+        ...     "data": {"phantom": {"patients": 12}, "num_folds": 3}, "train_patients": [2],
+        ...     "sources": [{"pretext": "jigsaw", "steps": 100, "data": {"images": "manifest"}}],
+        ... })
+        >>> config.sources[0].pretext.task, config.sources[0].pretext.steps
+        ('jigsaw', 100)
     """
 
     task: str
@@ -77,6 +86,10 @@ class SourceConfig:
         transfers: What is taken over; ``None`` takes the study's list.
         encoders: Only these encoders of the study; ``None`` for all.
         decoders: Only these decoders of the study; ``None`` for all.
+
+    Example:
+        >>> SourceConfig("random, frozen", "random", freeze="encoder").weights is None
+        True
     """
 
     name: str

@@ -58,6 +58,15 @@ class StudyConfig:
         keep_weights: Keep the fine-tuned weights of every run (``model.ckpt``).
         root: Folder that relative paths start from.
         given: The file as plain values.
+
+    Example:
+        >>> from muscletransfer.study.config import config_from_dict
+        >>> config = config_from_dict({
+        ...     "data": {"phantom": {"patients": 12}, "num_folds": 3},
+        ...     "train_patients": [2, 4], "sources": ["random"],
+        ... })
+        >>> config.train_patients, config.repeats, config.finetune.steps
+        ((2, 4), 1, 500)
     """
 
     name: str

@@ -40,6 +40,10 @@ class FineTuneConfig:
         warmup_steps: Steps of linear warm-up.
         loss: Name of the loss.
         loss_kwargs: Its arguments.
+
+    Example:
+        >>> FineTuneConfig(steps=100).loss
+        'bce_dice'
     """
 
     steps: int = field(default=500, metadata=takes(whole(1)))
@@ -64,6 +68,10 @@ class SelectionConfig:
         validation_patients: How many validate; their labels count as spent, and are reported with
             every run. Fixed for a fold, whatever n and repeat.
         every: Steps between two validations of rule ``best``.
+
+    Example:
+        >>> SelectionConfig(rule="best", validation_patients=3).every
+        50
     """
 
     rule: str = field(default="last", metadata=takes(choice("last", "best")))

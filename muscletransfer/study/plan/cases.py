@@ -104,6 +104,16 @@ def study_manifest(config: StudyConfig, folder: Path) -> Manifest:
 
     Returns:
         The manifest.
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer.study.config import config_from_dict
+        >>> config = config_from_dict({
+        ...     "data": {"phantom": {"patients": 6, "size": 32, "other_levels": 0}, "num_folds": 3},
+        ...     "train_patients": [2], "sources": ["random"],
+        ... })
+        >>> len(study_manifest(config, Path(tempfile.mkdtemp())).rows)
+        6
     """
     phantom = config.data.phantom
     if phantom is None:
@@ -163,6 +173,15 @@ def observers_manifest(config: StudyConfig, folder: Path) -> Path | None:
     Args:
         config: The study.
         folder: The study's folder; a phantom is drawn into it unless it is there.
+
+    Example:
+        >>> from muscletransfer.study.config import config_from_dict
+        >>> config = config_from_dict({
+        ...     "data": {"phantom": {"patients": 12}, "num_folds": 3},
+        ...     "train_patients": [2, 4], "sources": ["random"],
+        ... })
+        >>> observers_manifest(config, Path("study")) is None  # this phantom has no observers
+        True
     """
     phantom = config.data.phantom
     if phantom is None:

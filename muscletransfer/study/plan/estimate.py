@@ -109,7 +109,7 @@ def duration(seconds: float) -> str:
 
     Example:
         >>> duration(45), duration(3700), duration(200_000)
-        ('45 s', '1 h 2 min', '2 d 8 h')
+        ('45 s', '1 h 2 min', '2 d 7 h')
     """
     if seconds < 90:
         return f"{seconds:.0f} s"

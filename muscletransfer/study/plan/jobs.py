@@ -38,6 +38,17 @@ def make_jobs(
 
     Returns:
         The jobs.
+
+    Example:
+        >>> from muscletransfer.study.config import config_from_dict
+        >>> config = config_from_dict({
+        ...     "data": {"phantom": {"patients": 12}, "num_folds": 3},
+        ...     "train_patients": [2, 4], "sources": ["random"],
+        ... })
+        >>> from muscletransfer.study import plan_study
+        >>> jobs = make_jobs(plan_study(config), Path("study"))
+        >>> len(jobs), jobs[0].kind
+        (6, 'run')
     """
     folder = folder.absolute()
     shared = {

@@ -23,6 +23,8 @@ __all__ = ["plan_study"]
 def plan_study(config: StudyConfig) -> StudyPlan:
     """Work out what a study has to run; nothing is trained and no image is opened.
 
+    .. versionadded:: 0.1
+
     The files of a manifest are hashed (once: digests are remembered), so that the ids of runs tell
     of their content.
 

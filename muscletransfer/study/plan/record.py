@@ -31,6 +31,17 @@ class StudyPlan:
         runs: Runs; repeats outermost, so that a study that is stopped has every arm.
         images: What each pre-training learns from, by its id, with the patients left out.
         notes: What a user should know.
+
+    Example:
+        >>> from muscletransfer.study.config import config_from_dict
+        >>> config = config_from_dict({
+        ...     "data": {"phantom": {"patients": 12}, "num_folds": 3},
+        ...     "train_patients": [2, 4], "sources": ["random"],
+        ... })
+        >>> from muscletransfer.study import plan_study
+        >>> plan = plan_study(config)
+        >>> len(plan.runs), plan.pretexts
+        (6, ())
     """
 
     config: StudyConfig
@@ -72,6 +83,12 @@ def study_config(folder: str | Path) -> StudyConfig:
 
     Raises:
         DataError: Nothing was started there.
+
+    Example:
+        >>> import tempfile
+        >>> study_config(tempfile.mkdtemp())
+        Traceback (most recent call last):
+        muscletransfer.errors.DataError: ...
     """
     plans = read_plans(folder)
     if not plans:

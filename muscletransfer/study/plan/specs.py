@@ -70,6 +70,16 @@ class PretextSpec(_Spec):
         seed: Seed of everything.
         compute: Threads, precision, determinism.
         id: Filled in.
+
+    Example:
+        >>> from muscletransfer.study import config_from_dict, plan_study
+        >>> config = config_from_dict({
+        ...     "data": {"phantom": {"patients": 12}, "num_folds": 3}, "train_patients": [2],
+        ...     "sources": [{"pretext": "jigsaw", "steps": 100, "data": {"images": "manifest"}}],
+        ... })
+        >>> spec = plan_study(config).pretexts[0]
+        >>> isinstance(spec, PretextSpec), spec.task, spec.steps
+        (True, 'jigsaw', 100)
     """
 
     task: str
@@ -134,6 +144,17 @@ class RunSpec(_Spec):
         settings_key: Its digest.
         encoder_args: ``kwargs`` and ``depth`` of the encoder, ``decoder_kwargs``.
         id: Filled in.
+
+    Example:
+        >>> from muscletransfer.study.config import config_from_dict
+        >>> config = config_from_dict({
+        ...     "data": {"phantom": {"patients": 12}, "num_folds": 3},
+        ...     "train_patients": [2, 4], "sources": ["random"],
+        ... })
+        >>> from muscletransfer.study import plan_study
+        >>> run = plan_study(config).runs[0]
+        >>> isinstance(run, RunSpec), run.source, run.n
+        (True, 'random', 2)
     """
 
     source: str
