@@ -26,6 +26,12 @@ class ChoosesOptimizer(LightningModule):
     """AdamW with a warm-up and a cosine, or what `use_optimizer` and `use_scheduler` said.
 
     .. versionadded:: 0.1
+
+    Example:
+        >>> from muscletransfer import create_pretext
+        >>> task = create_pretext("rotation").use_optimizer("SGD", momentum=0.9)
+        >>> isinstance(task, ChoosesOptimizer), task.optimizer_record()["optimizer"]["name"]
+        (True, 'SGD')
     """
 
     lr: float

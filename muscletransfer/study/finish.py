@@ -17,6 +17,8 @@ __all__ = ["analyse_results", "analyse_study", "write_study_results"]
 def analyse_study(folder: str | Path) -> tuple[StudyResults, StudyAnalysis]:
     """Collect the finished runs that belong to the current plan, and compute their statistics.
 
+    .. versionadded:: 0.1
+
     Args:
         folder: The study's folder.
 
@@ -66,6 +68,8 @@ def analyse_results(
 
 def write_study_results(folder: str | Path) -> list[Path]:
     """Write the tables and statistics of a study into its folder ``results/``.
+
+    .. versionadded:: 0.1
 
     Args:
         folder: The study's folder.

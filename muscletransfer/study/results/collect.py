@@ -38,6 +38,11 @@ class StudyResults:
         left_out: Run to what is wrong with its folder.
         unfinished: Runs that were asked for and have no folder.
         notes: Both of these in sentences.
+
+    Example:
+        >>> from muscletransfer.study.results import empty_table
+        >>> StudyResults(empty_table(), pd.DataFrame(columns=["run_id"])).left_out
+        {}
     """
 
     table: pd.DataFrame

@@ -57,6 +57,14 @@ def read_results(path: str | Path) -> pd.DataFrame:
 
     Raises:
         DataError: No such file, or it is no tidy table.
+
+    Example:
+        >>> import tempfile
+        >>> from muscletransfer.study.results import empty_table
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = write_results(StudyResults(empty_table(), pd.DataFrame(columns=["run_id"])), folder)
+        >>> len(read_results(folder))
+        0
     """
     file = Path(path)
     if file.is_dir():

@@ -87,6 +87,13 @@ def read_masks(path: str | Path | IO[bytes]) -> dict[str, NDArray[np.bool_] | ND
 
     Raises:
         DataError: The file is missing, damaged, or holds something else.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "masks.npz"
+        >>> _ = write_masks(path, {"P1": [[0, 2], [1, 0]]})
+        >>> read_masks(path)["P1"].tolist()
+        [[0, 2], [1, 0]]
     """
     try:
         with np.load(path, allow_pickle=False) as stored:

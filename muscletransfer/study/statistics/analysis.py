@@ -53,6 +53,22 @@ class StudyAnalysis:
         human: The comparison with observers, or ``None`` without them.
         patients: One row an arm, n and patient: what everything else was computed from.
         notes: What was left out or limits the results, in sentences.
+
+    Example:
+        >>> from muscletransfer.study.results import empty_table
+        >>> row = {"encoder": "timm/resnet18", "decoder": "unet", "freeze": "none", "fold": 0,
+        ...        "repeat": 0, "class_name": "muscle", "dta_unit": "mm", "failed": False}
+        >>> rows = [
+        ...     {**row, "run_id": f"{source}{n}", "source": source, "transfer": transfer, "n": n,
+        ...      "case": f"c{p}", "patient": f"P{p}", "dice": start + n / 100 + p / 50}
+        ...     for source, transfer, start in (("random", "none", 0.5), ("jigsaw", "encoder", 0.6))
+        ...     for n in (5, 10) for p in range(8)
+        ... ]
+        >>> table = pd.DataFrame(rows).reindex(columns=empty_table().columns)
+        >>> table = table.astype({"dta_rms": float})
+        >>> analysis = analyse(table, resamples=100)
+        >>> analysis.ns, analysis.n_patients, len(analysis.curves)
+        ((5, 10), 8, 2)
     """
 
     arms: tuple[Arm, ...]
@@ -156,6 +172,22 @@ def analyse(
         DataError: The table is empty or not what it should be, or the observers outlined none of
             its cases.
         UnknownNameError: No such family or metric.
+
+    Example:
+        >>> from muscletransfer.study.results import empty_table
+        >>> row = {"encoder": "timm/resnet18", "decoder": "unet", "freeze": "none", "fold": 0,
+        ...        "repeat": 0, "class_name": "muscle", "dta_unit": "mm", "failed": False}
+        >>> rows = [
+        ...     {**row, "run_id": f"{source}{n}", "source": source, "transfer": transfer, "n": n,
+        ...      "case": f"c{p}", "patient": f"P{p}", "dice": start + n / 100 + p / 50}
+        ...     for source, transfer, start in (("random", "none", 0.5), ("jigsaw", "encoder", 0.6))
+        ...     for n in (5, 10) for p in range(8)
+        ... ]
+        >>> table = pd.DataFrame(rows).reindex(columns=empty_table().columns)
+        >>> table = table.astype({"dta_rms": float})
+        >>> analysis = analyse(table, resamples=100)
+        >>> list(analysis.labels.values()), len(analysis.saving)
+        (['random', 'jigsaw'], 1)
     """
     if table.empty:
         raise DataError("The table has no rows; wanted at least one finished run.")

@@ -39,6 +39,10 @@ class HumanTest:
         with_hu: Read the images as CT, for the band of area and density.
         empty: What an observer's empty mask means; see
             :func:`muscletransfer.observers.observer_study`.
+
+    Example:
+        >>> HumanTest("observers.csv", "study/runs", margin=0.02).metric
+        'dice'
     """
 
     observers: str | Path | Manifest
@@ -71,6 +75,13 @@ class HumanVerdict:
         n_cases: Cases that observers outlined and the model was tested on.
         n_patients: Their patients.
         by_repeat: Repeat to the outcome of that repeat alone.
+
+    Example:
+        >>> arm = Arm("jigsaw", "timm/resnet18", "unet", "encoder")
+        >>> verdict = HumanVerdict(arm, 10, "cannot_tell", "Cannot tell.", 0.91, 0.92, -0.01, -0.03,
+        ...                        0.01, 40, 40, {0: "as_good", 1: "cannot_tell"})
+        >>> verdict.repeats_as_good
+        1
     """
 
     arm: Arm
@@ -113,6 +124,10 @@ class HumanComparison:
             empty without a reference.
         study: The comparisons behind the bands, for other statistics of them, or ``None``.
         notes: What was left out.
+
+    Example:
+        >>> HumanComparison("dice", 0.02, 0.95, ("O1", "O2"), (), {}, {}, {}).frame().empty
+        True
     """
 
     metric: str

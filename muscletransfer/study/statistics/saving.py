@@ -29,6 +29,11 @@ class Factor:
         low: Lower end of the interval; 0 where it lies below what was measured.
         high: Upper end; infinite where it lies beyond what was measured.
         confidence: Of the interval.
+
+    Example:
+        >>> factor = Factor(2.0, "exact", 1.4, 3.1, 0.95)
+        >>> factor.value, factor.bound
+        (2.0, 'exact')
     """
 
     value: float
@@ -66,6 +71,10 @@ class SavingAt:
         factor: ``labels_from_scratch / n``.
         with_selection: The same with the labels that model selection cost added to both, or
             ``None`` where they are not known.
+
+    Example:
+        >>> SavingAt(5, 0.7, 10.0, Factor(2.0, "exact", 1.4, 3.1, 0.95)).factor.value
+        2.0
     """
 
     n: int
@@ -92,6 +101,16 @@ class LabelSaving:
         n_patients: Patients with a value at every n of both arms; the intervals are over these.
         sentence: The headline in words.
         notes: What limits it.
+
+    Example:
+        >>> jigsaw = Arm("jigsaw", "timm/resnet18", "unet", "encoder")
+        >>> random = Arm("random", "timm/resnet18", "unet", "none")
+        >>> factor = Factor(2.0, "exact", 1.4, 3.1, 0.95)
+        >>> at_five = SavingAt(5, 0.7, 10.0, factor)
+        >>> saving = LabelSaving(jigsaw, random, factor, (0.6, 0.8), (at_five,), n_patients=40,
+        ...                      sentence="Half the labels.")
+        >>> saving.headline.value, saving.per_n[0].labels_from_scratch
+        (2.0, 10.0)
     """
 
     arm: Arm

@@ -38,6 +38,19 @@ def summarise(
         mean_high, sd`` (over patients) and ``sd_between_repeats`` (of the mean Dice over repeats:
         how much the draw of the training patients and the seed matter; NaN with one repeat, and
         for other metrics). Metrics without any value are left out.
+
+    Example:
+        >>> from muscletransfer.study.results import Arm
+        >>> random = Arm("random", "timm/resnet18", "unet", "none")
+        >>> jigsaw = Arm("jigsaw", "timm/resnet18", "unet", "encoder")
+        >>> dice = np.array([np.linspace(0.6, 0.7, 8), np.linspace(0.65, 0.77, 8)])
+        >>> values = PatientValues(
+        ...     ((random, 5), (jigsaw, 5)), tuple("ABCDEFGH"), {"dice": dice},
+        ...     rows=np.ones((2, 8), int), failed=np.zeros((2, 8), int),
+        ...     repeat_means=dice.mean(1)[:, None],
+        ... )
+        >>> summarise(values, repeats=100)[["source", "n", "n_patients"]].values.tolist()
+        [['random', 5, 8], ['jigsaw', 5, 8]]
     """
     rows: list[dict[str, Any]] = []
     for name, table in values.values.items():
