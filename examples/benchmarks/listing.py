@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from machine import describe, spread
+from record import Record, add_json_argument
 
 GROUPS = ("encoders", "decoders", "pretexts", "weights")
 
@@ -53,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=11)
     parser.add_argument("--plugins", type=int, default=50)
+    add_json_argument(parser)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -71,10 +73,14 @@ def main() -> None:
                 if number:  # the first turn fills the disk cache
                     times[what].append(taken)
     print(describe())
-    print(f"{args.plugins} plug-ins installed, none imported; wanted under 2 s")
+    record = Record(f"Listing with {args.plugins} plug-ins installed, none imported")
     for what, found in times.items():
-        print(f"{'list ' + what:>14}: {spread(found)}")
-    print(f"list encoders, the first after an installation (imports timm and smp): {first:.1f} s")
+        quartiles = spread(found).split("ms ")[1]
+        record.add(
+            f"list {what}", 1e3 * float(np.median(found)), "ms", at_most=2000, note=quartiles
+        )
+    record.add("list encoders, the first after an installation", first, "s")
+    record.write(args.json)
 
 
 if __name__ == "__main__":

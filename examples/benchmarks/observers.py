@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import torch
 from machine import describe
+from record import Record, add_json_argument
 
 from muscletransfer.data import Manifest
 from muscletransfer.data.synthetic import make_cohort
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--observers", type=int, default=10)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--consensus", choices=["majority", "staple"], default="majority")
+    add_json_argument(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(describe())
@@ -71,9 +73,12 @@ def main() -> None:
         )
         wall, used = (sum(step[place] for step in steps) for place in (1, 2))
         pairs = len(study.pairwise) + len(study.leave_one_out) + len(study.against_reference)
-        print(f"{'all':>24}: {wall:6.2f} s, {used:6.2f} s of one core")
-        print(f"{args.observers} observers, {args.cases} cases, {pairs} comparisons of two masks")
-        print(f"largest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        record = Record(f"Observer study: {args.observers} observers, {args.cases} cases")
+        record.add("whole study", wall, "s", at_most=30, note=f"{used:.1f} s of one core")
+        record.add("comparisons of two masks", pairs)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        record.add("largest memory", peak, "MB")
+        record.write(args.json)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from machine import describe
+from record import Record, add_json_argument
 
 from muscletransfer.data.synthetic import OTHER_LEVELS, TROUBLES, make_cohort, phantom_slice
 
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=15, help="patients a median")
+    add_json_argument(parser)
     options = parser.parse_args()
     print(f"{describe()}; load {os.getloadavg()[0]:.1f}; {options.size} pixels")
     phantom_slice(0, size=64)  # what is loaded on first use does not count
@@ -70,7 +72,10 @@ def main() -> None:
         seconds = drawing(options.size, 5, troubles=[trouble])
         print(f"L3 with {trouble:<12} {seconds:.3f} s")
     wall = whole(options.size, options.patients, options.workers)
-    print(f"{options.patients} patients with {options.workers} workers: {wall:.1f} s of wall time")
+    record = Record("The phantom cohort")
+    what = f"{options.patients} patients with {options.workers} workers"
+    record.add(what, wall, "s", at_most=60 if options.patients >= 200 else None)
+    record.write(options.json)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import time
 
 import numpy as np
 from machine import describe, spread
+from record import Record, add_json_argument
 
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
@@ -39,6 +40,7 @@ def main() -> None:
     """Let the commands take turns, print medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=11)
+    add_json_argument(parser)
     args = parser.parse_args()
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for number in range(args.runs + 1):
@@ -50,11 +52,14 @@ def main() -> None:
     for name, found in times.items():
         print(f"{name:>28}: {spread(found)}")
     alone = np.median(times["import muscletransfer"]) - np.median(times["python -c pass"])
-    print(f"the import itself: {1e3 * alone:.1f} ms (wanted at most 150)")
-    print(f"--help: {np.median(times['muscletransfer --help']):.2f} s (wanted at most 1.5)")
+    record = Record("Start-up")
+    record.add("import muscletransfer", 1e3 * alone, "ms", at_most=150)
+    record.add("muscletransfer --help", np.median(times["muscletransfer --help"]), "s", at_most=1.5)
     code = f"import sys, muscletransfer; print(*[m for m in {HEAVY} if m in sys.modules])"
     heavy = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     print(f"heavy packages that the import brings: {heavy.stdout.split() or 'none'}")
+    record.add("heavy packages that the import brings", len(heavy.stdout.split()), at_most=0)
+    record.write(args.json)
 
 
 if __name__ == "__main__":

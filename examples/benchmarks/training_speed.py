@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import logging
 import tempfile
 import time
@@ -33,6 +32,7 @@ import segmentation_models_pytorch as smp
 import torch
 from lightning.pytorch import Callback, Trainer
 from machine import describe, spread
+from record import Record, add_json_argument
 
 from muscletransfer import LowDataModule, SegmentationFineTuner
 from muscletransfer.data import PreprocessingSpec
@@ -126,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=12, help="timed steps a loop and round")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    add_json_argument(parser)
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -160,16 +160,13 @@ def main() -> None:
     print(f"precision of ours: {recommended_precision()}; of plain: 32-true")
     for name, found in times.items():
         print(f"{name:>6}: {spread(found)} a step, {BATCH / medians[name]:6.1f} images/s")
-    ratios = {
-        "plain / fit (wanted at least 2.3)": medians["plain"] / medians["fit"],
-        "fit / bare (wanted at most 1.10)": medians["fit"] / medians["bare"],
-        "fit / ready": medians["fit"] / medians["ready"],
-    }
-    for name, ratio in ratios.items():
-        print(f"{name}: {ratio:.2f}")
-    if args.json:
-        record = {"machine": describe(), "times_s": times, "ratios": ratios}
-        args.json.write_text(json.dumps(record, indent=1))
+    record = Record("Training through Trainer.fit beside a plain smp loop in fp32")
+    for name, found in times.items():
+        record.add(f"step, {name}", 1e3 * medians[name], "ms", note=spread(found).split("ms ")[1])
+    record.add("plain / fit", medians["plain"] / medians["fit"], at_least=2.3)
+    record.add("fit / bare loop", medians["fit"] / medians["bare"], at_most=1.10)
+    record.add("fit / bare loop on a ready batch", medians["fit"] / medians["ready"])
+    record.write(args.json)
 
 
 if __name__ == "__main__":
