@@ -132,21 +132,27 @@ def _add_executor(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cache", metavar="FOLDER", help="where preprocessed slices are kept")
 
 
-def _folder_and_config(options: argparse.Namespace) -> tuple[Path, StudyConfig]:
+def _folder_and_config(options: argparse.Namespace) -> tuple[str | Path, StudyConfig]:
     """Read the file, or the study of a folder."""
     from muscletransfer.study.config import read_config
     from muscletransfer.study.plan import study_config
 
-    given = Path(options.study)
-    if given.is_dir():
-        if getattr(options, "output", None):
+    output = getattr(options, "output", None)
+    given = _place(options.study)
+    if isinstance(given, str) or given.is_dir():
+        if output:
             raise SettingError(
                 f"{given} is a study's folder and --output another one; wanted one of them, or the "
                 "study's YAML file."
             )
         return given, study_config(given)
     config = read_config(given)
-    return Path(getattr(options, "output", None) or Path.cwd() / given.stem), config
+    return _place(output) if output else Path.cwd() / given.stem, config
+
+
+def _place(text: str) -> str | Path:
+    """A path, or a URL as it is."""
+    return text if "://" in text else Path(text)
 
 
 def _executor_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -193,11 +199,13 @@ def _run(options: argparse.Namespace) -> int:
         print(f"{len(outcome.skipped)} wait for a failed pre-training.", file=sys.stderr)
     if not outcome.complete:
         print(
-            f"See {folder / 'failed'} for tracebacks; `muscletransfer study retry {folder}` runs "
+            f"See {folder}/failed for tracebacks; `muscletransfer study retry {folder}` runs "
             "them again.",
             file=sys.stderr,
         )
-    if not getattr(options, "no_report", False) and outcome.done:
+    if isinstance(folder, str):  # a URL: tables are made where its files are fetched to
+        return 0 if outcome.complete else 1
+    if not options.no_report and outcome.done:
         _report(argparse.Namespace(study=str(folder)))
     return 0 if outcome.complete else 1
 
@@ -205,7 +213,7 @@ def _run(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from muscletransfer.study.plan.printing import print_status
 
-    print_status(Path(options.study))
+    print_status(_place(options.study))
     return 0
 
 

@@ -41,7 +41,7 @@ def run_study(
 
     Args:
         config: The study.
-        folder: Its folder.
+        folder: Its folder, or a URL of fsspec.
         executor: ``"local"``, ``"ray"``, or an executor.
         retry: Run again what failed in an earlier start.
         progress: Show progress on standard error.
@@ -61,7 +61,7 @@ def run_study(
         >>> outcome.complete  # doctest: +SKIP
         True
     """
-    folder = Path(folder).absolute()
+    folder = str(folder) if "://" in str(folder) else Path(folder).absolute()
     plan = plan_study(config)
     check_weights(plan, finished_ids(folder))
     prepare_data(plan, folder, progress)

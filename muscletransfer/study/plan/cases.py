@@ -22,6 +22,7 @@ __all__ = [
     "Cases",
     "digests_of",
     "draw_phantom",
+    "local_folder",
     "observers_manifest",
     "phantom_folder",
     "phantom_key",
@@ -93,7 +94,7 @@ def study_cases(config: StudyConfig) -> Cases:
     )
 
 
-def study_manifest(config: StudyConfig, folder: Path) -> Manifest:
+def study_manifest(config: StudyConfig, folder: str | Path) -> Manifest:
     """Return the rows that the study is about; ``rows[i]`` is case ``i`` of its tables.
 
     .. versionadded:: 0.1
@@ -118,7 +119,10 @@ def study_manifest(config: StudyConfig, folder: Path) -> Manifest:
     phantom = config.data.phantom
     if phantom is None:
         return _rows(config, config.path(str(config.data.manifest)))
-    return _rows(config, draw_phantom(phantom, phantom_folder(folder, phantom)) / "manifest.csv")
+    return _rows(
+        config,
+        draw_phantom(phantom, phantom_folder(local_folder(folder), phantom)) / "manifest.csv",
+    )
 
 
 def draw_phantom(phantom: PhantomConfig, folder: Path, progress: bool = False) -> Path:
@@ -146,6 +150,21 @@ def draw_phantom(phantom: PhantomConfig, folder: Path, progress: bool = False) -
     ).root
 
 
+def local_folder(folder: str | Path) -> Path:
+    """Return where the local files of a study go: its folder, or a cache folder for a URL.
+
+    Args:
+        folder: The study's folder or URL.
+
+    Example:
+        >>> local_folder("s3://bucket/study").name == local_folder("s3://bucket/study").name
+        True
+    """
+    if "://" in str(folder):
+        return default_cache_dir() / "studies" / content_key(str(folder))[:16]
+    return Path(folder).absolute()
+
+
 def phantom_folder(folder: Path, phantom: PhantomConfig) -> Path:
     """Return where a cohort of a study lies: by its settings, so that an edited one is another."""
     return folder / "data" / f"phantom_{content_key([vars(phantom), __version__])[:12]}"
@@ -165,7 +184,7 @@ def phantom_key(phantom: PhantomConfig) -> str:
     return content_key({"phantom": cases, "version": __version__})
 
 
-def observers_manifest(config: StudyConfig, folder: Path) -> Path | None:
+def observers_manifest(config: StudyConfig, folder: str | Path) -> Path | None:
     """Return the manifest of the observers' masks, or ``None`` where the study has none.
 
     .. versionadded:: 0.1
@@ -188,7 +207,7 @@ def observers_manifest(config: StudyConfig, folder: Path) -> Path | None:
         return None if config.data.observers is None else config.path(config.data.observers)
     if not phantom.observers:
         return None
-    return draw_phantom(phantom, phantom_folder(folder, phantom)) / "observers.csv"
+    return draw_phantom(phantom, phantom_folder(local_folder(folder), phantom)) / "observers.csv"
 
 
 def rows_key(rows: Sequence[ManifestRow], digests: dict[Path, str]) -> str:

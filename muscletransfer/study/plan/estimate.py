@@ -79,7 +79,7 @@ def estimate(
 
 
 def print_estimate(
-    plan: StudyPlan, folder: Path, *, workers: int | None = None, fresh: bool = False
+    plan: StudyPlan, folder: str | Path, *, workers: int | None = None, fresh: bool = False
 ) -> None:
     """Measure and print.
 

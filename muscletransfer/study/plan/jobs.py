@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from muscletransfer.study.config.data import PhantomConfig
 from muscletransfer.study.config.names import is_weights_file
-from muscletransfer.study.plan.cases import draw_phantom, phantom_folder
+from muscletransfer.study.plan.cases import draw_phantom, local_folder, phantom_folder
 from muscletransfer.study.plan.record import StudyPlan
 from muscletransfer.study.plan.specs import PretextSpec, RunSpec
 from muscletransfer.study.running.jobs import Job
@@ -19,7 +20,7 @@ _FINE_TUNE = "muscletransfer.study.work.finetune:fine_tune"
 
 def make_jobs(
     plan: StudyPlan,
-    folder: Path,
+    folder: str | Path,
     *,
     device_share: float = 1.0,
     cache_dir: Path | None = None,
@@ -31,7 +32,7 @@ def make_jobs(
 
     Args:
         plan: The plan.
-        folder: The study's folder.
+        folder: The study's folder, or its URL.
         device_share: Part of a device that a run takes.
         cache_dir: Where preprocessed slices are kept; ``None`` for the user's cache folder.
         accelerator: Lightning's.
@@ -50,7 +51,7 @@ def make_jobs(
         >>> len(jobs), jobs[0].kind
         (6, 'run')
     """
-    folder = folder.absolute()
+    folder = local_folder(folder)
     shared = {
         "study": str(folder),
         "name": plan.config.name,
@@ -86,7 +87,7 @@ def make_jobs(
     return pretexts + runs
 
 
-def prepare_data(plan: StudyPlan, folder: Path, progress: bool = False) -> None:
+def prepare_data(plan: StudyPlan, folder: str | Path, progress: bool = False) -> None:
     """Draw the phantoms of a study that are not there yet.
 
     Args:
@@ -94,13 +95,11 @@ def prepare_data(plan: StudyPlan, folder: Path, progress: bool = False) -> None:
         folder: The study's folder.
         progress: Show a bar.
     """
-    from muscletransfer.study.config.data import PhantomConfig
-
     wanted = [plan.config.data.phantom]
     for images, _ in plan.images.values():
         wanted += [PhantomConfig(**s["phantom"]) for s in images.sources if "phantom" in s]
     for phantom in dict.fromkeys(p for p in wanted if p is not None):
-        draw_phantom(phantom, phantom_folder(folder, phantom), progress)
+        draw_phantom(phantom, phantom_folder(local_folder(folder), phantom), progress)
 
 
 def _of_data(plan: StudyPlan, folder: Path) -> dict[str, Any]:
@@ -112,6 +111,7 @@ def _of_data(plan: StudyPlan, folder: Path) -> dict[str, Any]:
     return {
         "manifest": str(path),
         "verify": data.phantom is None,
+        "phantoms": [] if data.phantom is None else _phantoms(folder, [vars(data.phantom)]),
         "mask_column": data.mask_column,
         "where": data.where,
         "fold_column": data.fold_column,
@@ -134,8 +134,6 @@ def _weight_files(plan: StudyPlan) -> dict[str, str]:
 
 
 def _of_pretext(plan: StudyPlan, spec: PretextSpec, folder: Path) -> dict[str, Any]:
-    from muscletransfer.study.config.data import PhantomConfig
-
     images, excluded = plan.images[spec.id]
     sources = []
     for source in images.sources:
@@ -147,17 +145,18 @@ def _of_pretext(plan: StudyPlan, spec: PretextSpec, folder: Path) -> dict[str, A
     weights = spec.init_args.get("weights")
     if spec.weights_key is not None:
         weights = str(plan.config.path(str(weights)))
-    licence = next(
-        (
-            s.pretext.images.licence
-            for s in plan.config.sources
-            if s.pretext is not None and s.pretext.task == spec.task
-        ),
-        None,
-    )
     return {
         "sources": sources,
         "excluded": list(excluded),
         "weights": weights,
-        "licence": licence,
+        "licence": images.licence,
+        "phantoms": _phantoms(folder, [s["phantom"] for s in images.sources if "phantom" in s]),
     }
+
+
+def _phantoms(folder: Path, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a worker on another machine draws if it is not there."""
+    return [
+        {"folder": str(phantom_folder(folder, PhantomConfig(**one))), "settings": one}
+        for one in wanted
+    ]

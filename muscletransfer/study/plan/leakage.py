@@ -39,12 +39,14 @@ class PretextImages:
         sources: One dict a collection, for the worker: ``path`` (or ``phantom``), ``kind``,
             ``drop_masks``.
         notes: What was found, for people.
+        licence: Of the images, for provenance.
     """
 
     key: str
     people: dict[str, frozenset[str]] = field(default_factory=dict)
     sources: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    licence: str | None = None
 
     def excluded(self, patients: tuple[str, ...]) -> tuple[str, ...]:
         """Return the ids among these images that stand for one of the study's patients."""
@@ -79,7 +81,8 @@ def look_at_images(config: StudyConfig, cases: Cases, images: ImagesConfig) -> P
         for patient, same in found.people.items():
             people.setdefault(patient, set()).update(same)
     frozen = {patient: frozenset(same) for patient, same in people.items()}
-    return PretextImages(content_key(keys), frozen, tuple(sources), tuple(notes))
+    key = content_key(keys)
+    return PretextImages(key, frozen, tuple(sources), tuple(notes), images.licence)
 
 
 def _look_at(config: StudyConfig, cases: Cases, images: ImagesConfig, one: Images) -> PretextImages:

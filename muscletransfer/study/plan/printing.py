@@ -10,11 +10,12 @@ from muscletransfer.errors import DataError
 from muscletransfer.study.plan.record import StudyPlan
 from muscletransfer.study.plan.specs import PretextSpec
 from muscletransfer.study.running.status import Status, read_status
+from muscletransfer.study.running.store import open_store
 
 __all__ = ["finished_ids", "plan_lines", "print_plan", "print_status"]
 
 
-def print_plan(plan: StudyPlan, folder: Path, *, every_run: bool = False) -> None:
+def print_plan(plan: StudyPlan, folder: str | Path, *, every_run: bool = False) -> None:
     """Print what a study would run.
 
     Args:
@@ -71,20 +72,17 @@ def plan_lines(plan: StudyPlan, finished: set[str]) -> list[str]:
     return lines + [f"note: {note}" for note in plan.notes]
 
 
-def finished_ids(folder: Path) -> set[str]:
+def finished_ids(folder: str | Path) -> set[str]:
     """Return the ids that are finished in a study's folder, of whatever plan.
 
     Args:
-        folder: The study's folder; it need not exist.
+        folder: The study's folder or URL; it need not exist.
     """
-    found: set[str] = set()
-    for kind in ("pretexts", "runs"):
-        if (folder / kind).is_dir():
-            found.update(path.name for path in (folder / kind).iterdir() if path.is_dir())
-    return found
+    store = open_store(folder)
+    return store.finished("pretexts") | store.finished("runs")
 
 
-def print_status(folder: Path) -> None:
+def print_status(folder: str | Path) -> None:
     """Print how far a study is.
 
     Args:

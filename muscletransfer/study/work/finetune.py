@@ -20,7 +20,13 @@ from muscletransfer.study.work.cases import case_rows, write_cases
 from muscletransfer.study.work.clock import StepClock
 from muscletransfer.study.work.labelled import labelled_cases
 from muscletransfer.study.work.loggers import close_loggers, make_loggers
-from muscletransfer.study.work.worker import describe_machine, make_trainer, settled, write_json
+from muscletransfer.study.work.worker import (
+    describe_machine,
+    draw_phantoms,
+    make_trainer,
+    settled,
+    write_json,
+)
 
 __all__ = ["fine_tune"]
 
@@ -45,6 +51,7 @@ def fine_tune(payload: Mapping[str, Any], folder: Path) -> None:
     where = payload["where"]
     folder = Path(folder)
     write_json(folder / "spec.json", spec.to_dict())
+    draw_phantoms(where)
     with settled(spec.settings["compute"], spec.seed):
         _run(spec, where, _weights(spec, where, payload.get("needs", {})), folder, started)
 

@@ -24,7 +24,13 @@ from muscletransfer.study.plan.tasks import has_argument, task_class
 from muscletransfer.study.work.clock import StepClock
 from muscletransfer.study.work.few import few_images
 from muscletransfer.study.work.loggers import close_loggers, make_loggers
-from muscletransfer.study.work.worker import describe_machine, make_trainer, settled, write_json
+from muscletransfer.study.work.worker import (
+    describe_machine,
+    draw_phantoms,
+    make_trainer,
+    settled,
+    write_json,
+)
 from muscletransfer.transfer import save_encoder
 
 __all__ = ["pretrain"]
@@ -49,6 +55,7 @@ def pretrain(payload: Mapping[str, Any], folder: Path) -> None:
     where = payload["where"]
     folder = Path(folder)
     write_json(folder / "spec.json", spec.to_dict())
+    draw_phantoms(where)
     with (
         settled(spec.compute, spec.seed),
         tempfile.TemporaryDirectory(dir=folder, prefix="lists_") as lists,

@@ -15,10 +15,19 @@ import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 
 from muscletransfer.hardware import recommended_precision
+from muscletransfer.study.config.data import PhantomConfig
+from muscletransfer.study.plan.cases import draw_phantom
 from muscletransfer.transfer import collect_versions
 from muscletransfer.transfer.preprocessing_check import PreprocessingMismatchWarning
 
-__all__ = ["describe_machine", "make_trainer", "resolve_precision", "settled", "write_json"]
+__all__ = [
+    "describe_machine",
+    "draw_phantoms",
+    "make_trainer",
+    "resolve_precision",
+    "settled",
+    "write_json",
+]
 
 
 @contextmanager
@@ -50,6 +59,19 @@ def settled(compute: Mapping[str, Any], seed: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+def draw_phantoms(where: Mapping[str, Any]) -> None:
+    """Draw the synthetic cohorts of a job that are not on this machine yet.
+
+    The driver has drawn them where workers share its file system.
+
+    Args:
+        where: ``phantoms``: a list of ``folder`` and ``settings``.
+    """
+    for one in where.get("phantoms", ()):
+        settings = {**one["settings"], "troubles": tuple(one["settings"]["troubles"])}
+        draw_phantom(PhantomConfig(**settings), Path(one["folder"]))
 
 
 def resolve_precision(compute: Mapping[str, Any], accelerator: str) -> str:
