@@ -5,8 +5,8 @@ Run from a checkout on an otherwise idle machine::
     python examples/benchmarks/study_planning.py
 
 The study is the paper's: 204 patients, four folds, n = 5 to 125, with nine ways to start and as
-many repeats as make 10,000 runs. Measured are planning alone, in a process that has planned before; the
-same with a manifest on disk, whose files are hashed anew and then known; and the whole command
+many repeats as make 10,000 runs. Measured are planning alone, in a process that has planned before;
+the same with a manifest on disk, whose files are hashed anew and then known; and the whole command
 ``muscletransfer study plan --no-probe``, which has to start Python and import torch too.
 """
 

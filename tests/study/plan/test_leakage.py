@@ -35,20 +35,20 @@ def left_out(plan: Any) -> dict[int | None, tuple[str, ...]]:
     return {spec.fold: plan.images[spec.id][1] for spec in plan.pretexts}
 
 
-def tested(plan: Any) -> dict[int, tuple[str, ...]]:
+def who_tests(plan: Any) -> dict[int, tuple[str, ...]]:
     splits = StudySplits(plan.config, plan.cases)
     return {fold: splits.test(fold) for fold in range(3)}
 
 
 def test_the_studys_own_images_need_one_pre_training_a_fold(place: Path) -> None:
     plan = planned(place, "manifest")
-    assert left_out(plan) == tested(plan)
+    assert left_out(plan) == who_tests(plan)
     fold_of = {spec.id: spec.fold for spec in plan.pretexts}
     assert all(fold_of[run.pretext] == run.fold for run in plan.runs)
     # and the worker is told whom to leave out
     jobs = {job.id: job for job in make_jobs(plan, place / "out")}
     for spec in plan.pretexts:
-        assert jobs[spec.id].payload["where"]["excluded"] == list(tested(plan)[spec.fold])
+        assert jobs[spec.id].payload["where"]["excluded"] == list(who_tests(plan)[spec.fold])
 
 
 def test_validation_patients_can_be_left_out_too(place: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_same_images_under_other_ids_are_held_apart(place: Path) -> None:
     plan = planned(place, str(renamed))
     wanted = {
         fold: tuple(p.replace("P", "hospital-B-") for p in tests)
-        for fold, tests in tested(plan).items()
+        for fold, tests in who_tests(plan).items()
     }
     assert left_out(plan) == wanted
     assert any("under another id" in note for note in plan.notes)
@@ -91,18 +91,18 @@ def test_the_same_ids_are_the_same_people_unless_said_otherwise(place: Path) -> 
     for number in range(12):
         text = text.replace(f"P{200 + number}", f"P{number:02d}")
     coinciding.write_text(text)
-    assert left_out(planned(place, str(coinciding))) == tested(planned(place, "manifest"))
+    assert left_out(planned(place, str(coinciding))) == who_tests(planned(place, "manifest"))
     assert left_out(planned(place, str(coinciding), other_people=True)) == {None: ()}
     # what other_people says of ids does not outweigh what the files hold
     same = ct_cases(place / "same", 12)
-    assert left_out(planned(place, str(same), other_people=True)) == tested(
+    assert left_out(planned(place, str(same), other_people=True)) == who_tests(
         planned(place, "manifest")
     )
 
 
 def test_folds_that_leave_out_the_same_people_share_a_pre_training(place: Path) -> None:
     whole = planned(place, "manifest")
-    one = tested(whole)[1][0]
+    one = who_tests(whole)[1][0]
     few = ct_cases(place / "few", 3, first=300, prefix="X")
     rows = few.read_text().splitlines()
     study_folder = place / "study"
