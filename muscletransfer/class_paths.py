@@ -119,7 +119,7 @@ def check_call(make: Callable[..., Any], what: str, /, *args: Any, **kwargs: Any
         >>> def smooth(x, *, width=3): ...
         >>> check_call(smooth, "smoothing", 1, widht=5)
         Traceback (most recent call last):
-        muscletransfer.errors.ContractError: smoothing does not take {'widht': 5}: ...
+        muscletransfer.errors.ContractError: smoothing cannot be made with {'widht': 5}: ...
     """
     try:
         signature = inspect.signature(make)
@@ -130,7 +130,7 @@ def check_call(make: Callable[..., Any], what: str, /, *args: Any, **kwargs: Any
     except TypeError as error:
         takes = list(signature.parameters)[len(args) :]
         raise ContractError(
-            f"{what} does not take {kwargs or 'no arguments'}: {error}. It takes: "
+            f"{what} cannot be made with {kwargs or 'no arguments'}: {error}. It takes: "
             f"{', '.join(takes) or 'none'}."
         ) from error
 

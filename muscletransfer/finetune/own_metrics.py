@@ -122,7 +122,10 @@ def _build(name: str, value: Any, num_classes: int) -> Callable[..., Any]:
         takes = inspect.signature(value).parameters
         kwargs = {k: v for k, v in presets.items() if k in takes and v is not None} | kwargs
         check_call(value, what, **kwargs)
-        value = value(**kwargs)
+        try:
+            value = value(**kwargs)
+        except (TypeError, ValueError) as error:  # torchmetrics takes any argument and then looks
+            raise ContractError(f"{what} cannot be made with {kwargs}: {error}") from error
     elif kwargs:
         value = functools.partial(value, **kwargs)
     if not callable(value):

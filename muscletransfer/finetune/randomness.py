@@ -27,7 +27,7 @@ def seeded(*keys: int, device: torch.device | None = None) -> Iterator[None]:
         ...     bool(torch.rand(1) == first)
         True
     """
-    seed = step_seed(*keys)
+    seed = _seed(*keys)
     if device is None or device.type == "cpu":
         with torch.random.fork_rng(devices=[], device_type="cuda"):
             # Not torch.manual_seed, which would also reach every accelerator.
@@ -37,3 +37,9 @@ def seeded(*keys: int, device: torch.device | None = None) -> Iterator[None]:
         with torch.random.fork_rng(devices=[device], device_type=device.type):
             torch.manual_seed(seed)
             yield
+
+
+@torch.compiler.disable
+def _seed(*keys: int) -> int:
+    """Mix the keys; a compiled training step leaves it to Python, as its whole numbers are NumPy's."""
+    return step_seed(*keys)

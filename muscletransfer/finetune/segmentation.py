@@ -243,7 +243,6 @@ class SegmentationFineTuner(FineTuningRecord):
         if self._stays_frozen:
             freeze_module(self.model.encoder)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _step_stream(self, batch_idx: int) -> contextlib.AbstractContextManager[None]:
         """Random numbers of one step (dropout), the same in a run that was resumed."""
         if self.seed is None:

@@ -19,6 +19,10 @@ __all__ = ["Chosen", "Kind"]
 Kind = Literal["optimizer", "scheduler"]
 
 _HOMES: dict[Kind, str] = {"optimizer": "torch.optim", "scheduler": "torch.optim.lr_scheduler"}
+_FILLED: dict[Kind, tuple[str, ...]] = {
+    "optimizer": ("lr", "weight_decay"),
+    "scheduler": ("total_steps", "T_max", "max_lr"),
+}
 _BASES = {"optimizer": Optimizer, "scheduler": LRScheduler}
 _HINT = "Wanted the path of a class, such as {home}.{example}, or a class of {home} by its name."
 _EXAMPLES = {"optimizer": "SGD", "scheduler": "StepLR"}
@@ -37,6 +41,10 @@ class Chosen:
         kwargs: Arguments by name.
         options: What the Trainer is told: ``interval``, ``frequency``, ``monitor``.
         made_by: The class or function; ``None`` for one that a file named and nobody asked for yet.
+
+    Example:
+        >>> Chosen.of("optimizer", "SGD", {"momentum": 0.9}).path
+        'torch.optim.SGD'
     """
 
     kind: Kind
@@ -88,7 +96,7 @@ class Chosen:
             any_value: Stands for all presets when only the names are to be checked.
         """
         takes = inspect.signature(self.made_by).parameters if self.made_by else {}
-        known = dict.fromkeys(("total_steps", "T_max", "max_lr"), any_value) if any_value else {}
+        known = dict.fromkeys(_FILLED[self.kind], any_value) if any_value else {}
         known |= presets
         return {k: v for k, v in known.items() if k in takes and v is not None} | dict(self.kwargs)
 

@@ -101,8 +101,6 @@ class JigsawPretext(PretextTask):
         torch.Size([3, 24])
     """
 
-    permutations: Tensor
-
     def __init__(
         self,
         encoder: str | EncoderSpec | dict[str, Any] | nn.Module = "timm/resnet18",
@@ -154,11 +152,19 @@ class JigsawPretext(PretextTask):
         self.flip = flip
         self.crop_to_body = crop_to_body
         self.air_below = _AIR if air_below == "auto" else air_below
-        self.register_buffer("permutations", permutation_set(grid, permutations, seed))
+        # No buffer: callbacks that average weights average buffers too, and 3 can become 2.
+        self._permutations = permutation_set(grid, permutations, seed)
         self.head = JigsawHead(self.encoder.out_channels[-1], grid * grid, len(self.permutations))
         self.accuracy = MeanMetric()
         self.chance = MeanMetric()
         self._seen: Tensor | None = None
+
+    @property
+    def permutations(self) -> Tensor:
+        """(P, T) int64 permutations to tell apart, the same whenever the task is built alike."""
+        if self._permutations.device != self.device:
+            self._permutations = self._permutations.to(self.device)
+        return self._permutations
 
     def make_targets(self, batch: dict[str, Any]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Cut and shuffle.
