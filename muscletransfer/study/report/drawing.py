@@ -51,8 +51,7 @@ def plain_text() -> Iterator[None]:
     """Draw names as they stand: a dollar sign in one begins no formula."""
     import matplotlib
 
-    options = {"text.parse_math": False, "font.size": 10.5, "svg.fonttype": "none"}
-    with matplotlib.rc_context(options):
+    with matplotlib.rc_context({"text.parse_math": False, "font.size": 10.5}):
         yield
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from muscletransfer.errors import DataError
@@ -128,7 +129,7 @@ class Figures:
                         f"bland_altman_{measure.name}_{label}_{name if structure else ''}",
                         f"Bland-Altman plot. {words}",
                     )
-                    count = len(next(iter(panel.series.values()))[0])
+                    count = np.size(next(iter(panel.series.values()))[0])
                     yield drawing, f"{words}; {count} patients, one point each."
 
     def _band(self, metric: str) -> Band | None:

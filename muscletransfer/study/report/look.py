@@ -18,9 +18,11 @@ STYLE = """
 * { box-sizing: border-box; }
 html { scroll-padding-top: 3.2rem; }
 body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1.25rem 4rem; color: var(--ink);
-  background: var(--paper); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+  background: var(--paper);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .25rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.3rem; margin: 2.6rem 0 .5rem; padding-top: .4rem; border-top: 1px solid var(--line); }
+h2 { font-size: 1.3rem; margin: 2.6rem 0 .5rem; padding-top: .4rem;
+  border-top: 1px solid var(--line); }
 h3 { font-size: 1.02rem; margin: 1.4rem 0 .3rem; }
 p { margin: .5rem 0; max-width: 48rem; } a { color: var(--link); } .soft { color: var(--soft); }
 li { max-width: 48rem; } ul, ol { margin: .4rem 0; padding-left: 1.3rem; }
@@ -33,14 +35,16 @@ nav a { text-decoration: none; }
 .answer { border: 1px solid var(--line); border-left: 5px solid var(--open); border-radius: 8px;
   padding: .8rem 1.1rem; background: var(--shade); overflow-wrap: anywhere; }
 .answer.good { border-left-color: var(--s3); } .answer.bad { border-left-color: var(--s2); }
-.answer h2 { border: 0; margin: 0; padding: 0; font-size: .95rem; color: var(--soft); font-weight: 600; }
+.answer h2 { border: 0; margin: 0; padding: 0; font-size: .95rem; color: var(--soft);
+  font-weight: 600; }
 .answer p.lead { font-size: 1.12rem; line-height: 1.4; font-weight: 600; margin: .25rem 0 .4rem; }
 .answer p, .answer li { font-size: .95rem; }
 .note { background: var(--note-bg); padding: .7rem 1rem; border-radius: 8px; max-width: none; }
 .tiles { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0 0; }
 .tile { border: 1px solid var(--line); border-radius: 8px; padding: .4rem .9rem; min-width: 7rem;
   font-size: .9rem; color: var(--soft); }
-.tile b { display: block; font-size: 1.35rem; color: var(--ink); font-variant-numeric: tabular-nums; }
+.tile b { display: block; font-size: 1.35rem; color: var(--ink);
+  font-variant-numeric: tabular-nums; }
 .tile.bad { background: var(--bad-bg); color: var(--bad); } .tile.bad b { color: inherit; }
 .grid { display: grid; gap: 1rem; margin: .8rem 0; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
@@ -53,7 +57,8 @@ figcaption { color: var(--soft); font-size: .9rem; margin-top: .3rem; line-heigh
   overflow-wrap: anywhere; } figcaption b { color: var(--ink); }
 .missing { border: 1px dashed var(--line); border-radius: 6px; padding: 1rem; color: var(--soft);
   font-size: .9rem; overflow-wrap: anywhere; }
-.key { display: inline-block; width: 1.4rem; height: 0; border-top: 3px solid; vertical-align: middle;
+.key { display: inline-block; width: 1.4rem; height: 0; border-top: 3px solid;
+  vertical-align: middle;
   margin: 0 .3rem 0 .6rem; }
 .scroll { overflow: auto; max-height: 30rem; border: 1px solid var(--line); border-radius: 8px;
   margin: .6rem 0; }
@@ -65,7 +70,8 @@ td.prose { text-align: left; white-space: normal; min-width: 15rem; overflow-wra
 tbody tr:last-child td { border-bottom: 0; } tbody tr:hover td { background: var(--shade); }
 thead th { position: sticky; top: 0; background: var(--shade); vertical-align: bottom; z-index: 1;
   border-bottom: 2px solid var(--soft); white-space: normal; min-width: 4.4rem; }
-thead button { font: inherit; font-weight: 600; background: none; border: 0; padding: 0; cursor: pointer;
+thead button { font: inherit; font-weight: 600; background: none; border: 0; padding: 0;
+  cursor: pointer;
   color: inherit; text-align: inherit; }
 thead button::after { content: "\\00a0\\2195"; color: var(--soft); font-weight: 400; }
 th[aria-sort=ascending] button::after { content: "\\00a0\\2191"; color: var(--ink); }
@@ -79,7 +85,8 @@ table.matrix td, table.matrix th { text-align: center; }
 table.matrix td:first-child, table.matrix th:first-child { text-align: left; }
 details { margin: .6rem 0; } summary { cursor: pointer; font-weight: 600; }
 details details { margin-left: .8rem; } details details summary { font-weight: 400; }
-pre { background: var(--shade); border: 1px solid var(--line); border-radius: 8px; padding: .75rem 1rem;
+pre { background: var(--shade); border: 1px solid var(--line); border-radius: 8px;
+  padding: .75rem 1rem;
   overflow-x: auto; font-size: .82rem; line-height: 1.45; }
 code { background: var(--shade); border-radius: 4px; padding: .05rem .3rem; font-size: .88em; }
 pre code { background: none; padding: 0; font-size: inherit; }
@@ -96,7 +103,8 @@ const shownValue = (row, column) =>
   row.cells[column].dataset.value ?? row.cells[column].textContent;
 document.querySelectorAll("table.sortable").forEach((table) => {
   const body = table.tBodies[0];
-  table.querySelectorAll("thead button").forEach((button) => button.addEventListener("click", () => {
+  const buttons = table.querySelectorAll("thead button");
+  buttons.forEach((button) => button.addEventListener("click", () => {
     const head = button.closest("th"), column = head.cellIndex;
     const number = !head.classList.contains("text");
     const fresh = number ? "descending" : "ascending";

@@ -92,7 +92,8 @@ def agreement_of_measures(table: pd.DataFrame, labels: Mapping[Arm, str]) -> pd.
                 continue
             arm = Arm(*(str(part) for part in key[:4]))
             limits = asdict(bland_altman(pairs["model"], pairs["reference"]))
-            row = {"measure": measure.name, "unit": measure.unit, "arm": labels[arm]}
+            row: dict[str, object] = {"measure": measure.name, "unit": measure.unit}
+            row["arm"] = labels[arm]
             row |= arm._asdict() | dict(zip(keys[4:], key[4:], strict=True))
             row |= {"n_patients": len(pairs), "n_lost": lost}
             for name in ("bias", "lower", "upper"):

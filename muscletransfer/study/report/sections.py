@@ -80,9 +80,10 @@ def saving(page: StudyPage, figures: Figures) -> None:
         return
     page.section("Labels saved")
     page.text(
-        f"How many times the labelled patients training from scratch ({figures.analysis.reference}) "
-        "needs for the same Dice. Above 1 labels are saved, below 1 the source costs labels. "
-        "Nothing is read off beyond the measured numbers of patients: there it is a bound."
+        "How many times the labelled patients training from scratch "
+        f"({figures.analysis.reference}) needs for the same Dice. Above 1 labels are saved, "
+        "below 1 the source costs labels. Nothing is read off beyond the measured numbers of "
+        "patients: there it is a bound."
     )
     page.add(
         wide_figure(drawing, "Factor over the Dice that both curves reach, with its interval.")
@@ -125,10 +126,10 @@ def agreement(
         return
     page.section("Muscle measures")
     page.text(
-        f"Shown is {figures.analysis.labels[choice.arm]} with n = {choice.n}: {choice.why}. Repeat "
-        f"{choice.repeat}, since a user has one model; patients with several slices have one point, "
-        "their mean. Areas and densities are within the outline and the window of muscle, on the "
-        "original HU."
+        f"Shown is {figures.analysis.labels[choice.arm]} with n = {choice.n}: {choice.why}. "
+        f"Repeat {choice.repeat}, since a user has one model; patients with several slices have "
+        "one point, their mean. Areas and densities are within the outline and the window of "
+        "muscle, on the original HU."
     )
     page.figures(figures.bland_altman(frame, choice))
     errors = [(figures.medians(m), m) for m in ("sma_error_percent", "smd_error_hu")]
@@ -176,8 +177,9 @@ def overlays(page: StudyPage, figures: Figures, material: Material, choice: Choi
     """Cases by percentile."""
     page.section("Pictures")
     page.add(
-        '<p>Native slices with the outlines of the reference <span class="key" style="color:#c9bc00">'
-        '</span>yellow and the model <span class="key" style="color:#2f8fc4"></span>blue, by '
+        '<p>Native slices with the outlines of the reference <span class="key" '
+        'style="color:#c9bc00"></span>yellow and the model <span class="key" '
+        'style="color:#2f8fc4"></span>blue, by '
         "percentile of Dice over the test cases of repeat "
         f"{choice.repeat}. Cases are rows of the study's manifest, from 0.</p>"
     )
