@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -76,9 +77,8 @@ def main() -> None:
     record = Record(f"Listing with {args.plugins} plug-ins installed, none imported")
     for what, found in times.items():
         quartiles = spread(found).split("ms ")[1]
-        record.add(
-            f"list {what}", 1e3 * float(np.median(found)), "ms", at_most=2000, note=quartiles
-        )
+        middle = 1e3 * statistics.median(found)
+        record.add(f"list {what}", middle, "ms", at_most=2000, note=quartiles)
     record.add("list encoders, the first after an installation", first, "s")
     record.write(args.json)
 
