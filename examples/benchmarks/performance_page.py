@@ -16,9 +16,9 @@ from record import Figure
 
 HEAD = """# Performance
 
-Every figure on this page was written by the command printed beside it; both sides of a ratio ran in
-turns in one run. Where a limit is missed, that is said. The figures are of one machine and say nothing
-of another: run the command.
+Every figure on this page was written by the command printed beside it; both sides of a ratio ran
+in turns in one run. Where a limit is missed, that is said. The figures are of one machine and say
+nothing of another: run the command.
 """
 
 
