@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,29 +12,14 @@ from torch import Tensor, nn
 
 from muscletransfer.errors import DataError
 from muscletransfer.finetune.areas import area_columns, area_values
-from muscletransfer.finetune.profile import FeatureReference, Spread
+from muscletransfer.finetune.familiarity import FeatureReference
+from muscletransfer.finetune.layout import layout_features
+from muscletransfer.finetune.spread import Spread
 
-__all__ = ["evaluating", "gather_features", "gather_spreads", "pooled_features"]
+__all__ = ["evaluating", "gather_features", "gather_spreads"]
 
 MOST_IMAGES = 64
-"""Images whose features are kept; more make a larger file and hardly a better reference."""
-
-
-def pooled_features(pyramid: list[Tensor]) -> Tensor:
-    """Return the means of the two deepest maps of an encoder.
-
-    Args:
-        pyramid: What an encoder returns; maps (B, C, h, w).
-
-    Returns:
-        (B, d) float32.
-
-    Example:
-        >>> pooled_features([torch.zeros(2, 1, 8, 8), torch.ones(2, 3, 4, 4)]).shape
-        torch.Size([2, 3])
-    """
-    maps = pyramid[1:][-2:]  # the first is the image itself
-    return torch.cat([one.float().mean(dim=(2, 3)) for one in maps], dim=1)
+"""Training images whose features are kept, and validation images; more make a larger file."""
 
 
 def gather_features(encoder: nn.Module, source: Any) -> FeatureReference | None:
@@ -45,14 +30,18 @@ def gather_features(encoder: nn.Module, source: Any) -> FeatureReference | None:
         source: A data module with ``plain_batches``; see `LowDataModule.plain_batches`.
 
     Returns:
-        ``None`` with fewer than three training images.
+        ``None`` with fewer than four patients.
     """
+    like = next(encoder.parameters())
+    found: list[Tensor] = []
+    patients: list[Hashable] = []
     with evaluating(encoder), torch.no_grad():
-        training = _features(encoder, source.plain_batches("train", MOST_IMAGES))
-        held_out = _features(encoder, source.plain_batches("val", MOST_IMAGES))
-    if training is None:
-        return None
-    return FeatureReference.of(training, training[:0] if held_out is None else held_out)
+        for role in ("train", "val"):
+            for batch in source.plain_batches(role, MOST_IMAGES):
+                image = batch["image"].to(like.device, like.dtype)
+                found.append(layout_features(image, encoder(image)).cpu())
+                patients += _patients(source, batch)
+    return FeatureReference.of(torch.cat(found), patients) if found else None
 
 
 def gather_spreads(
@@ -93,13 +82,12 @@ def _measured(
     return named["area_cm2"], named["smd_hu"]
 
 
-def _features(encoder: nn.Module, batches: Iterable[Mapping[str, Any]]) -> Tensor | None:
-    like = next(encoder.parameters())
-    found = [
-        pooled_features(encoder(batch["image"].to(like.device, like.dtype))).cpu()
-        for batch in batches
-    ]
-    return torch.cat(found) if found else None
+def _patients(source: Any, batch: Mapping[str, Any]) -> list[Hashable]:
+    """Whose images these are; another patient's each where the source does not say."""
+    cases = [int(case) for case in batch["case"]]
+    if not hasattr(source, "case_row"):
+        return [("case", case) for case in cases]
+    return [source.case_row(case).patient_id for case in cases]
 
 
 @contextmanager

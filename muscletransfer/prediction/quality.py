@@ -42,7 +42,8 @@ class Thresholds:
     Args:
         disagreement: 1 - Dice between members (or views).
         uncertain: 1 - Dice that the probabilities let expect.
-        unfamiliar: Distance of the features, 1 being the farthest ordinary training image.
+        unfamiliar: Distance of the features; 5 % of further images like the training ones are
+            expected to pass 1.
         coverage: Share of further patients inside the range of area and density.
         cut_mm: Length of the body's outline on the edge of the field of view.
         edge_mm: The same of the muscle's.
@@ -56,7 +57,7 @@ class Thresholds:
 
     disagreement: float = 0.10
     uncertain: float = 0.15
-    unfamiliar: float = 1.25
+    unfamiliar: float = 1.0
     coverage: float = 0.99
     cut_mm: float = 20.0
     edge_mm: float = 10.0
@@ -170,8 +171,8 @@ def judge(
     if distance is not None:
         found["unfamiliar"] = (
             distance / limit.unfamiliar,
-            f"features {distance:.2f} times as far from the training images as theirs from each "
-            "other: another level, or another kind of scan?",
+            f"features {distance:.1f} times as far beyond the typical distance from the training "
+            "images as 95 % of images like them would be: another level, or another kind of scan?",
         )
     if spacing is not None and outlined.any():
         area = float(outlined.sum()) * spacing[0] * spacing[1] / 100

@@ -190,7 +190,7 @@ def test_flags_that_are_off_say_why():
     everything = TrainingProfile(
         Spread(5, 1.0, 1.0),
         Spread(5, 1.0, 1.0),
-        FeatureReference.of(torch.randn(5, 3), torch.randn(2, 3)),
+        FeatureReference.of(torch.randn(7, 3)),
     )
     assert flags_off([everything], 2, True) == {}
     assert set(flags_off([everything], 1, True)) == {"disagreement"}

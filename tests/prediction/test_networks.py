@@ -8,6 +8,7 @@ from trained import phantom, probabilities_of
 from muscletransfer import SegmentationFineTuner, read_ct
 from muscletransfer.data import PreprocessingSpec
 from muscletransfer.errors import ContractError, DataError, SettingError, WeightsError
+from muscletransfer.finetune.layout import layout_features
 from muscletransfer.prediction import Ensemble
 
 
@@ -69,18 +70,15 @@ def test_the_fast_precision_gives_the_same_masks(checkpoint, stored):
     assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.99
 
 
-def test_feature_distance_is_that_of_the_nearest_training_image(checkpoint, models, stored):
+def test_feature_distance_is_that_of_the_encoders_maps(checkpoint, models, stored):
     found = Ensemble([checkpoint], precision="32-true", device="cpu").predict(stored)
     features = models[0].training_profile().features
     with torch.no_grad():
         for item, one in enumerate(stored):
             image = models[0].preprocessing.to_float(torch.from_numpy(one)[None])
-            maps = models[0].eval().model.encoder(image)[-2:]
-            pooled = torch.cat([m.mean((2, 3)) for m in maps], 1)[0]
-            there = (pooled - features.centre) / features.scale
-            nearest = min(float((there - p).pow(2).mean().sqrt()) for p in features.points)
-            wanted = nearest / float(features.ordinary.max())
-            assert found.distance[item] == pytest.approx(wanted, rel=1e-3)
+            maps = models[0].eval().model.encoder(image)
+            wanted = features.distance(layout_features(image, maps))
+            assert found.distance[item] == pytest.approx(float(wanted), abs=1e-2)
 
 
 def test_a_given_model_stays_as_it_was(models, stored):

@@ -7,7 +7,8 @@ from trained import phantom, train
 
 from muscletransfer import LowDataModule, SegmentationFineTuner, muscle_measures, read_ct, read_mask
 from muscletransfer.data import Manifest, PreprocessingSpec
-from muscletransfer.finetune.profile import FeatureReference, Spread
+from muscletransfer.finetune.layout import layout_features
+from muscletransfer.finetune.profile import Spread, TrainingProfile
 from muscletransfer.prediction import predict_cases
 
 
@@ -68,8 +69,9 @@ def test_features_are_those_of_the_saved_weights(checkpoint, block, workshop):
     with torch.no_grad():
         pooled = torch.cat(
             [
-                torch.cat([m.mean((2, 3)) for m in model.model.encoder(b["image"])[-2:]], 1)
-                for b in data.plain_batches("train", 64)
+                layout_features(batch["image"], model.model.encoder(batch["image"]))
+                for role in ("train", "val")
+                for batch in data.plain_batches(role, 64)
             ]
         )
     kept = block["features"]
@@ -123,5 +125,18 @@ def test_prediction_intervals_hold_what_they_promise(count):
 
 def test_too_little_gives_no_range():
     assert Spread.of([1.0, 2.0, math.nan]) is None
-    assert FeatureReference.of(torch.randn(2, 4), torch.randn(0, 4)) is None
-    assert FeatureReference.of(torch.ones(5, 4), torch.randn(0, 4)) is None
+
+
+def test_an_older_profile_keeps_its_ranges_and_loses_its_features(checkpoint, block, tmp_path):
+    """Format 1 had pooled features of deep maps, which said little of the level."""
+    old = torch.load(checkpoint, weights_only=True)
+    parts = {"centre": torch.zeros(5), "scale": torch.ones(5), "points": torch.zeros(4, 5)}
+    features = parts | {"ordinary": torch.ones(4)}
+    old["muscletransfer"]["training_profile"] = block | {"format": 1, "features": features}
+    torch.save(old, tmp_path / "old.ckpt")
+    profile = SegmentationFineTuner.load_from_checkpoint(tmp_path / "old.ckpt").training_profile()
+    assert profile.features is None
+    assert torch.equal(profile.log_area.to_tensor(), block["log_area"])
+    run = predict_cases(phantom(tmp_path / "a.nii.gz"), tmp_path / "old.ckpt", tmp_path / "out")
+    assert set(run.flags_off) == {"disagreement", "unfamiliar"}
+    assert TrainingProfile.from_block(block | {"format": 99}) is None

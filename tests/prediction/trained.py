@@ -51,9 +51,9 @@ if TINY not in list_encoders(TINY):
     register_encoder(TINY)(TinyEncoder)
 
 
-def train(folder: Path, seed: int = 0, steps: int = 80, **changes) -> Path:
+def train(folder: Path, seed: int = 0, steps: int = 80, patients: int = 12, **changes) -> Path:
     """Fine-tune the small network; return its checkpoint."""
-    cohort = make_cohort(folder / "cohort", patients=12, size=96, seed=5, workers=1)
+    cohort = make_cohort(folder / "cohort", patients=patients, size=96, seed=5, workers=1)
     data = LowDataModule(
         cohort.manifest,
         train_patients="all",
