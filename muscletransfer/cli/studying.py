@@ -205,7 +205,7 @@ def _run(options: argparse.Namespace) -> int:
         )
     if isinstance(folder, str):  # a URL: tables are made where its files are fetched to
         return 0 if outcome.complete else 1
-    if not options.no_report and outcome.done:
+    if not options.no_report and (folder / "runs").is_dir():  # made by the first finished run
         _report(argparse.Namespace(study=str(folder)))
     return 0 if outcome.complete else 1
 

@@ -1,0 +1,76 @@
+"""How long and how large: measured on a miniature of the study, kept, and added up."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_cases import grey_cases, photographs, study
+
+from muscletransfer.study.config import config_from_dict
+from muscletransfer.study.plan import plan_study
+from muscletransfer.study.plan.estimate import estimate
+from muscletransfer.study.plan.probe import Measured, probe_plan, shape_of
+
+
+def test_a_probe_measures_each_kind_of_work_once_and_is_kept(tmp_path: Path) -> None:
+    manifest = grey_cases(tmp_path / "grey", 8)
+    own = {"images": [str(photographs(tmp_path / "photos", 40)), "manifest"]}
+    plain = study(
+        manifest,
+        sources=[
+            "random",
+            {"name": "frozen", "freeze": "encoder"},
+            {"pretext": "jigsaw", "data": {**own, "where": {}}},
+            {
+                "pretext": "reconstruction",
+                "data": {"images": "manifest", "where": {"role": "further"}},
+                "transfers": ["encoder", "encoder+decoder"],
+            },
+        ],
+    )
+    plain["train_patients"] = [2, 3]
+    plain["pretraining"]["steps"] = plain["finetune"]["steps"] = 5000  # a probe takes a few
+    plain["data"] |= {
+        "where": {"role": "primary"},
+        "class_names": ["disc", "corner"],
+        "preprocessing": {"size": 32, "hu_window": None},
+    }
+    plan = plan_study(config_from_dict(plain))
+    costs = probe_plan(plan, cache_dir=tmp_path / "kept", accelerator="cpu")
+    kinds = {shape_of(spec) for spec in plan.specs}
+    assert set(costs) == kinds
+    assert len(kinds) == 4  # two tasks; a trained and a frozen encoder, whatever the source and n
+    for spec in plan.specs:
+        cost = costs[shape_of(spec)]
+        assert cost.step > 0
+        assert cost.fixed_bytes > 0
+        assert (cost.case > 0) == (cost.case_bytes > 0) == (spec in plan.runs)
+    shutil.rmtree(tmp_path / "grey")  # what is known needs no image
+    assert probe_plan(plan, cache_dir=tmp_path / "kept", accelerator="cpu") == costs
+
+
+def test_an_estimate_adds_up_what_is_left() -> None:
+    plain = {
+        "data": {"phantom": {"patients": 12}, "num_folds": 3},
+        "train_patients": [2, 4],
+        "sources": ["random", {"pretext": "jigsaw", "data": {"images": "other_levels"}}],
+        "pretraining": {"steps": 50},
+        "finetune": {"steps": 10},
+        "selection": {"rule": "best", "validation_patients": 2, "every": 5},
+    }
+    plan = plan_study(config_from_dict(plain))
+    run, pretext = Measured(1.0, 0.1, 0.5, 1000, 10), Measured(3.0, 0.2, 0.0, 500, 0)
+    costs = {shape_of(r): run for r in plan.runs} | {shape_of(p): pretext for p in plan.pretexts}
+    whole = estimate(plan, costs)
+    # 12 runs: start, 10 steps, 4 test cases, 2 validations of 2 cases at half the price of a test
+    each = 1.0 + 10 * 0.1 + (4 + 2 * 2 / 2) * 0.5
+    assert whole.jobs == 12 + 3
+    assert whole.run_seconds == pytest.approx(12 * each)
+    assert whole.pretext_seconds == pytest.approx(3 * (3.0 + 50 * 0.2))
+    assert whole.bytes == 12 * (1000 + 4 * 10) + 3 * 500
+    finished = {plan.pretexts[0].id, *(r.id for r in plan.runs[:5])}
+    left = estimate(plan, costs, finished)
+    assert left.jobs == 9
+    assert left.seconds == pytest.approx(7 * each + 2 * 13.0)
