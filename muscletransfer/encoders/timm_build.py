@@ -69,8 +69,9 @@ def outline(model: str, kwargs: dict[str, Any]) -> Any:
     try:
         with torch.device("meta"):
             return _create(model, kwargs)
-    except (NotImplementedError, RuntimeError):
-        # Older timm reads numbers out of tensors while it builds, which "meta" does not have.
+    except Exception:
+        # Older timm reads numbers out of tensors while it builds, which "meta" does not have; and
+        # of a wrong argument `create` says what is wrong with it.
         return create(model, kwargs)
 
 
@@ -131,8 +132,7 @@ def check_arguments(model: str, kwargs: dict[str, Any]) -> None:
         return
     if not _swallows(model):
         # Its own TypeError names what it does not know.
-        with torch.device("meta"):
-            create(model, kwargs)
+        outline(model, kwargs)
         return
     known = _parameters(model)
     unknown = [key for key in kwargs if key not in known and key != "output_stride"]
@@ -144,16 +144,23 @@ def _swallows(model: str) -> bool:
     """Tell whether a model accepts an argument that cannot exist."""
     kwargs: dict[str, Any] = {_PROBE: 1}
     try:
-        with torch.device("meta"):
-            timm.create_model(model, **kwargs)
+        _whole(model, **kwargs)
     except TypeError:
         return False
     return True
 
 
+def _whole(model: str, **kwargs: Any) -> torch.nn.Module:
+    """Build all of a model without memory where its timm can, see `outline`."""
+    try:
+        with torch.device("meta"):
+            return timm.create_model(model, **kwargs)
+    except RuntimeError:  # NotImplementedError is one
+        return timm.create_model(model, **kwargs)
+
+
 def _parameters(model: str) -> list[str]:
-    with torch.device("meta"):
-        cls = type(timm.create_model(model))
+    cls = type(_whole(model))
     found: dict[str, None] = {}
     for base in cls.__mro__:
         if base is torch.nn.Module:
