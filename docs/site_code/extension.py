@@ -99,8 +99,13 @@ def show_as_written(app: Sphinx, doctree: nodes.document) -> None:
         if source.startswith(SHELL_MAGIC):
             shown = source.removeprefix(SHELL_MAGIC).lstrip("\n")
             block.replace_self(nodes.literal_block(shown, shown, language="bash"))
+    (api,) = _API
+    module = app.env.docname.removeprefix("api/")
     for link in list(doctree.findall(addnodes.pending_xref)):
         target = link["reftarget"]
+        own = f"{module}.{target}"
+        if link.get("refdomain") == "py" and own in api.public:
+            link["reftarget"] = api.public[own]  # a page means its own name, whoever else has it
         if link["reftype"] == "myst" and target.startswith("../") and (DOCS / target).exists():
             link.replace_self(link.children)
 

@@ -130,5 +130,5 @@ class DataConfig:
 
     @property
     def num_classes(self) -> int:
-        """Channels of the logits: 1 for one structure, else structures and background."""
+        """Channels of the logits, 1 for one structure, else structures and background."""
         return 1 if len(self.class_names) == 1 else 1 + len(self.class_names)

@@ -188,7 +188,7 @@ class RunSpec(_Spec):
 
     @property
     def arm(self) -> tuple[str, str, str, str]:
-        """What a learning curve is drawn of: source, encoder, decoder, transfer."""
+        """What a learning curve is drawn of, namely source, encoder, decoder and transfer."""
         return self.source, self.encoder, self.decoder, self.transfer
 
     @property

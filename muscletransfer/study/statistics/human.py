@@ -119,9 +119,9 @@ class HumanComparison:
             passes too, or ``None``. Tested from the largest n down to the first that does not
             pass, so the chance of any wrong pass stays that of one test.
         sentences: Arm to that answer in words.
-        bands: Metric (of :data:`muscletransfer.study.statistics.METRICS`) to the band of the
-            observers' means against the reference, on the cases that the models were tested on;
-            empty without a reference.
+        bands: Metric (a name in :data:`muscletransfer.study.statistics.metrics.METRICS`) to the
+            band of the observers' means against the reference, on the cases that the models were
+            tested on; empty without a reference.
         study: The comparisons behind the bands, for other statistics of them, or ``None``.
         notes: What was left out.
 
