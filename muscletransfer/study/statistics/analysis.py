@@ -197,17 +197,24 @@ def analyse(
     values = patient_values(usable, reference)
     labels = arm_labels(values.arms)
     fits = Fits(values, resamples, seed)
-    curves = []
+    curves: list[LearningCurve] = []
+    notes: list[str] = []
     for arm in values.arms:
         fit = fits.of(arm, fits.common(arm))
-        if fit is not None:
+        if fit is None:
+            notes.append(f"{labels[arm]}: no curve, since no n has enough patients")
+        else:
             curves.append(learning_curve(fit, confidence))
     saving = []
     for arm in values.arms:
         scratch = _reference_of(arm, values, reference)
         if scratch is not None:
             found = label_saving(fits, arm, scratch, labels[arm], confidence, selection_labels)
-            if found is not None:
+            if found is None:
+                notes.append(
+                    f"{labels[arm]}: no label saving, since it shares no patient with scratch"
+                )
+            else:
                 saving.append(found)
     human = None
     if observers is not None:
@@ -232,7 +239,7 @@ def analyse(
         saving=tuple(saving),
         human=human,
         patients=values.frame(),
-        notes=(*study_notes(table, values, reference, units), *fits.notes),
+        notes=(*study_notes(table, values, reference, units), *fits.notes, *notes),
     )
 
 

@@ -93,6 +93,16 @@ def test_notes_of_an_unfinished_study_with_failures() -> None:
     assert "no runs from scratch (source 'random') with timm/resnet18 and fpn" in notes
 
 
+def test_an_arm_that_has_hardly_begun_has_no_curve() -> None:
+    table = make_table(patients=12, ns=(5, 10, 25, 50), repeats=1)
+    begun = table[(table["source"] != "jigsaw") | (table["fold"] == 0)]
+    found = analyse(begun, resamples=200)
+    assert [curve.arm.source for curve in found.curves] == ["random", "classification"]
+    assert [saving.arm.source for saving in found.saving] == ["classification"]
+    assert "jigsaw: no curve, since no n has enough patients" in found.notes
+    assert "jigsaw: no label saving, since it shares no patient with scratch" in found.notes
+
+
 def test_distances_in_two_units_are_not_mixed() -> None:
     table = make_table(patients=8, ns=(5,), repeats=2)
     table.loc[table["case"] == "P001", "dta_unit"] = "px"
