@@ -23,7 +23,7 @@ from machine import describe, peak_of, spread, timed
 
 from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache
 from muscletransfer.data.indexing import index_images
-from muscletransfer.data.slices import expand_slices
+from muscletransfer.data.manifest.slices import expand_slices
 
 SIDE, GRID, STACK = 512, 256, 32
 
@@ -82,7 +82,7 @@ def building_peak(root: Path, out: Path) -> float:
     return peak_of(
         "from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache\n"
         "from muscletransfer.data.indexing import index_images\n"
-        "from muscletransfer.data.slices import expand_slices\n"
+        "from muscletransfer.data.manifest.slices import expand_slices\n"
         f"index = index_images({str(root)!r}, {str(out / 'm.csv')!r}, workers=0)\n"
         "rows = expand_slices(Manifest.read(index.manifest), 'all')\n"
         f"SliceCache.open_or_build(rows, PreprocessingSpec(size=64), {str(out / 'c')!r},\n"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from muscletransfer.data.samplers import step_seed
+from muscletransfer.data.datamodules.samplers import step_seed
 
 __all__ = ["seeded"]
 

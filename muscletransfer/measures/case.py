@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muscletransfer.data.io import check_same_grid, read_ct, read_mask
-from muscletransfer.data.io_plain import is_plain
-from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.io.plain import is_plain
+from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.types import Array, CTImage
 from muscletransfer.errors import DataError, GeometryError, ManifestError
 

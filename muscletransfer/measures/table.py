@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from muscletransfer.data.case_files import case_names
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.data.manifest_rows import COLUMNS, ManifestRow
+from muscletransfer.data.manifest.case_files import case_names
+from muscletransfer.data.manifest.rows import COLUMNS, ManifestRow
 from muscletransfer.errors import DataError, ManifestError, SettingError
 from muscletransfer.measures.adipose import adipose_measures
 from muscletransfer.measures.case import MeasuredCase, read_case

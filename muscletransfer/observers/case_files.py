@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 
 from muscletransfer.data.io import check_same_grid, read_ct, read_image, read_mask, read_volume
-from muscletransfer.data.io_plain import is_plain
+from muscletransfer.data.io.plain import is_plain
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.types import Volume
 from muscletransfer.errors import DataError, GeometryError, ManifestError
 

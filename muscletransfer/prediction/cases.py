@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from muscletransfer.data.case_files import case_names
-from muscletransfer.data.io_dicom import Header, is_dicom, is_imageless, read_header
-from muscletransfer.data.io_volume import PLAIN_SUFFIXES, VOLUME_SUFFIXES
+from muscletransfer.data.dicom.header import Header, is_dicom, is_imageless, read_header
+from muscletransfer.data.io.volume import PLAIN_SUFFIXES, VOLUME_SUFFIXES
 from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.manifest.case_files import case_names
 from muscletransfer.errors import ImageReadError, SettingError, close_matches
 
 __all__ = ["Found", "PredictionCase", "Problem", "find_cases"]

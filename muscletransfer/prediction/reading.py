@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from muscletransfer.data.dicom.header import is_dicom
+from muscletransfer.data.dicom.series import slice_files
 from muscletransfer.data.io import read_ct, read_image, read_volume
-from muscletransfer.data.io_dicom import is_dicom, slice_files
-from muscletransfer.data.io_plain import is_plain
+from muscletransfer.data.io.plain import is_plain
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import Array, SliceGeometry, Volume
 from muscletransfer.errors import DataError, GeometryError, ManifestError

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from muscletransfer.data.positions import tile_positions
+from muscletransfer.data.augmentation.positions import tile_positions
 from muscletransfer.errors import ImageSizeError, SettingError
 from muscletransfer.pretext.views import sample
 

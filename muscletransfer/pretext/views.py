@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from muscletransfer.data.positions import affine_positions
+from muscletransfer.data.augmentation.positions import affine_positions
 
 __all__ = ["body_window", "draw_view", "from_unit", "random_view", "sample", "to_unit"]
 
@@ -128,7 +128,8 @@ def sample(images: Tensor, positions: Tensor) -> Tensor:
 
     Args:
         images: (B, C, H, W).
-        positions: (B, h, w, 2), see :func:`~muscletransfer.data.positions.affine_positions`.
+        positions: (B, h, w, 2), see
+            :func:`~muscletransfer.data.augmentation.positions.affine_positions`.
 
     Returns:
         (B, C, h, w) of the images' type, computed in float32: positions in half precision would be

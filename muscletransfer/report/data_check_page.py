@@ -12,8 +12,8 @@ import numpy as np
 
 from muscletransfer.data.checking import Finding, ManifestCheck
 from muscletransfer.data.checking.facts import RowFacts, read_case
-from muscletransfer.data.io_plain import is_plain
-from muscletransfer.data.sidecar import read_sidecar
+from muscletransfer.data.io.plain import is_plain
+from muscletransfer.data.manifest.sidecar import read_sidecar
 from muscletransfer.report.contact_sheet import Thumbnail, contact_sheet
 from muscletransfer.report.html import Page
 

@@ -26,7 +26,7 @@ from muscletransfer.data import (
     default_cache_dir,
     read_ct,
 )
-from muscletransfer.data.cache_lock import one_at_a_time
+from muscletransfer.data.cache.lock import one_at_a_time
 from muscletransfer.errors import DataError, SettingError
 
 
@@ -176,7 +176,8 @@ def test_dicom_series_and_slices(tmp_path: Path) -> None:
 BUILD = """
 import sys
 from pathlib import Path
-from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache, cache_work
+from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache
+from muscletransfer.data.cache import work as cache_work
 root = Path(sys.argv[1])
 real = cache_work.read_group
 def counted(*args, **options):
@@ -230,7 +231,8 @@ def test_four_processes_at_once_make_one_cache(root: Path, damaged: bool) -> Non
 def test_killed_build_leaves_no_lock_and_is_swept_later(root: Path) -> None:
     os.mkfifo(root / "pipe")  # opening it waits for a writer: the build hangs there until killed
     code = (
-        "import sys; from pathlib import Path; from muscletransfer.data import cache_folder\n"
+        "import sys; from pathlib import Path\n"
+        "from muscletransfer.data.cache import folder as cache_folder\n"
         "root = Path(sys.argv[1])\n"
         "with cache_folder.building(root / 'cache/slices/k', lambda: False) as folder:\n"
         "    (folder / 'images.npy').write_bytes(b'half')\n"
@@ -253,7 +255,7 @@ def test_killed_build_leaves_no_lock_and_is_swept_later(root: Path) -> None:
 def test_killed_holder_of_the_lock_keeps_nobody_waiting(root: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from muscletransfer.data.cache_lock import one_at_a_time\n"
+        "from muscletransfer.data.cache.lock import one_at_a_time\n"
         "with one_at_a_time(Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"

@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ImplicitVRLittleEndian
 
-from muscletransfer.data.dicom_elements import DicomDamage, NotDicom, read_elements
-from muscletransfer.data.dicom_facts import read_facts
+from muscletransfer.data.dicom.elements import DicomDamage, NotDicom, read_elements
+from muscletransfer.data.dicom.facts import read_facts
 
 sys.path.insert(0, str(Path(__file__).parent / "indexing"))
 from ct_exports import body, save, slice_of

@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from muscletransfer.data import read_ct
-from muscletransfer.data.dicom_facts import read_facts
+from muscletransfer.data.dicom.facts import read_facts
 from muscletransfer.errors import GeometryError, ImageReadError
 
 sys.path.insert(0, str(Path(__file__).parent / "indexing"))

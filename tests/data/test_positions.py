@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from muscletransfer.data.augmentation import warp
-from muscletransfer.data.positions import affine_positions, tile_positions
+from muscletransfer.data.augmentation.positions import affine_positions, tile_positions
 
 
 def maps(count, dtype=torch.float64):

@@ -15,7 +15,8 @@ from PIL import Image
 from small_cohort import draw, make_small_cohort
 
 from muscletransfer.data import Augmentation, PreprocessingSpec, PretextDataModule, Split
-from muscletransfer.data.slices import CoverSpec, count_slices
+from muscletransfer.data.manifest.slices import count_slices
+from muscletransfer.data.preprocessing.photographs import CoverSpec
 from muscletransfer.data.sources import detect_kind, open_source
 from muscletransfer.errors import (
     DataError,

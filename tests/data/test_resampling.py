@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from muscletransfer.data.resampling import resample
-from muscletransfer.data.resampling_weights import taps_of
+from muscletransfer.data.preprocessing.resampling import resample
+from muscletransfer.data.preprocessing.resampling_weights import taps_of
 from muscletransfer.data.types import SliceGeometry
 
 

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from muscletransfer.data.samplers import (
+from muscletransfer.data.datamodules.samplers import (
     EvaluationSampler,
     ResumableLoader,
     StepSampler,

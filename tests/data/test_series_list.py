@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from muscletransfer.data import Manifest, ManifestRow, PreprocessingSpec, SliceCache, read_ct
+from muscletransfer.data.dicom.header import read_header
+from muscletransfer.data.dicom.series_list import SeriesList, image_digest, read_list, write_list
 from muscletransfer.data.files import digest, digest_files
-from muscletransfer.data.io_dicom import read_header
-from muscletransfer.data.series_list import SeriesList, image_digest, read_list, write_list
-from muscletransfer.data.slices import count_slices, expand_slices
+from muscletransfer.data.manifest.slices import count_slices, expand_slices
 from muscletransfer.errors import ImageReadError
 
 sys.path.insert(0, str(Path(__file__).parent / "indexing"))

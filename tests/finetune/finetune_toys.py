@@ -10,9 +10,9 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from muscletransfer.data.collate import CaseList, as_is
+from muscletransfer.data.datamodules.collate import CaseList, as_is
+from muscletransfer.data.datamodules.samplers import EvaluationSampler, ResumableLoader, StepSampler
 from muscletransfer.data.preprocessing import PreprocessingSpec
-from muscletransfer.data.samplers import EvaluationSampler, ResumableLoader, StepSampler
 from muscletransfer.encoders import EncoderSpec, list_encoders, register_encoder
 
 TINY = "toys/tiny"

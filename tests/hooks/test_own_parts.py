@@ -8,7 +8,7 @@ from finetune_toys import ToyData, copy_of, equal_states, tiny, trainer
 from small_cohort import make_small_cohort
 
 from muscletransfer.data import Augmentation, LowDataModule, PreprocessingSpec
-from muscletransfer.data.own_augmentation import OwnAugmentation
+from muscletransfer.data.augmentation.own import OwnAugmentation
 from muscletransfer.decoders import create_decoder
 from muscletransfer.encoders import create_encoder
 from muscletransfer.errors import ContractError, DataError, PluginError, UnknownNameError

@@ -6,7 +6,7 @@ from muscletransfer.data.archives.planned import prepare_planned
 from muscletransfer.data.archives.prepared import Prepared
 from muscletransfer.data.archives.saros import prepare_saros
 from muscletransfer.data.archives.totalsegmentator import prepare_totalsegmentator
-from muscletransfer.data.sidecar import read_sidecar
+from muscletransfer.data.manifest.sidecar import read_sidecar
 
 __all__ = [
     "Prepared",

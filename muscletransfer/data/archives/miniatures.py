@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from muscletransfer.data.archives.saros_info import SAROS_REGIONS
-from muscletransfer.data.io_write import save_image
+from muscletransfer.data.io.write import save_image
 from muscletransfer.data.outlines.dicom_objects import RTSTRUCT, need
 from muscletransfer.data.synthetic.slices import phantom_slice
 from muscletransfer.data.synthetic.tissues import GROUPS, TISSUES

@@ -24,16 +24,16 @@ from muscletransfer.data.archives.slices import (
     told_apart,
     write_slice_mask,
 )
-from muscletransfer.data.grids import ImageGrid, read_grid
+from muscletransfer.data.dicom.series_list import is_series_list, read_list
 from muscletransfer.data.indexing import index_images
 from muscletransfer.data.indexing.records import Problem
 from muscletransfer.data.indexing.walk import find_files
+from muscletransfer.data.io.grids import ImageGrid, read_grid
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.outlines import read_outlines
 from muscletransfer.data.outlines.dicom_objects import dicom_kind, open_object, parsing
 from muscletransfer.data.outlines.names import Structures, class_table
-from muscletransfer.data.series_list import is_series_list, read_list
 from muscletransfer.errors import DataError, MuscleTransferError, UnknownNameError
 
 __all__ = ["prepare_planned"]

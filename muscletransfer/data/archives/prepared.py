@@ -15,8 +15,8 @@ from muscletransfer._version import __version__
 from muscletransfer.data.files import write_text_atomic
 from muscletransfer.data.indexing.records import Problem
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.data.manifest_rows import ManifestRow
-from muscletransfer.data.sidecar import SIDECAR_FORMAT, read_sidecar, sidecar_path
+from muscletransfer.data.manifest.rows import ManifestRow
+from muscletransfer.data.manifest.sidecar import SIDECAR_FORMAT, read_sidecar, sidecar_path
 from muscletransfer.data.splits import Split
 from muscletransfer.errors import DataError
 

@@ -23,10 +23,10 @@ from muscletransfer.data.archives.slices import (
     reason,
     write_slice_mask,
 )
-from muscletransfer.data.grids import ImageGrid, read_grid
 from muscletransfer.data.indexing.records import Problem
 from muscletransfer.data.io import read_mask
-from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.io.grids import ImageGrid, read_grid
+from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.outlines.names import Structures, class_table, matching
 from muscletransfer.data.outlines.regrid import onto_grid
 from muscletransfer.data.types import Array

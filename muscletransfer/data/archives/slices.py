@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from muscletransfer.data.grids import ImageGrid
 from muscletransfer.data.io import write_mask
+from muscletransfer.data.io.grids import ImageGrid
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.types import Array, Volume
 from muscletransfer.errors import DataError, ImageReadError, MuscleTransferError

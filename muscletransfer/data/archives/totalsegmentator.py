@@ -23,10 +23,10 @@ from muscletransfer.data.archives.slices import (
     told_apart,
     write_slice_mask,
 )
-from muscletransfer.data.grids import read_grid
 from muscletransfer.data.indexing.records import Problem
+from muscletransfer.data.io.grids import read_grid
 from muscletransfer.data.levels import find_level
-from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.outlines import read_outlines
 from muscletransfer.data.outlines.names import Structures, class_table
 from muscletransfer.data.splits import Split, nested_subsets

@@ -20,9 +20,9 @@ from muscletransfer.data.checking.findings import (
     of_values,
 )
 from muscletransfer.data.checking.likeness import Pair, find_pairs
-from muscletransfer.data.io_plain import is_plain
+from muscletransfer.data.io.plain import is_plain
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.errors import ManifestError, close_matches
 

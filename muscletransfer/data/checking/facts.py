@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from muscletransfer.data.cases import IGNORE, Case, read_group
+from muscletransfer.data.cache.cases import IGNORE, Case, read_group
 from muscletransfer.data.checking.likeness import fingerprint, main_body
-from muscletransfer.data.io_plain import is_plain
-from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.io.plain import is_plain
+from muscletransfer.data.manifest.rows import ManifestRow
+from muscletransfer.data.manifest.slices import count_slices
 from muscletransfer.data.preprocessing import PreprocessingSpec
-from muscletransfer.data.slices import count_slices
 from muscletransfer.data.types import Array
 from muscletransfer.errors import DataError
 

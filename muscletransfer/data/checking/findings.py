@@ -12,7 +12,7 @@ import numpy as np
 
 from muscletransfer.data.checking.facts import RowFacts
 from muscletransfer.data.checking.likeness import SAME, Pair
-from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.manifest.rows import ManifestRow
 
 __all__ = ["Finding", "Severity", "between_rows", "of_folds", "of_pairs", "of_values"]
 

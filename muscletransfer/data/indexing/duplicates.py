@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from muscletransfer.data.dicom_elements import DicomDamage
-from muscletransfer.data.dicom_facts import read_facts
+from muscletransfer.data.dicom.elements import DicomDamage
+from muscletransfer.data.dicom.facts import read_facts
 from muscletransfer.data.indexing.choosing import gather
 from muscletransfer.data.indexing.records import Problem, SliceFile
 

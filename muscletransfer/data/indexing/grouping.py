@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from muscletransfer.data.dicom_facts import Frame
-from muscletransfer.data.dicom_stack import Stacking
+from muscletransfer.data.dicom.facts import Frame
+from muscletransfer.data.dicom.stack import Stacking
 from muscletransfer.data.indexing.choosing import gather
 from muscletransfer.data.indexing.duplicates import drop_duplicates
 from muscletransfer.data.indexing.records import Look, Problem, SliceFile

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, get_args
 
 from tqdm import tqdm
 
+from muscletransfer.data.dicom.series_list import SUFFIX, write_list
 from muscletransfer.data.files import write_text_atomic
 from muscletransfer.data.indexing.pixels import check_pixels_of
 from muscletransfer.data.indexing.pseudonyms import (
@@ -31,7 +32,6 @@ from muscletransfer.data.indexing.volume_patients import patients_of_volumes
 from muscletransfer.data.indexing.walk import find_files
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.parallel import map_in_processes
-from muscletransfer.data.series_list import SUFFIX, write_list
 from muscletransfer.errors import DataError, SettingError
 
 __all__ = ["ImageIndex", "Pixels", "index_images"]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from muscletransfer.data.dicom_facts import Person
+from muscletransfer.data.dicom.facts import Person
 from muscletransfer.data.indexing.records import Problem
 
 __all__ = ["Identity", "People", "sort_people"]

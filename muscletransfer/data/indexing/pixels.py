@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from muscletransfer.data.dicom_pixels import read_frames
+from muscletransfer.data.dicom.header import read_header
+from muscletransfer.data.dicom.pixels import read_frames
 from muscletransfer.data.indexing.plausible import Histogram
-from muscletransfer.data.io_dicom import read_header
 from muscletransfer.errors import DataError
 
 __all__ = ["PixelReport", "check_pixels_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from muscletransfer.data.dicom_facts import Person
+from muscletransfer.data.dicom.facts import Person
 
 __all__ = ["Look", "Problem", "Rejected", "SliceFile", "Traits", "VolumeFile"]
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from muscletransfer.data.dicom.series_list import SUFFIX, SeriesList, list_text
 from muscletransfer.data.indexing.grouping import Stack
 from muscletransfer.data.indexing.records import SliceFile, VolumeFile
-from muscletransfer.data.manifest_rows import ManifestRow
-from muscletransfer.data.series_list import SUFFIX, SeriesList, list_text
+from muscletransfer.data.manifest.rows import ManifestRow
 
 __all__ = ["Found", "make_rows"]
 

@@ -9,15 +9,15 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from muscletransfer.data.dicom_elements import DicomDamage, NotDicom
-from muscletransfer.data.dicom_facts import Facts, read_facts
-from muscletransfer.data.dicom_hu import why_not_hu
-from muscletransfer.data.dicom_pixels import check_pixels
-from muscletransfer.data.dicom_stack import Stacking, same_plane
+from muscletransfer.data.dicom.elements import DicomDamage, NotDicom
+from muscletransfer.data.dicom.facts import Facts, read_facts
+from muscletransfer.data.dicom.header import is_imageless
+from muscletransfer.data.dicom.hu import why_not_hu
+from muscletransfer.data.dicom.pixels import check_pixels
+from muscletransfer.data.dicom.stack import Stacking, same_plane
 from muscletransfer.data.indexing.records import Look, Rejected, SliceFile, Traits, VolumeFile
 from muscletransfer.data.indexing.volumes import scan_volume
-from muscletransfer.data.io_dicom import is_imageless
-from muscletransfer.data.io_volume import PLAIN_SUFFIXES, VOLUME_SUFFIXES
+from muscletransfer.data.io.volume import PLAIN_SUFFIXES, VOLUME_SUFFIXES
 
 __all__ = ["Scanned", "scan_files"]
 

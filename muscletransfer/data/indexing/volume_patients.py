@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from muscletransfer.data.indexing.records import Problem, VolumeFile
 from muscletransfer.data.indexing.walk import common_folder
-from muscletransfer.data.io_volume import VOLUME_SUFFIXES
+from muscletransfer.data.io.volume import VOLUME_SUFFIXES
 from muscletransfer.errors import SettingError
 
 __all__ = ["patients_of_volumes"]

@@ -11,8 +11,8 @@ import SimpleITK as sitk
 from muscletransfer.data.indexing.plausible import Histogram
 from muscletransfer.data.indexing.records import Rejected, VolumeFile
 from muscletransfer.data.indexing.whole import check_whole
-from muscletransfer.data.io_read import read_volume
-from muscletransfer.data.io_volume import quiet, reason
+from muscletransfer.data.io.read import read_volume
+from muscletransfer.data.io.volume import quiet, reason
 from muscletransfer.data.types import Volume
 from muscletransfer.errors import DataError
 

@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from muscletransfer.data.dicom.series_list import SUFFIX
 from muscletransfer.data.indexing.records import Problem
-from muscletransfer.data.series_list import SUFFIX
 from muscletransfer.errors import ImageReadError, close_matches
 
 __all__ = ["find_files"]

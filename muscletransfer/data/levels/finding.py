@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from muscletransfer.data.grids import ImageGrid, grid_of
+from muscletransfer.data.io.grids import ImageGrid, grid_of
 from muscletransfer.data.levels.labels import labelled_middle, read_vertebra_labels
 from muscletransfer.data.levels.positions import at_position, tilt_notes, with_neighbours
 from muscletransfer.data.levels.vertebra import MidVertebra

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from muscletransfer.data.grids import ImageGrid
 from muscletransfer.data.io import read_mask
-from muscletransfer.data.io_volume import check_exists
+from muscletransfer.data.io.grids import ImageGrid
+from muscletransfer.data.io.volume import check_exists
 from muscletransfer.data.levels.vertebra import MidVertebra, mid_vertebra
 from muscletransfer.data.outlines.label_maps import structure_files, value_names
 from muscletransfer.data.outlines.names import matching

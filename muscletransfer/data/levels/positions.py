@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from muscletransfer.data.grids import ImageGrid
+from muscletransfer.data.io.grids import ImageGrid
 from muscletransfer.errors import GeometryError, SettingError
 
 __all__ = ["at_position", "tilt_notes", "with_neighbours"]

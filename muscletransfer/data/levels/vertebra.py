@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from muscletransfer.data.grids import ImageGrid
+from muscletransfer.data.io.grids import ImageGrid
 from muscletransfer.data.types import Array
 from muscletransfer.errors import EmptyMaskError
 
@@ -31,7 +31,7 @@ class MidVertebra:
 
     Example:
         >>> import numpy as np
-        >>> from muscletransfer.data.grids import grid_of
+        >>> from muscletransfer.data.io.grids import grid_of
         >>> from muscletransfer.data.types import Volume
         >>> label = np.zeros((9, 20, 20), np.uint8)
         >>> label[2:7, 5:15, 5:15] = 1
@@ -69,7 +69,7 @@ def mid_vertebra(vertebra: Array, grid: ImageGrid, name: str = "the vertebra") -
         GeometryError: The slices are not axial.
 
     Example:
-        >>> from muscletransfer.data.grids import grid_of
+        >>> from muscletransfer.data.io.grids import grid_of
         >>> from muscletransfer.data.types import Volume
         >>> label = np.zeros((12, 20, 20), bool)
         >>> label[4:9, 5:12, 5:15] = True  # the body

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from muscletransfer.data.grids import ImageGrid
-from muscletransfer.data.io_volume import check_exists
+from muscletransfer.data.io.grids import ImageGrid
+from muscletransfer.data.io.volume import check_exists
 from muscletransfer.errors import (
     GeometryError,
     ImageReadError,

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import SimpleITK as sitk
 
-from muscletransfer.data.io_volume import quiet
+from muscletransfer.data.io.volume import quiet
 from muscletransfer.errors import DataError, UnknownNameError, close_matches
 
 __all__ = ["TOTALSEGMENTATOR", "Structures", "class_table", "label_names", "matching", "stem"]

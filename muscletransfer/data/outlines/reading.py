@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from muscletransfer.data.grids import ImageGrid, grid_of, read_grid
-from muscletransfer.data.io_volume import check_exists
+from muscletransfer.data.io.grids import ImageGrid, grid_of, read_grid
+from muscletransfer.data.io.volume import check_exists
 from muscletransfer.data.outlines.dicom_objects import dicom_kind
 from muscletransfer.data.outlines.label_maps import read_structure_files, read_values
 from muscletransfer.data.outlines.names import Structures, class_table

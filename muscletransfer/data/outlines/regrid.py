@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from muscletransfer.data.grids import ImageGrid
+from muscletransfer.data.io.grids import ImageGrid
 from muscletransfer.data.types import Array, MaskImage
 from muscletransfer.errors import GeometryError
 
@@ -38,7 +38,7 @@ def onto_grid(
             or no common region at all.
 
     Example:
-        >>> from muscletransfer.data.grids import grid_of
+        >>> from muscletransfer.data.io.grids import grid_of
         >>> from muscletransfer.data.types import Volume
         >>> grid = grid_of(Volume(np.zeros((2, 2, 3)), spacing=(5.0, 1.0, 1.0)))
         >>> flipped = MaskImage(

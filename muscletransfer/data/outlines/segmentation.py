@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from muscletransfer.data.grids import ImageGrid
+from muscletransfer.data.io.grids import ImageGrid
 from muscletransfer.data.outlines.dicom_objects import check_series, need, open_object, parsing
 from muscletransfer.data.outlines.names import matching
 from muscletransfer.data.outlines.regrid import onto_grid

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from muscletransfer._version import __version__
-from muscletransfer.data.cache_folder import building
+from muscletransfer.data.cache.folder import building
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.synthetic.levels import OTHER_LEVELS
 from muscletransfer.data.synthetic.observers import OBSERVERS, simulate_observer

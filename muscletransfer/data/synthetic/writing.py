@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from muscletransfer.data.io_write import save_image
+from muscletransfer.data.io.write import save_image
 from muscletransfer.data.synthetic.levels import LEVEL_HEIGHTS, check_level
 from muscletransfer.data.synthetic.scanner import KERNELS
 from muscletransfer.data.synthetic.slices import PhantomSlice

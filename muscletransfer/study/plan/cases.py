@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from muscletransfer._version import __version__
+from muscletransfer.data.dicom.series_list import image_digest
 from muscletransfer.data.manifest import Manifest, row_key
-from muscletransfer.data.manifest_rows import ManifestRow
-from muscletransfer.data.series_list import image_digest
+from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.splits import make_folds, predefined_folds
 from muscletransfer.errors import DataError, ManifestError
 from muscletransfer.folders import default_cache_dir

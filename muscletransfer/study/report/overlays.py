@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from muscletransfer.data.cases import Case, read_group
+from muscletransfer.data.cache.cases import Case, read_group
 from muscletransfer.errors import DataError
 from muscletransfer.study.report.material import Material
 from muscletransfer.study.results import Arm, read_masks

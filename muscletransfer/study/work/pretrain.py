@@ -16,7 +16,7 @@ from muscletransfer.data.augmentation import Augmentation
 from muscletransfer.data.datamodules import PretextDataModule
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.preprocessing import PreprocessingSpec
-from muscletransfer.data.slices import photograph_spec
+from muscletransfer.data.preprocessing.photographs import photograph_spec
 from muscletransfer.data.splits import Split
 from muscletransfer.pretext.base import PretextTask
 from muscletransfer.study.plan.specs import PretextSpec

@@ -24,8 +24,8 @@ from ct_exports import body, enhanced, problems_of, save, slice_of
 from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 from muscletransfer.data import Manifest, read_ct
+from muscletransfer.data.dicom.series_list import is_series_list, read_list
 from muscletransfer.data.indexing import index_images
-from muscletransfer.data.series_list import is_series_list, read_list
 
 SLICES = 5
 SERIES, LONE = 420, 260

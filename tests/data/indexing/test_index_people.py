@@ -13,7 +13,7 @@ from ct_exports import problems_of, reason_for, save, slice_of, uid, write_serie
 
 from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache
 from muscletransfer.data.indexing import ImageIndex, index_images
-from muscletransfer.data.slices import expand_slices
+from muscletransfer.data.manifest.slices import expand_slices
 from muscletransfer.errors import SettingError
 
 SECRETS = (b"HOSP-1234", b"Lovelace", b"Ada", b"18151210", b"abdomen of", b"SECRETS", b"2.25.")

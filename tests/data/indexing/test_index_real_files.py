@@ -12,9 +12,9 @@ import pytest
 from ct_exports import problems_of
 
 from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache, read_ct
+from muscletransfer.data.dicom.series_list import read_list
 from muscletransfer.data.indexing import index_images
-from muscletransfer.data.series_list import read_list
-from muscletransfer.data.slices import expand_slices
+from muscletransfer.data.manifest.slices import expand_slices
 
 VARIABLE = "MUSCLETRANSFER_REAL_DATA"
 ROOT = Path(os.environ.get(VARIABLE, ""))

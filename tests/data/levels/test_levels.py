@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from spines import BODIES, FLIPS, HALF_HEIGHT, heights, save, spine, write_ct_series
 
 from muscletransfer.data import MaskImage, read_ct
-from muscletransfer.data.grids import read_grid
+from muscletransfer.data.io.grids import read_grid
 from muscletransfer.data.levels import find_level
 from muscletransfer.errors import (
     DataError,

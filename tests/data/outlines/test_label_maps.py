@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from muscletransfer.data import read_mask
-from muscletransfer.data.grids import grid_of, read_grid
+from muscletransfer.data.io.grids import grid_of, read_grid
 from muscletransfer.data.outlines import label_names, read_outlines
 from muscletransfer.data.outlines.names import TOTALSEGMENTATOR, class_table
 from muscletransfer.data.outlines.regrid import onto_grid

@@ -216,7 +216,7 @@ def test_mutated_files_are_read_or_refused(series: Series, tmp_path: Path) -> No
 
 
 def draw(path: Path, series: Series) -> MaskImage:
-    from muscletransfer.data.grids import read_grid
+    from muscletransfer.data.io.grids import read_grid
     from muscletransfer.data.outlines.rtstruct import draw_rois
 
     return draw_rois(read_structure_set(path), read_grid(series.folder), {"m": 1})

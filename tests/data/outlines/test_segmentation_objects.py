@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from planned import Series, circle, write_rtstruct, write_seg, write_series
 
-from muscletransfer.data.grids import read_grid
+from muscletransfer.data.io.grids import read_grid
 from muscletransfer.data.outlines import read_outlines, segment_names
 from muscletransfer.errors import (
     DataError,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from muscletransfer.data.cases import Case, read_group
+from muscletransfer.data.cache.cases import Case, read_group
 from muscletransfer.measures import muscle_measures
 from muscletransfer.metrics import dice, distance_to_agreement
 from muscletransfer.study.config import config_from_dict

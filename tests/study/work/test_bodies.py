@@ -18,7 +18,7 @@ import torch
 from tiny_cases import ct_cases, grey_cases, photographs, study
 
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.data.manifest_rows import ManifestRow
+from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.errors import DataError
 from muscletransfer.metrics import dice
 from muscletransfer.study.config import config_from_dict

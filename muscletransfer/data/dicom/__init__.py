@@ -1,0 +1,1 @@
+"""DICOM files: elements, facts, pixels in HU, series and their lists."""

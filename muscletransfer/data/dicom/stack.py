@@ -1,0 +1,127 @@
+"""The order of slices along their normal, and the gap between them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from muscletransfer.data.dicom.facts import Frame
+from muscletransfer.data.types import Array
+from muscletransfer.errors import GeometryError
+
+__all__ = ["Stacking", "same_plane", "stack"]
+
+SAME_PLACE_MM = 1e-3
+
+
+class Stacking:
+    """How slices lie, worked out once from their positions.
+
+    Args:
+        frames: Slices of one orientation, with positions.
+
+    Attributes:
+        order: Indices of the slices along the normal.
+        gaps: mm between neighbours in that order.
+        shift: Greatest mm that a slice is off the line through the others, along its plane.
+        tilt: Degrees between the normal and the line of the first pixels.
+    """
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        positions = np.array([f.position for f in frames], dtype=float)
+        normal = np.array(frames[0].normal)
+        places = positions @ normal
+        self.order = [int(k) for k in np.argsort(places, kind="stable")]
+        self.places: Array = places[self.order]
+        self.gaps: Array = np.diff(self.places)
+        steps = np.diff(positions[self.order], axis=0)
+        along = steps @ normal
+        across = steps - along[:, None] * normal
+        self.shift = float(np.linalg.norm(across, axis=1).max()) if len(steps) else 0.0
+        total = positions[self.order[-1]] - positions[self.order[0]]
+        length = float(np.linalg.norm(total))
+        cosine = abs(float(total @ normal)) / length if length > 0 else 1.0
+        self.tilt = math.degrees(math.acos(min(1.0, cosine)))
+
+    @property
+    def gap(self) -> float:
+        """The usual gap in mm; ``nan`` for one slice."""
+        return float(np.median(self.gaps)) if len(self.gaps) else math.nan
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all gaps are the usual one, to a hundredth of it."""
+        if not len(self.gaps):
+            return True
+        return bool(np.abs(self.gaps - self.gap).max() <= max(0.01 * self.gap, 0.01))
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether the slices lie straight above each other, as in a gantry that is not tilted."""
+        return self.shift <= max(0.01 * abs(self.gap), 0.05) if len(self.gaps) else True
+
+    @property
+    def twins(self) -> list[tuple[int, int]]:
+        """Pairs of slices at one place, as indices into the frames."""
+        return [
+            (self.order[k], self.order[k + 1])
+            for k in np.flatnonzero(self.gaps < SAME_PLACE_MM).tolist()
+        ]
+
+
+def same_plane(a: Frame, b: Frame) -> bool:
+    """Whether two slices have one orientation and pixel spacing."""
+    return (
+        len(a.orientation) == len(b.orientation)
+        and len(a.spacing) == len(b.spacing)
+        and np.allclose(a.orientation, b.orientation, atol=1e-3)
+        and np.allclose(a.spacing, b.spacing, rtol=1e-4)
+    )
+
+
+def stack(
+    frames: Sequence[Frame], names: Sequence[str], where: str, stacklevel: int = 3
+) -> tuple[list[int], float]:
+    """Return the slices' order along the normal and the gap between them.
+
+    Args:
+        frames: Slices of one orientation.
+        names: What to call each in messages.
+        where: The file or folder, to begin messages with.
+        stacklevel: Whose line a warning names.
+
+    Returns:
+        Indices into ``frames``, and mm; ``nan``, with a warning, where gaps are uneven or slices
+        are shifted against each other (a tilted gantry): no grid of right angles is theirs then.
+
+    Raises:
+        GeometryError: Two slices lie at one place.
+    """
+    found = Stacking(frames)
+    for a, b in found.twins:
+        raise GeometryError(
+            f"{where}: {names[a]} and {names[b]} lie at the same place "
+            f"({frames[a].place:.3f} mm); wanted one slice a place. Two reconstructions or phases "
+            "share the series; keep one in the folder, or let 'muscletransfer data index' tell "
+            "them apart."
+        )
+    if not found.is_even:
+        warnings.warn(
+            f"{where}: the gaps between slices run from {found.gaps.min():.3f} to "
+            f"{found.gaps.max():.3f} mm (slices are missing?). Slices are read in order; their "
+            "spacing is taken as unknown.",
+            stacklevel=stacklevel + 1,
+        )
+        return found.order, math.nan
+    if not found.is_straight:
+        warnings.warn(
+            f"{where}: each slice is shifted against the next by up to {found.shift:.3f} mm along "
+            f"its plane (a gantry tilted by {found.tilt:.1f} degrees?). Each slice is right on its "
+            "own; the spacing between them is taken as unknown, since no straight stack is theirs.",
+            stacklevel=stacklevel + 1,
+        )
+        return found.order, math.nan
+    return found.order, found.gap

@@ -1,0 +1,23 @@
+"""From a native slice to the network's grid and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from muscletransfer.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from muscletransfer.data.preprocessing.fields import AIR_HU
+    from muscletransfer.data.preprocessing.spec import PreprocessingSpec
+
+_HOMES = {
+    "fields": ["AIR_HU"],
+    "spec": ["PreprocessingSpec"],
+}
+
+__all__ = [
+    "AIR_HU",
+    "PreprocessingSpec",
+]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
