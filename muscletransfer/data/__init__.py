@@ -1,5 +1,14 @@
 """From files to batches: reading, preprocessing, manifests, splits, caches and data modules.
 
+Where a thing lives, in the order in which an image passes through:
+
+- ``indexing``, ``archives``: folders and known data sets become a manifest; ``dicom``, ``io``: one
+  file or series becomes an array with its grid; ``levels``, ``outlines``: which slice, which mask
+- ``manifest``, ``checking``: the rows, and what is wrong with them; ``splits``: who trains and tests
+- ``preprocessing``, ``cache``: to the network grid, once, on disk
+- ``sources``, ``augmentation``, ``datamodules``: batches for pretext tasks and fine-tuning
+- ``synthetic``: the phantom; ``types``, ``files``, ``parallel``: what all of them use
+
 Names are loaded on first use, so that reading one CT does not import the training stack.
 """
 

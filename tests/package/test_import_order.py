@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,17 @@ def test_pretext_and_finetune_do_not_know_each_other() -> None:
 def test_data_and_metrics_never_see_a_model() -> None:
     seen = {edge for edge in edges() if edge[0] in MODEL_FREE and edge[1] in MODEL_CODE}
     assert not seen
+
+
+def test_no_module_of_data_needs_itself() -> None:
+    """Imports for type checkers and inside functions count; packages only pass names on."""
+    modules = {
+        ".".join(["muscletransfer", *path.relative_to(ROOT).with_suffix("").parts]): path
+        for path in (ROOT / "data").rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    graph = {name: imports_of(path) & set(modules) for name, path in modules.items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(modules)
 
 
 def test_no_relative_imports() -> None:
