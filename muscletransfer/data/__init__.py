@@ -4,7 +4,8 @@ Where a thing lives, in the order in which an image passes through:
 
 - ``indexing``, ``archives``: folders and known data sets become a manifest; ``dicom``, ``io``: one
   file or series becomes an array with its grid; ``levels``, ``outlines``: which slice, which mask
-- ``manifest``, ``checking``: the rows, and what is wrong with them; ``splits``: who trains and tests
+- ``manifest``, ``checking``: the rows, and what is wrong with them; ``splits``: who trains and
+  who tests
 - ``preprocessing``, ``cache``: to the network grid, once, on disk
 - ``sources``, ``augmentation``, ``datamodules``: batches for pretext tasks and fine-tuning
 - ``synthetic``: the phantom; ``types``, ``files``, ``parallel``: what all of them use
