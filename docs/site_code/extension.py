@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import sphinx.util.inspect
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -25,7 +26,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the handlers."""
     app.connect("builder-inited", draw_pictures)
     app.connect("builder-inited", write_api_pages)
-    app.connect("autodoc-process-signature", show_factories)
+    app.connect("autodoc-process-signature", show_arguments)
     app.connect("doctree-read", show_as_written)
     app.connect("missing-reference", find_reference)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -79,10 +80,19 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text)
 
 
-def show_factories(
-    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, returns: str
+def show_arguments(
+    app: Sphinx, what: str, name: str, obj: Any, options: object, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """Write the default of a data class's field that a factory makes as ``...``, which parses."""
+    """Show the arguments that a caller gives.
+
+    The tasks' ``__new__`` takes anything and notes it; what is taken stands at ``__init__``. The
+    default of a data class's field that a factory makes is written ``...``, which parses.
+    """
+    if what == "class" and (signature or "").startswith("(*args"):
+        found = sphinx.util.inspect.signature(obj.__init__, bound_method=True)
+        return sphinx.util.inspect.stringify_signature(
+            found, unqualified_typehints=True, show_return_annotation=False
+        ), returns
     if signature and "<factory>" in signature:
         return signature.replace("<factory>", "..."), returns
     return None
