@@ -30,6 +30,8 @@ SHOWN = {
     "pip install .": ".ci/run installs",
     "pip install 'muscletransfer[dicom]'": ".ci/run installs",
     "muscletransfer demo": "takes minutes; .ci/run runs it with --quick",
+    "muscletransfer study results my_study": "needs a study that has run",
+    "muscletransfer study report my_study": "likewise",
     "python examples/real_ct.py DATA_FOLDER": "needs images that are not part of the project",
 }
 
@@ -79,6 +81,7 @@ def test_commands_that_are_shown_and_not_run_are_known() -> None:
         text = "".join(p.source for p in parts(page) if p.kind == "text")
         for block in re.findall(r"^```(?:console|sh|shell)\n(.*?)^```", text, re.M | re.S):
             lines = [line.removeprefix("$ ") for line in block.splitlines() if line]
+            lines = [line.partition("  #")[0].rstrip() for line in lines]
             assert block.count("$ ") == len(lines), f"{page}: begin each command with '$ '"
             shown |= set(lines)
     assert shown == set(SHOWN)
