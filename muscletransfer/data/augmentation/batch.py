@@ -22,8 +22,10 @@ from muscletransfer.errors import SettingError
 
 __all__ = ["IGNORE_INDEX", "Augmentation"]
 
+#: Mask value of pixels without a label; kept by every step.
+#:
+#: .. versionadded:: 0.1
 IGNORE_INDEX = 255
-"""Mask value of pixels without a label; kept by every step."""
 
 
 @dataclass(frozen=True)

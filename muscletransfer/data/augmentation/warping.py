@@ -19,6 +19,8 @@ def affine_matrices(
     The content is flipped left-right, then zoomed by ``scale`` and turned by ``angle`` about the
     image centre (counter-clockwise as seen on a screen), then shifted.
 
+    .. versionadded:: 0.1
+
     Args:
         angle: ``(B,)`` radians.
         scale: ``(B,)`` zoom factors; above 1 enlarges the content.
@@ -53,6 +55,8 @@ def warp(
     mask_fill: int = 0,
 ) -> tuple[Tensor, Tensor | None]:
     """Resample images bilinearly and masks by nearest neighbour with one shared grid.
+
+    .. versionadded:: 0.1
 
     Args:
         image: ``(B, C, H, W)`` floats.

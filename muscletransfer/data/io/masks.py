@@ -147,6 +147,15 @@ def check_same_grid(mask: Volume, reference: Volume) -> None:
     """Raise `GeometryError` unless both lie on one grid, to a tenth of a pixel.
 
     Spacings that one of them does not know are not compared.
+
+    .. versionadded:: 0.1
+
+    Example:
+        >>> image = Volume(np.zeros((1, 2, 3)), spacing=(5.0, 0.8, 0.8))
+        >>> check_same_grid(image, image)
+        >>> check_same_grid(Volume(np.zeros((1, 3, 2)), spacing=(5.0, 0.8, 0.8)), image)
+        Traceback (most recent call last):
+        muscletransfer.errors.GeometryError: ...differ in shape...
     """
     problems: list[str] = []
     if mask.shape != reference.shape:

@@ -220,10 +220,20 @@ def row_key(
 ) -> dict[str, Any]:
     """Return what a row holds by content: digests instead of paths, and no patient id.
 
+    .. versionadded:: 0.1
+
     Args:
         row: The row.
         memo_dir: Where file digests are remembered; see `digest`.
         known: Digests that other rows of one call needed; many rows share a volume.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "image.png"
+        >>> _ = file.write_bytes(b"pixels")
+        >>> first, second = (row_key(ManifestRow(name, file)) for name in ("P1", "P2"))
+        >>> first == second  # whose it is does not count
+        True
     """
     known = {} if known is None else known
     for path in (row.image, row.mask):

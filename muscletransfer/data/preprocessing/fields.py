@@ -13,6 +13,9 @@ from muscletransfer.errors import SettingError, close_matches
 
 __all__ = ["AIR_HU", "PreprocessingFields"]
 
+#: Hounsfield units of what lies outside an image.
+#:
+#: .. versionadded:: 0.1
 AIR_HU = -1024
 
 

@@ -29,12 +29,22 @@ MASK_FOLDERS = ("masks", "mask", "labels", "annotations", "segmentations")
 class ImageSource:
     """One collection of images.
 
+    .. versionadded:: 0.1
+
     Args:
         manifest: One row an image; ``patient_id`` is the group that a split must not divide.
         kind: Which layout it was read from.
         roles: ``"train"``, ``"val"`` or ``"test"`` a row where the layout says, else ``None``.
         classes: Names of the classes in index order; empty when rows carry no label.
         labels: Class index a row, or ``None`` when a row carries no label.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from muscletransfer.data import ManifestRow
+        >>> rows = [ManifestRow("cat", Path("cat.png")), ManifestRow("dog", Path("dog.png"))]
+        >>> source = ImageSource(Manifest(rows, "pets"), "folder", (None, None))
+        >>> source.is_natural, source.has_masks
+        (True, False)
     """
 
     manifest: Manifest

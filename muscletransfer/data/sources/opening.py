@@ -39,6 +39,8 @@ KINDS = ("manifest", "class_folder", "class_csv", "mask_folders", "image_folder"
 def detect_kind(path: Path) -> str:
     """Tell the layout of ``path`` from its files.
 
+    .. versionadded:: 0.1
+
     Args:
         path: A CSV or a folder.
 
@@ -98,6 +100,8 @@ def open_source(
     slices: SliceChoice = "listed",
 ) -> ImageSource:
     """Read one collection.
+
+    .. versionadded:: 0.1
 
     Args:
         path: A CSV or a folder.
