@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muscletransfer.study.config.study import StudyConfig
+from muscletransfer.study.plan.cases import local_folder
 from muscletransfer.study.plan.jobs import make_jobs, prepare_data
 from muscletransfer.study.plan.planning import plan_study
 from muscletransfer.study.plan.printing import finished_ids
@@ -65,6 +66,10 @@ def run_study(
     plan = plan_study(config)
     check_weights(plan, finished_ids(folder))
     prepare_data(plan, folder, progress)
+    if config.loggers:
+        from muscletransfer.study.work.loggers import prepare_loggers
+
+        prepare_loggers(config.loggers, local_folder(folder), config.name)
     jobs = make_jobs(
         plan,
         folder,

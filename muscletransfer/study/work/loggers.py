@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger
 
-__all__ = ["close_loggers", "make_loggers"]
+__all__ = ["close_loggers", "make_loggers", "prepare_loggers"]
 
 
 def make_loggers(
@@ -19,7 +20,8 @@ def make_loggers(
     Args:
         wanted: Arguments by name: ``csv``, ``tensorboard``, ``mlflow``, ``wandb``.
         folder: The run's folder: ``metrics.csv`` and events of TensorBoard go there.
-        study: The study's folder: the store of MLflow and the files of W&B go there.
+        study: The study's folder: MLflow's store (unless
+            ``MLFLOW_TRACKING_URI`` names one) and the files of W&B go there.
         name: The study's name: experiment of MLflow, project of W&B.
         run: What the run is called there.
 
@@ -35,17 +37,39 @@ def make_loggers(
 
             made.append(TensorBoardLogger(folder, name="", version="", **arguments))
         elif kind == "mlflow":
-            from lightning.pytorch.loggers import MLFlowLogger
-
-            options = {"tracking_uri": (study / "mlruns").absolute().as_uri()} | dict(arguments)
-            made.append(MLFlowLogger(experiment_name=name, run_name=run, **options))
+            made.append(_mlflow(study, name, arguments, run_name=run))
         else:
             from lightning.pytorch.loggers import WandbLogger
 
-            options = {"save_dir": study / "wandb", "project": name} | dict(arguments)
+            options: dict[str, Any] = {"save_dir": study / "wandb", "project": name, **arguments}
             Path(options["save_dir"]).mkdir(parents=True, exist_ok=True)
             made.append(WandbLogger(name=run, group=name, **options))
     return made
+
+
+def prepare_loggers(wanted: Mapping[str, Mapping[str, Any]], study: Path, name: str) -> None:
+    """Make what all runs share before many workers try to make it at once.
+
+    Args:
+        wanted: Arguments by name.
+        study: The study's folder.
+        name: The study's name.
+    """
+    if "mlflow" in wanted:
+        study.mkdir(parents=True, exist_ok=True)
+        logger = _mlflow(study, name, wanted["mlflow"])
+        client, known = logger._mlflow_client, logger._experiment_name
+        if client.get_experiment_by_name(known) is None:
+            client.create_experiment(known)
+
+
+def _mlflow(study: Path, name: str, arguments: Mapping[str, Any], **more: Any) -> Any:
+    from lightning.pytorch.loggers import MLFlowLogger
+
+    # the store of files is no longer served by current versions of MLflow
+    store = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{study / 'mlflow.db'}")
+    options = {"tracking_uri": store, "experiment_name": name} | dict(arguments)
+    return MLFlowLogger(**more, **options)
 
 
 def _csv(folder: Path, arguments: Mapping[str, Any]) -> CSVLogger:
