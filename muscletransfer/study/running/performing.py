@@ -109,7 +109,6 @@ def last_line(error: BaseException) -> str:
 
 
 def _finish(task: Task, folder: Path, seconds: float) -> None:
-    sync_tree(folder)
     record = {
         "id": task.job.id,
         "folder": task.job.folder,
@@ -123,10 +122,8 @@ def _finish(task: Task, folder: Path, seconds: float) -> None:
         "threads": os.environ.get("OMP_NUM_THREADS", ""),
     }
     unfinished = folder / f".{FINISHED}"
-    with unfinished.open("w") as file:
-        json.dump(record, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    unfinished.write_text(json.dumps(record, indent=1))
+    sync_tree(folder)
     unfinished.replace(folder / FINISHED)  # the mark that all before it is whole
     sync_folder(folder)
 
