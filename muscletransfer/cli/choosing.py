@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import LightningModule
 
 from muscletransfer.class_paths import class_and_arguments
 from muscletransfer.errors import SettingError
 from muscletransfer.own_optimizer import ChoosesOptimizer
 
-__all__ = ["add_optimizer_arguments", "choose"]
+__all__ = ["add_optimizer_arguments", "choose", "merge", "split_off"]
 
+_NAMES = ("optimizer", "lr_scheduler")
 _TOLD = ("interval", "frequency", "monitor")
 
 
@@ -39,6 +42,60 @@ def add_optimizer_arguments(parser: ArgumentParser) -> None:
         help="the same of torch.optim.lr_scheduler, and interval (epoch or step), frequency and "
         "monitor beside class_path; 'constant' for none",
     )
+
+
+def split_off(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Take arguments such as ``--optimizer.init_args.momentum=0.9`` out of a command.
+
+    They change what a configuration file says, which a parser cannot do for plain mappings.
+
+    Args:
+        arguments: Those of the command.
+
+    Returns:
+        The other arguments, and for each of the two names the values by dotted key.
+
+    Example:
+        >>> split_off(["fit", "--optimizer=SGD", "--optimizer.init_args.lr", "0.1", "--data=x"])
+        (['fit', '--optimizer=SGD', '--data=x'], {'optimizer': {'init_args.lr': 0.1}})
+    """
+    others: list[str] = []
+    found: dict[str, dict[str, Any]] = {}
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        option, equals, value = argument.partition("=")
+        name, dot, key = option.removeprefix("--").partition(".")
+        if not option.startswith("--") or name not in _NAMES or not dot:
+            others.append(argument)
+            continue
+        if not equals:
+            value = rest.pop(0) if rest else ""
+        found.setdefault(name, {})[key] = yaml.safe_load(value)
+    return others, found
+
+
+def merge(config: Namespace, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put what `split_off` found into a configuration; another class starts without arguments.
+
+    Args:
+        config: Of one command; changed in place.
+        changes: Values by name and dotted key.
+    """
+    for name, values in changes.items():
+        given = config.get(name)
+        merged = dict(given) if isinstance(given, Mapping) else {"class_path": given}
+        if "class_path" in values and values["class_path"] != merged.get("class_path"):
+            merged = {}
+        for key, value in values.items():
+            target = merged
+            *outer, last = key.split(".")
+            for part in outer:
+                inner = target.get(part)
+                target[part] = dict(inner) if isinstance(inner, Mapping) else {}
+                target = target[part]
+            target[last] = value
+        config[name] = merged
 
 
 def choose(model: LightningModule, optimizer: Any, scheduler: Any) -> None:

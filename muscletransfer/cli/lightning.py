@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from lightning.pytorch.utilities import rank_zero_only
 
 import muscletransfer.data
 import muscletransfer.pretext
-from muscletransfer.cli.choosing import add_optimizer_arguments, choose
+from muscletransfer.cli.choosing import add_optimizer_arguments, choose, merge, split_off
 from muscletransfer.cli.model_names import PARSER_MODE, arguments_with_class_paths
-from muscletransfer.errors import WeightsError
+from muscletransfer.errors import MuscleTransferError, WeightsError
 from muscletransfer.finetune import PredictionWriter, SegmentationFineTuner
 from muscletransfer.hardware import recommended_precision
 from muscletransfer.lazy import load_names
@@ -35,12 +36,17 @@ class MuscleTransferCLI(LightningCLI):
     a case after ``test`` and masks after ``predict``. Every Trainer flag stays available.
     """
 
+    def __init__(self, *args: Any, changes: Mapping[str, Mapping[str, Any]], **kwargs: Any) -> None:
+        self._changes = changes
+        super().__init__(*args, **kwargs)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``--optimizer`` and ``--lr_scheduler``."""
         add_optimizer_arguments(parser)
 
     def before_instantiate_classes(self) -> None:
         """Say early that a checkpoint is missing, before data is prepared."""
+        merge(self.config[str(self.subcommand)], self._changes)
         path = self._checkpoint()
         if path is not None and path not in {"best", "last", "hpc", "registry"}:
             file = Path(path)
@@ -53,7 +59,7 @@ class MuscleTransferCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; weights that a checkpoint will replace are not loaded."""
         guard = restoring() if self._checkpoint() else contextlib.nullcontext()
-        with guard:
+        with guard, readable():
             super().instantiate_classes()
         if self.subcommand == "fit":
             asked = [self._get(self.config_init, name) for name in ("optimizer", "lr_scheduler")]
@@ -120,6 +126,24 @@ class MuscleTransferCLI(LightningCLI):
         self.config = self.parser.parse_object({command: {"model": model}}, self.config)
 
 
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """Let an error of ours through that jsonargparse wrapped into one about types.
+
+    Raises:
+        MuscleTransferError: What a constructor raised, in its own words.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, MuscleTransferError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
+
+
 @rank_zero_only
 def _say(text: str) -> None:
     print(text)
@@ -148,7 +172,7 @@ def run_lightning(arguments: list[str]) -> MuscleTransferCLI:
     # So that `--model JigsawPretext` and `--data LowDataModule` are found by their short names.
     load_names(muscletransfer.pretext)
     load_names(muscletransfer.data)
-    arguments = arguments_with_class_paths(arguments)
+    arguments, changes = split_off(arguments_with_class_paths(arguments))
     sys.argv = ["muscletransfer", *arguments]  # LightningCLI warns when the two differ
     return MuscleTransferCLI(
         LightningModule,
@@ -164,4 +188,5 @@ def run_lightning(arguments: list[str]) -> MuscleTransferCLI:
             **{command: {"parser_mode": PARSER_MODE} for command in LightningCLI.subcommands()},
         },
         auto_configure_optimizers=False,
+        changes=changes,
     )

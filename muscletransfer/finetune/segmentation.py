@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -113,7 +113,7 @@ class SegmentationFineTuner(FineTuningRecord):
         decoder_kwargs: dict[str, Any] | None = None,
         channels_last: bool = True,
         seed: int | None = 0,
-        metrics: dict[str, Any] | None = None,
+        metrics: dict[str, str | dict[str, Any] | Callable[..., Any]] | None = None,
     ) -> None:
         settings = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()

@@ -134,6 +134,16 @@ class ChoosesOptimizer(LightningModule):
         schedule = self._make_schedule(optimizer)
         return {"optimizer": optimizer, **({"lr_scheduler": schedule} if schedule else {})}
 
+    def on_train_epoch_start(self) -> None:
+        """Drop the gradients of the step before.
+
+        No epoch needs them, and the last one of ``StochasticWeightAveraging``, which only renews
+        batch statistics, ends with an optimiser step on what is left (Lightning 2.5 and 2.6).
+        """
+        super().on_train_epoch_start()
+        if self.automatic_optimization:
+            self.zero_grad(set_to_none=True)
+
     def _make_optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
         made: Optimizer
         if self._optimizer is None:

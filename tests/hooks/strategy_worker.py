@@ -1,0 +1,66 @@
+"""Run by test_strategies.py on two processes: trains, saves, scores, writes JSON."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "finetune"))
+
+import torch
+from finetune_toys import ToyData, tiny, trainer
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+from torch.distributed.fsdp import fully_shard
+
+from muscletransfer.finetune import SegmentationFineTuner
+from muscletransfer.transfer import read_artifact, state_sha256
+
+
+class Sharded(SegmentationFineTuner):
+    """Splits the parameters of encoder and decoder over the processes."""
+
+    def configure_model(self):
+        if getattr(self, "_split", False):
+            return
+        self._split = True
+        for part in (self.model.encoder, self.model.decoder):
+            fully_shard(part, mesh=self.device_mesh["data_parallel"])
+
+
+def run_with(strategy, kind, folder, name, **flags):
+    torch.manual_seed(0)
+    model = kind(**tiny(seed=1, metrics={"error": "own_parts.volume_error"}))
+    run = trainer(folder, devices=2, strategy=strategy, max_epochs=2, **flags)
+    run.fit(model, datamodule=ToyData(cases=5, batch_size=2))
+    path = folder / f"{name}.ckpt"
+    run.save_checkpoint(path)
+    run.strategy.barrier()
+    artifact = read_artifact(path)
+    loaded = SegmentationFineTuner.load_from_checkpoint(path)
+    figures = trainer(folder, devices=2, strategy="ddp").test(
+        loaded, datamodule=ToyData(cases=5), verbose=False
+    )[0]
+    table = loaded.case_table()
+    errors = [row["error"] for row in table]
+    return {
+        "sha": artifact.provenance.sha256,
+        "found": state_sha256(artifact.encoder_state),
+        "steps": run.global_step,
+        "cases": len(table),
+        "mean": sum(errors) / len(errors),
+        "figure": figures["test_error"],
+        "data": artifact.provenance.data["patients"],
+    }
+
+
+def main(folder):
+    static = DDPStrategy(static_graph=True, process_group_backend="gloo")
+    found = {"static": run_with(static, SegmentationFineTuner, folder, "static")}
+    shards = ModelParallelStrategy(save_distributed_checkpoint=False)
+    found["sharded"] = run_with(shards, Sharded, folder, "sharded")
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    (folder / f"{rank}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
