@@ -19,7 +19,10 @@ CONSTANTS = sorted(
     if not callable(value) and name != "__version__"
 )
 # Examples that are shown and not run, with the reason.
-NOT_RUN = {"muscletransfer.demo.run.run_demo": "takes minutes; .ci/run runs it with --quick"}
+NOT_RUN = {
+    "muscletransfer.demo.run.run_demo": "takes minutes; .ci/run runs it with --quick",
+    "muscletransfer.study.start.run_study": "takes minutes; tests/study runs some",
+}
 # The names that users import from the top, as the README and the design promise them.
 TOP = {
     "__version__",
