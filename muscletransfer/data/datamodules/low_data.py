@@ -17,7 +17,9 @@ from muscletransfer.data.datamodules.low_split import (
     cases_of,
     check_classes,
     draw_split,
+    held_out,
     open_split,
+    spent,
 )
 from muscletransfer.data.datamodules.on_device import finish_batch
 from muscletransfer.data.datamodules.transforms import SampleTransform
@@ -221,7 +223,7 @@ class LowDataModule(SliceDataModule):
         self.predict_set = self.test_set
         if self._given_predict is not None:
             self.predict_set = self._predict_dataset()
-        self._report()
+        rank_zero_info(spent(self.split, self.label_budget))
 
     @property
     def label_budget(self) -> dict[str, int]:
@@ -258,7 +260,7 @@ class LowDataModule(SliceDataModule):
             "test_patients": len(split.test),
             "label_budget": self.label_budget,
             "classes": list(self.classes),
-            "held_out": _held_out(split),
+            "held_out": held_out(split),
             "fold": split.fold,
             "num_folds": split.num_folds,
             "repeat": split.repeat,
@@ -370,20 +372,3 @@ class LowDataModule(SliceDataModule):
         assert self.split is not None
         assert self._cache is not None
         return self.split, self._cache
-
-    def _report(self) -> None:
-        split, budget = self.split, self.label_budget
-        assert split is not None
-        drawn = f"seed {split.seed}, repeat {split.repeat}"
-        tests = f"{len(split.test)} patients test (fold {split.fold} of {split.num_folds}, {drawn})"
-        if not split.test:
-            tests = f"nobody tests ({drawn}): nothing here can say how good the model is"
-        rank_zero_info(
-            f"Labels spent: {len(split.train)} training + {len(split.val)} validation patients = "
-            f"{budget['patients']} ({budget['slices']} slices); {tests}."
-        )
-
-
-def _held_out(split: Split) -> str:
-    roles = [name for name, ids in (("validation", split.val), ("test", split.test)) if ids]
-    return " and ".join(roles) or "nobody"
