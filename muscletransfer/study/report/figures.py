@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,6 +123,7 @@ class Figures:
                     if panel is None:
                         continue
                     label = self.analysis.labels[arm]
+                    panel = replace(panel, title=f"{measure.title}, {label}")
                     structure = f", {name}" if len(classes) > 1 else ""
                     words = f"{measure.title}{structure}: {label}, n = {choice.n}"
                     drawing = self.keep(

@@ -31,12 +31,13 @@ class Answer:
 
     def html(self) -> str:
         """Return the answer as HTML."""
-        more = "".join(f"<li>{escape(words)}</li>" for words in self.more)
+        items = "".join(f"<li>{escape(words)}</li>" for words in self.more)
+        more = f"<details><summary>Source by source</summary><ul>{items}</ul></details>"
+        if len(self.more) == 1:
+            more = f"<p>{escape(self.more[0])}</p>"
         return (
             f'<section class="answer {self.tone}"><h2>{escape(self.question)}</h2>'
-            f'<p class="lead">{escape(self.lead)}</p>'
-            + (f"<ul>{more}</ul>" if more else "")
-            + "</section>"
+            f'<p class="lead">{escape(self.lead)}</p>' + (more if self.more else "") + "</section>"
         )
 
 

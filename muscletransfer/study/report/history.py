@@ -18,6 +18,7 @@ _SHOWN = 200
 def plans_html(material: Material) -> Iterator[str]:
     """Every plan that was started; only the runs of the current one are in the figures."""
     current = set(material.current.ids("run"))
+    shown = set(material.results.runs["run_id"])
     older = material.plans[1:]
     if not older:
         yield paragraph("The study was started with one file only; all runs belong together.")
@@ -39,7 +40,7 @@ def plans_html(material: Material) -> Iterator[str]:
                 count(len(plan.starts)),
                 count(len(own)),
                 count(len(own & material.finished)),
-                count(len(own & current)),
+                count(len(own & shown)),
                 text("the current plan" if plan is material.current else
                      "; ".join(differences) or "the same settings, other data", prose=True),
             ]

@@ -49,8 +49,8 @@ nav a { text-decoration: none; }
 .grid { display: grid; gap: 1rem; margin: .8rem 0; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
 .grid.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 15.5rem), 1fr)); }
-.grid.pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 13.5rem), 1fr)); }
-figure { margin: 0; min-width: 0; } .wide { max-width: 46rem; margin: .8rem 0; }
+.grid.pictures { grid-template-columns: repeat(auto-fill, minmax(min(48%, 13.5rem), 1fr)); }
+figure { margin: 0; min-width: 0; } .wide { max-width: 38rem; margin: .8rem 0; }
 figure svg { width: 100%; height: auto; display: block; fill: currentColor; }
 figure img { width: 100%; height: auto; display: block; border-radius: 6px; background: #000; }
 figcaption { color: var(--soft); font-size: .9rem; margin-top: .3rem; line-height: 1.4;
@@ -93,6 +93,9 @@ pre code { background: none; padding: 0; font-size: inherit; }
 .find { font: inherit; font-size: .92rem; padding: .25rem .6rem; border: 1px solid var(--line);
   border-radius: 6px; background: var(--paper); color: inherit; width: 100%; max-width: 22rem; }
 [hidden] { display: none !important; }
+figure img { cursor: zoom-in; }
+figure img.near { position: fixed; inset: 0; z-index: 9; width: 100vw; height: 100vh;
+  object-fit: contain; border-radius: 0; background: #000d; cursor: zoom-out; }
 @media print { nav, .find { display: none; } .scroll { max-height: none; overflow: visible; }
   figure, .answer { break-inside: avoid; } }
 """
@@ -121,6 +124,9 @@ document.querySelectorAll("table.sortable").forEach((table) => {
     });
     body.append(...rows.map(([, row]) => row));
   }));
+});
+document.querySelectorAll("figure img").forEach((image) => {
+  image.addEventListener("click", () => image.classList.toggle("near"));
 });
 document.querySelectorAll("input.find").forEach((box) => {
   const rows = [...document.getElementById(box.dataset.table).tBodies[0].rows];

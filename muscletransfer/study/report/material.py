@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from muscletransfer.data.manifest import Manifest
 from muscletransfer.errors import DataError, MuscleTransferError
 from muscletransfer.study.config.study import StudyConfig
 from muscletransfer.study.finish import analyse_results
-from muscletransfer.study.plan.cases import phantom_folder, study_manifest
 from muscletransfer.study.plan.record import study_config
+from muscletransfer.study.report.case_rows import CaseRows
 from muscletransfer.study.results import StudyResults, collect_results
 from muscletransfer.study.running.plans import PlanRecord, read_plans
 from muscletransfer.study.running.status import Status, read_status
@@ -35,7 +34,7 @@ class Material:
         status: How far the current plan is.
         results: Its finished runs.
         analysis: Their statistics; ``None`` while no run is finished.
-        manifest: The cases; ``None`` where they are not to be found.
+        cases: The rows of the cases; ``None`` where they are not to be found.
         runs: For each finished run of the current plan ``(spec, result)``, by id.
         finished: Ids of all finished runs in the folder, of whatever plan.
         notes: What could not be read, in sentences.
@@ -48,7 +47,7 @@ class Material:
     status: Status
     results: StudyResults
     analysis: StudyAnalysis | None
-    manifest: Manifest | None
+    cases: CaseRows | None
     runs: Mapping[str, tuple[dict[str, Any], dict[str, Any]]]
     finished: frozenset[str]
     notes: tuple[str, ...] = field(default=())
@@ -103,7 +102,7 @@ def gather(folder: Path) -> Material:
         status=status,
         results=results,
         analysis=analysis,
-        manifest=_manifest(config, folder, notes),
+        cases=_cases(config, folder, notes),
         runs={
             run: (read_json(store, f"runs/{run}/spec.json"),
                   read_json(store, f"runs/{run}/result.json"))
@@ -129,14 +128,9 @@ def read_json(store: Store, name: str) -> dict[str, Any]:
     return found
 
 
-def _manifest(config: StudyConfig, folder: Path, notes: list[str]) -> Manifest | None:
-    """The cases, without drawing a phantom anew for the sake of some pictures."""
-    phantom = config.data.phantom
-    if phantom is not None and not (phantom_folder(folder, phantom) / "manifest.csv").is_file():
-        notes.append("The phantom's files are not in the study's folder, so there are no pictures.")
-        return None
+def _cases(config: StudyConfig, folder: Path, notes: list[str]) -> CaseRows | None:
     try:
-        return study_manifest(config, folder)
-    except (MuscleTransferError, OSError) as error:
-        notes.append(f"The manifest cannot be read, so there are no pictures: {error}")
+        return CaseRows(config, folder)
+    except DataError as error:
+        notes.append(f"There are no pictures: {error}")
         return None

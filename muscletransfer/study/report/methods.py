@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muscletransfer.observers.scores import score_of
-from muscletransfer.study.report.material import Material
+from muscletransfer.study.report.material import Material, read_json
 
 __all__ = ["methods", "settings_words"]
 
@@ -40,6 +40,8 @@ def _value(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, Mapping):
         return f"({settings_words(value)})" if value else "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) == 2 and all(isinstance(v, int | float) for v in value):
             return f"{value[0]:g} to {value[1]:g}"
@@ -66,13 +68,28 @@ def _data(material: Material) -> str:
            f" (seed {data['seed']})")
         + ", and every patient was tested in exactly one. Models were fine-tuned on nested subsets "
         f"of {_list(material.settings['train_patients'])} labelled patients of the other folds, "
-        f"drawn {material.settings['repeats']} time(s) a fold; validation and test patients were "
+        f"drawn {_times(material.settings['repeats'])} a fold; validation and test patients were "
         f"the same for every n. Preprocessing: {settings_words(data['preprocessing'])}. "
-        f"Augmentation: {_value(data['augmentation'])}."
+        f"Augmentation: {_augmentation(material)}."
     )  # fmt: skip
     if data["slices_per_patient"]:
         words += f" At most {data['slices_per_patient']} training slices a patient were used."
     return words
+
+
+def _augmentation(material: Material) -> str:
+    """The strengths as a run recorded them; the configuration may only say ``default``."""
+    given = material.settings["data"]["augmentation"]
+    for run in list(material.runs)[:1]:
+        record = read_json(material.store, f"runs/{run}/provenance.json")
+        strengths = record.get("data", {}).get("augmentation")
+        if isinstance(strengths, Mapping):
+            return f"{given if isinstance(given, str) else 'own'} ({settings_words(strengths)})"
+    return _value(given)
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def _networks(material: Material) -> str:
@@ -169,12 +186,12 @@ def _statistics(material: Material) -> str:
     words = (
         "A patient's value is the mean over repeats, cases and structures; patients are the units "
         f"of every interval and test, folds are not. Intervals of means are {share} bootstrap "
-        f"intervals over patients ({analysis.resamples} samples, seed {analysis.seed}, expanded "
+        f"intervals over patients ({analysis.resamples:,} samples, seed {analysis.seed}, expanded "
         "percentiles). Missed masks count with Dice 0 and an infinite distance and are never "
         "dropped. Sources were compared at each n by Wilcoxon's signed-rank test on the patients "
         "that both tested (Pratt's zeros), p values adjusted by Holm's rule over all pairs and n "
         "of a metric. Learning curves are fitted to mean Dice over patients (1 \u2212 a \u2212 b "
-        "n^\u2212c with four n or more, else straight in log n), with the band of fits to the "
+        "n^(\u2212c) with four n or more, else straight in log n), with the band of fits to the "
         "bootstrap samples. The label-saving factor is how many times the labelled patients "
         f"training from scratch ({analysis.reference}) needs for the same Dice, averaged "
         "geometrically over the Dice that both curves reach; nothing is read off beyond what was "

@@ -47,7 +47,8 @@ def origins(material: Material) -> list[Origin]:
     for run, (spec, _) in material.runs.items():
         kind = str(spec.get("source_kind", "random"))
         name = spec.get("pretext") or spec.get("weights") or "random"
-        digest = str(spec.get("weights_sha256") or "")
+        # random weights are the same for all sources, but what is done with them is not
+        digest = spec["source"] if kind == "random" else str(spec.get("weights_sha256") or "")
         groups.setdefault((kind, str(name), digest), []).append((run, spec))
     return [_origin(material, *key, runs) for key, runs in groups.items()]
 

@@ -117,11 +117,9 @@ def pictures(material: Material, arm: Arm, n: int, repeat: int) -> Iterator[Pict
 
 
 def _image(material: Material, case: str) -> Case:
-    if material.manifest is None:
+    if material.cases is None:
         raise DataError("the study's images are not to be found")
-    if not case.isdigit() or int(case) >= len(material.manifest.rows):
-        raise DataError(f"the manifest {material.manifest.path} has no row {case}")
-    row = material.manifest.rows[int(case)]
+    row = material.cases.of(case)
     spec = material.config.data.preprocessing
     found = next(iter(read_group([(0, row)], spec, True, allow_empty=True, pad_label=0)))
     if not isinstance(found, Case):

@@ -22,7 +22,7 @@ class StudyPage:
     Example:
         >>> page = StudyPage("A & B", "")
         >>> page.section("Curves")
-        >>> '<a href="#curves">Curves</a>' in page.render() and "A &amp; B" in page.render()
+        >>> '<a href="#section-curves">Curves</a>' in page.render() and "A &amp; B" in page.render()
         True
     """
 
@@ -34,7 +34,7 @@ class StudyPage:
 
     def section(self, title: str) -> None:
         """Start a section that the links at the top lead to."""
-        ident = re.sub(r"[^a-z]+", "-", title.lower()).strip("-")
+        ident = "section-" + re.sub(r"[^a-z]+", "-", title.lower()).strip("-")
         self.links.append((ident, title))
         self.parts.append(f'<h2 id="{ident}">{escape(title)}</h2>')
 

@@ -57,7 +57,7 @@ def saving_figure(rows: Sequence[tuple[ArmStyle, Factor]]) -> Figure:
     axes.set_xlim(left, right)
     axes.set_yticks(range(len(rows)), [style.label for style, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel("times the labels that training from scratch needs for the same Dice")
+    axes.set_xlabel("label-saving factor")
     axes.grid(axis="x", color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -71,4 +71,6 @@ def _words(factor: Factor) -> str:
     if factor.bound == "unknown":
         return "not known"
     sign = {"exact": "", "at_least": "\u2265 ", "at_most": "\u2264 "}[factor.bound]
-    return f"{sign}{factor.value:.3g}"
+    if factor.low <= 0 or math.isinf(factor.high):
+        return f"{sign}{factor.value:.3g}"
+    return f"{sign}{factor.value:.3g} ({factor.low:.3g} to {factor.high:.3g})"

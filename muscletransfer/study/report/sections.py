@@ -68,7 +68,7 @@ def curves(page: StudyPage, figures: Figures) -> None:
     heads = [Head("Source", "text"), Head("Kind", "text"), Head("a"), Head("b"), Head("c"),
              Head("R\u00b2"), Head("RMSE"), Head("Patients"), Head("Notes", "text")]  # fmt: skip
     page.add(
-        folded("The fitted curves: Dice = 1 \u2212 a \u2212 b n^\u2212c",
+        folded("The fitted curves: Dice = 1 \u2212 a \u2212 b n^(\u2212c)",
                table("curves-fitted", heads, rows))
     )  # fmt: skip
 
@@ -134,7 +134,7 @@ def agreement(
     page.figures(figures.bland_altman(frame, choice))
     errors = [(figures.medians(m), m) for m in ("sma_error_percent", "smd_error_hu")]
     page.figures(
-        [(d, f"{metric_title(m, '').capitalize()}: medians and quartiles over patients.")
+        [(d, f"{_begin(metric_title(m, ''))}: medians and quartiles over patients.")
          for d, m in errors if d is not None]
     )  # fmt: skip
     classes = frame["class_name"].nunique() > 1
@@ -181,7 +181,7 @@ def overlays(page: StudyPage, figures: Figures, material: Material, choice: Choi
         'style="color:#c9bc00"></span>yellow and the model <span class="key" '
         'style="color:#2f8fc4"></span>blue, by '
         "percentile of Dice over the test cases of repeat "
-        f"{choice.repeat}. Cases are rows of the study's manifest, from 0.</p>"
+        f"{choice.repeat}. Cases are rows of the study's manifest, from 0. A click enlarges.</p>"
     )
     for arm in [choice.arm] if choice.scratch is None else [choice.arm, choice.scratch]:
         label = figures.analysis.labels[arm]
@@ -222,7 +222,11 @@ def record(page: StudyPage, material: Material, measures: bool) -> None:
 
 def _metric(analysis: StudyAnalysis, metric: str, body: str) -> str:
     title = metric_title(metric, analysis.dta_unit)
-    return folded(title[0].upper() + title[1:], body, opened=metric == next(iter(DIGITS)))
+    return folded(_begin(title), body, opened=metric == next(iter(DIGITS)))
+
+
+def _begin(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _versions(material: Material) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from muscletransfer.study.report.cells import (
@@ -92,7 +93,6 @@ def paired_table(analysis: StudyAnalysis, metric: str) -> tuple[str, int]:
             interval(
                 row["median_difference"], row["median_low"], row["median_high"], digits + 1, True
             ),
-            interval(row["mean_difference"], row["mean_low"], row["mean_high"], digits + 1, True),
             p_value(row["p"]),
             p_value(row["p_holm"]),
             _better(row),
@@ -106,7 +106,6 @@ def paired_table(analysis: StudyAnalysis, metric: str) -> tuple[str, int]:
         Head("Second", "text"),
         Head("Patients"),
         Head(f"Median of first minus second, {share}"),
-        Head(f"Mean, {share}"),
         Head("p"),
         Head("p (Holm)"),
         Head("Better", "text"),
@@ -117,8 +116,14 @@ def paired_table(analysis: StudyAnalysis, metric: str) -> tuple[str, int]:
 def saving_table(analysis: StudyAnalysis) -> str:
     """The factor of every arm as a whole and at each n."""
     rows = []
-    selection = "factor_with_selection" in analysis.tables()["saving"]
-    for row in _records(analysis.tables()["saving"]):
+    found = analysis.tables()["saving"]
+    spent = (
+        found.dropna(subset="factor_with_selection")
+        if "factor_with_selection" in found
+        else found[:0]
+    )
+    selection = len(spent) > 0 and not np.allclose(spent["factor_with_selection"], spent["factor"])
+    for row in _records(found):
         whole = pd.isna(row["n"])
         cells = [
             text(row["arm"]),

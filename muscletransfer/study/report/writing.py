@@ -43,8 +43,10 @@ def write_study_report(folder: str | Path, output: str | Path | None = None) -> 
         DataError: Nothing was started there.
 
     Example:
-        >>> write_study_report("study")  # doctest: +SKIP
-        PosixPath('study/results/report.html')
+        >>> import tempfile
+        >>> write_study_report(tempfile.mkdtemp())
+        Traceback (most recent call last):
+        muscletransfer.errors.DataError: ...: holds no study (no plans/*.json); wanted a folder ...
     """
     folder = Path(folder)
     material = gather(folder)

@@ -1,4 +1,4 @@
-"""A finished study in seconds: the real plan, jobs and writers, with masks drawn instead of trained.
+"""A finished study in seconds: the real plan, jobs and writers; masks are drawn, not trained.
 
 The mask of a run is the reference with a smooth error of its edge, larger with fewer labels and
 smaller with a better source; every score is computed from it by the library.
@@ -29,6 +29,9 @@ from muscletransfer.study.running.store import open_store
 from muscletransfer.study.work.cases import case_rows, write_cases
 from muscletransfer.transfer import Provenance
 
+#: A name that would be markup, a script and a formula.
+HOSTILE = '<img src=x onerror="document.title=1"> & $a_$'
+
 #: How many of the labels scratch needs a source needs.
 NEEDS = {"random": 1.0, "frozen random": 2.5, "jigsaw": 0.4}
 
@@ -48,6 +51,7 @@ PHANTOM: dict[str, Any] = {
         {"pretext": {"class_path": "jigsaw", "init_args": {"grid": 2}}},
     ],
     "finetune": {"steps": 40, "batch_size": 2},
+    "human_level": {"margin": 0.05},
 }
 
 
@@ -132,7 +136,7 @@ class Seeded:
         key = [case, run.n, run.repeat, sum(map(ord, run.source + run.transfer))]
         rng = np.random.default_rng(key)
         labels = run.n / self.needs.get(run.source, 1.0)
-        pixels = reference.shape[0] / 96 * (0.15 + 6 * labels**-0.9) * rng.uniform(0.7, 1.3)
+        pixels = reference.shape[0] / 96 * (0.08 + 6 * labels**-1.2) * rng.uniform(0.7, 1.3)
         noise = ndimage.gaussian_filter(rng.normal(size=reference.shape), 4)
         noise *= pixels / noise.std()
         found = np.zeros(reference.shape, np.uint8)
