@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from muscletransfer.study.config.study import StudyConfig
 from muscletransfer.study.plan.cases import local_folder
 from muscletransfer.study.plan.jobs import make_jobs, prepare_data
+from muscletransfer.study.plan.models import check_models
 from muscletransfer.study.plan.planning import plan_study
 from muscletransfer.study.plan.printing import finished_ids
-from muscletransfer.study.plan.weights import check_weights
 from muscletransfer.study.running.driver import run_jobs
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run_study(
     """
     folder = str(folder) if "://" in str(folder) else Path(folder).absolute()
     plan = plan_study(config)
-    check_weights(plan, finished_ids(folder))
+    check_models(plan, finished_ids(folder))
     prepare_data(plan, folder, progress)
     if config.loggers:
         from muscletransfer.study.work.loggers import prepare_loggers

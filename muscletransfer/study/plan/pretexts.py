@@ -16,6 +16,7 @@ from muscletransfer.study.plan.leakage import PretextImages, look_at_images
 from muscletransfer.study.plan.specs import PretextSpec
 from muscletransfer.study.plan.splits import StudySplits
 from muscletransfer.study.plan.tasks import check_arguments, trains_decoder
+from muscletransfer.study.plan.versions import part_versions
 
 __all__ = ["PretextPlanner"]
 
@@ -62,6 +63,8 @@ class PretextPlanner:
         can = True
         if source.pretext is not None:
             can = trains_decoder(source.pretext.task, source.pretext.init_args)
+        elif source.weights is not None and source.weights.startswith("hf-hub:"):
+            can = source.transfers is not None  # not looked at before it is fetched
         elif source.weights is not None:
             can = is_weights_file(source.weights) and self._file_has_decoder(source.weights)
         kept = tuple(t for t in wanted if can or t != _BOTH)
@@ -150,6 +153,7 @@ class PretextPlanner:
             batch_size=pretext.batch_size,
             seed=run_seed(self.config.data.seed, "pretext", again),
             compute=asdict(self.config.compute),
+            plugins=part_versions(encoder.name, own_decoder, pretext.task),
         )
 
     def _look(self, source: SourceConfig, pretext: PretextConfig) -> None:

@@ -119,7 +119,7 @@ def _miniature(plan: StudyPlan) -> Iterator[tuple[StudyPlan, Path]]:
         small = replace(
             config,
             data=data,
-            train_patients=(2,),
+            train_patients=(1,),
             repeats=1,
             sources=tuple(_short(source) for source in config.sources),
             finetune=replace(config.finetune, steps=_STEPS),

@@ -69,6 +69,7 @@ class PretextSpec(_Spec):
         batch_size: Images a step.
         seed: Seed of everything.
         compute: Threads, precision, determinism.
+        plugins: Distribution and version of task, encoder and decoder from other packages.
         id: Filled in.
 
     Example:
@@ -100,6 +101,7 @@ class PretextSpec(_Spec):
     batch_size: int
     seed: int
     compute: dict[str, Any]
+    plugins: dict[str, str] = field(default_factory=dict)
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -143,6 +145,7 @@ class RunSpec(_Spec):
         settings: What all runs of a study share: fine-tuning, selection, preprocessing, classes.
         settings_key: Its digest.
         encoder_args: ``kwargs`` and ``depth`` of the encoder, ``decoder_kwargs``.
+        plugins: Distribution and version of encoder and decoder from other packages.
         id: Filled in.
 
     Example:
@@ -176,6 +179,7 @@ class RunSpec(_Spec):
     split_key: str
     data_key: str
     encoder_args: dict[str, Any]
+    plugins: dict[str, str]
     settings: dict[str, Any] = field(repr=False)
     settings_key: str = field(repr=False, default="")
     id: str = ""

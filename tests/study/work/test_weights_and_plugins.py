@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,10 +13,10 @@ import yaml
 from tiny_cases import ct_cases, study
 
 from muscletransfer.encoders import EncoderSpec, create_encoder
-from muscletransfer.errors import TransferError, WeightsError
+from muscletransfer.errors import MuscleTransferError, TransferError, WeightsError
 from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import plan_study
-from muscletransfer.study.plan.weights import check_weights
+from muscletransfer.study.plan.models import check_models
 from muscletransfer.study.start import run_study
 from muscletransfer.transfer import (
     LoadedWeights,
@@ -65,7 +66,16 @@ def test_weights_that_do_not_fit_stop_a_study_before_it_starts(
     assert not (folder / "runs").exists()
     # a finished run needs its weights no more
     plan = plan_study(config_from_dict(plain))
-    check_weights(plan, {run.id for run in plan.runs})
+    check_models(plan, {run.id for run in plan.runs})
+
+
+def test_arguments_of_models_are_tried_before_anything_runs(manifest: Path) -> None:
+    plain = study(manifest, train_patients=[2])
+    plain["decoders"] = [{"name": "unet", "kwargs": {"decoder_chanels": [16, 8, 8]}}]
+    with pytest.raises(
+        MuscleTransferError, match=r"models: .*decoder_chanels.*Nothing was started"
+    ):
+        check_models(plan_study(config_from_dict(plain)))
 
 
 def test_weights_that_cannot_be_fetched_stop_a_study_before_it_starts(manifest: Path) -> None:
@@ -76,8 +86,8 @@ def test_weights_that_cannot_be_fetched_stop_a_study_before_it_starts(manifest: 
         register_weights("test/unreachable")(unreachable)
     source = {"name": "far", "weights": "test/unreachable"}
     plan = plan_study(config_from_dict(study(manifest, train_patients=[2], sources=[source])))
-    with pytest.raises(WeightsError, match=r"source 'far' .*no network.*remove the source"):
-        check_weights(plan)
+    with pytest.raises(WeightsError, match=r"source 'far' .*no network.*Remove the source"):
+        check_models(plan)
 
 
 def test_a_task_of_an_installed_plug_in_by_name_in_worker_processes(
@@ -108,3 +118,6 @@ def test_a_task_of_an_installed_plug_in_by_name_in_worker_processes(
     assert "4 done, 4 of them now" in done.stdout
     (first, *_) = (tmp_path / "s" / "pretexts").glob("*/weights.safetensors")
     assert inspect_file(first).task == "UpsideDown"
+    # another version of the plug-in may give other results, so it is part of the id
+    spec = json.loads((first.parent / "spec.json").read_text())
+    assert spec["plugins"] == {"pretext": "mylab 1.0"}

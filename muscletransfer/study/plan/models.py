@@ -1,0 +1,48 @@
+"""Build every kind of model of a study once before it starts, so that none fails hours later."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from muscletransfer.errors import MuscleTransferError
+from muscletransfer.study.config.names import is_weights_file
+from muscletransfer.study.plan.record import StudyPlan
+
+__all__ = ["check_models"]
+
+
+def check_models(plan: StudyPlan, finished: Collection[str] = ()) -> None:
+    """Build one model of each encoder and decoder, and of each arm that starts from given weights.
+
+    Weights of a name are fetched on the way, once, and not by every worker.
+
+    Args:
+        plan: The plan.
+        finished: Ids that need nothing any more.
+
+    Raises:
+        TransferError, WeightsError: Weights cannot be had, or do not fit; with the source's name.
+        MuscleTransferError: Arguments of an encoder, a decoder or the loss are wrong.
+    """
+    files = {
+        source.name: str(plan.config.path(source.weights))
+        for source in plan.config.sources
+        if source.weights is not None and is_weights_file(source.weights)
+    }
+    seen: set[tuple[str, ...]] = set()
+    for run in plan.runs:
+        given = run.source_kind == "weights"
+        kind = run.arm if given else (run.encoder, run.decoder)
+        if kind in seen or run.id in finished:
+            continue
+        seen.add(kind)
+        from muscletransfer.study.work.finetune import build_model
+
+        try:
+            build_model(run, files.get(run.source, run.weights) if given else None)
+        except MuscleTransferError as error:
+            what = f"source {run.source!r} ({run.weights}) for {run.encoder}" if given else "models"
+            way_out = (
+                " Remove the source from the study's file to go on without it." if given else ""
+            )
+            raise type(error)(f"{what}: {error} Nothing was started.{way_out}") from error
