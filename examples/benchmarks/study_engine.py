@@ -2,7 +2,7 @@
 
 Run from a checkout on an otherwise idle machine::
 
-    python examples/benchmarks/study_engine.py [--skip-ray]
+    python examples/benchmarks/study_engine.py [--only ray]
 
 Bodies compute nothing of use: they return at once, burn the processor for a fixed amount of work,
 or wait for a fixed time. A run of 60 s is stood in for by a shorter wait: what an executor adds to
@@ -22,6 +22,7 @@ from typing import Any
 from muscletransfer.study.running import Job, run_jobs
 
 ROUNDS = 3
+PARTS = ("overhead", "workers", "ray")
 
 
 def nothing(payload: dict[str, Any], folder: Path) -> None:
@@ -60,23 +61,24 @@ def study(count: int, body: str, executor: str = "local", **options: Any) -> flo
 
 def overhead() -> None:
     """Show seconds a job for studies of very different sizes."""
-    from machine import spread
+    from machine import spread, timed
 
     print("\nWhat one job costs, beyond its body (one worker, a body that writes one file):")
-    for count in (10, 100, 1000, 3000):
-        rounds = ROUNDS if count < 3000 else 1
-        times = []
-        for _ in range(rounds):
-            first = study(1, "nothing")
-            times.append((study(count, "nothing") - first) / (count - 1))
-        print(f"  {count:5d} jobs: {spread(times)} a job")
+    for count in (10, 100, 1000):
+        walls, processors = [], []
+        for _ in range(ROUNDS if count < 1000 else 1):
+            first = timed(lambda: study(1, "nothing"))
+            many = timed(lambda count=count: study(count, "nothing"))
+            walls.append((many[0] - first[0]) / (count - 1))
+            processors.append((many[1] - first[1]) / (count - 1))
+        print(f"  {count:5d} jobs: {spread(walls)} a job; of the processor {spread(processors)}")
 
 
 def two_at_a_time() -> None:
     """Show what a second worker brings."""
     from machine import spread
 
-    rounds = 1_500_000
+    rounds = 1_000_000
     ratios = []
     for _ in range(ROUNDS):
         payload = {"rounds": rounds}
@@ -91,41 +93,46 @@ def two_at_a_time() -> None:
 
 def ray_beside_local(seconds: float, count: int) -> None:
     """Show what Ray adds to a job and to a start."""
-    import ray
     from machine import spread
+    from ray.cluster_utils import Cluster
 
     payload = {"seconds": seconds}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    address = ray.get_runtime_context().gcs_address
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
+    )
+    options: dict[str, Any] = {"ray": {"address": cluster.address}, "local": {}}
     jobs: dict[str, list[float]] = {"local": [], "ray": []}
     starts: dict[str, list[float]] = {"local": [], "ray": []}
     for _ in range(ROUNDS):
         for name in jobs:
-            first = study(1, "wait", name, payload=payload, workers=1)
-            many = study(count, "wait", name, payload=payload, workers=1)
+            settings = {"payload": payload, "workers": 1, **options[name]}
+            first = study(1, "wait", name, **settings)
+            many = study(count, "wait", name, **settings)
             starts[name].append(first - seconds)
             jobs[name].append((many - first) / (count - 1) - seconds)
-    print(f"\nBodies of {seconds:g} s, one at a time, on a cluster that runs (at {address}):")
+    print(f"\nBodies of {seconds:g} s, one at a time, on a cluster that is up:")
     for name in jobs:
         print(f"  {name:5s}: start {spread(starts[name])}, added to each job {spread(jobs[name])}")
-    ray.shutdown()
+    cluster.shutdown()
     fresh = [study(1, "wait", "ray", payload=payload, workers=1) - seconds for _ in range(ROUNDS)]
     print(f"  start of a study that has to start Ray itself: {spread(fresh)}")
 
 
 def main() -> None:
-    """Run the three comparisons."""
+    """Run the three comparisons, or one."""
     from machine import describe
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--skip-ray", action="store_true")
+    parser.add_argument("--only", choices=PARTS, help="one part of it")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a body, for Ray")
     parser.add_argument("--jobs", type=int, default=6, help="of a study, for Ray")
     args = parser.parse_args()
     print(describe())
-    overhead()
-    two_at_a_time()
-    if not args.skip_ray:
+    if args.only in (None, "overhead"):
+        overhead()
+    if args.only in (None, "workers"):
+        two_at_a_time()
+    if args.only in (None, "ray"):
         ray_beside_local(args.seconds, args.jobs)
 
 
