@@ -20,6 +20,7 @@ from muscletransfer.study.statistics.notes import study_notes
 from muscletransfer.study.statistics.paired import Family, compare_arms
 from muscletransfer.study.statistics.saving import LabelSaving
 from muscletransfer.study.statistics.summary import summarise
+from muscletransfer.study.statistics.training import training_variation
 from muscletransfer.study.statistics.values import PatientValues, arm_labels, patient_values
 
 __all__ = ["StudyAnalysis", "analyse"]
@@ -53,6 +54,8 @@ class StudyAnalysis:
         human: The comparison with observers, or ``None`` without them.
         patients: One row an arm, n and patient: what everything else was computed from.
         notes: What was left out or limits the results, in sentences.
+        training_variation: Whether the intervals of curves and saving hold the variation over
+            trainings too; all others are over patients alone.
 
     Example:
         >>> from muscletransfer.study.results import empty_table
@@ -89,6 +92,7 @@ class StudyAnalysis:
     human: HumanComparison | None = field(repr=False)
     patients: pd.DataFrame = field(repr=False)
     notes: tuple[str, ...] = ()
+    training_variation: bool = False
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return every result as a table, by name.
@@ -145,6 +149,7 @@ def analyse(
     reference: str = "random",
     family: Family = "all",
     selection_labels: int | None = None,
+    training: bool = True,
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -161,6 +166,9 @@ def analyse(
         family: Which paired tests Holm's rule takes together; see :func:`compare_arms`.
         selection_labels: Labelled patients that each run spent on model selection, to count them
             in the label-saving factor as well.
+        training: Let the intervals of curves and label-saving factors hold the variation over
+            trainings (another draw of training patients, another seed) as well as that over
+            patients. It is estimated from repeats; with one repeat it is not known.
         confidence: Of every interval.
         resamples: Bootstrap samples.
         seed: Of the bootstrap.
@@ -196,9 +204,15 @@ def analyse(
     usable = table if len(units) < 2 else table.assign(dta_rms=float("nan"))
     values = patient_values(usable, reference)
     labels = arm_labels(values.arms)
-    fits = Fits(values, resamples, seed)
+    variation = training_variation(usable, values) if training else None
+    fits = Fits(values, resamples, seed, variation)
     curves: list[LearningCurve] = []
     notes: list[str] = []
+    if training and variation is None and table["repeat"].nunique() > 1:
+        notes.append(
+            "some arm and n has one repeat only, so the intervals of curves and label saving hold "
+            "the variation over patients alone"
+        )
     for arm in values.arms:
         fit = fits.of(arm, fits.common(arm))
         if fit is None:
@@ -239,6 +253,7 @@ def analyse(
         saving=tuple(saving),
         human=human,
         patients=values.frame(),
+        training_variation=variation is not None,
         notes=(*study_notes(table, values, reference, units), *fits.notes, *notes),
     )
 

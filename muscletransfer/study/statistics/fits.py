@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from muscletransfer.study.results.columns import Arm
 from muscletransfer.study.statistics.resampling import resampled_means
 from muscletransfer.study.statistics.shapes import CurveShape, fit_power_laws, monotone_pieces
+from muscletransfer.study.statistics.training import TrainingVariation
 from muscletransfer.study.statistics.values import Cell, PatientValues
 
 __all__ = ["FEWEST_N", "LEAST_SHARE", "Fit", "Fits"]
@@ -51,10 +52,18 @@ class Fits:
         values: Values of the patients.
         repeats: Bootstrap samples.
         seed: Of the bootstrap.
+        training: Add to each bootstrap sample what another training would give.
     """
 
-    def __init__(self, values: PatientValues, repeats: int = 10_000, seed: int = 0) -> None:
+    def __init__(
+        self,
+        values: PatientValues,
+        repeats: int = 10_000,
+        seed: int = 0,
+        training: TrainingVariation | None = None,
+    ) -> None:
         self.values, self.repeats, self.seed = values, repeats, seed
+        self.moved = None if training is None else training.draw(repeats, seed)
         self.notes: list[str] = []
         present = ~np.isnan(values.values["dice"])
         enough = present.sum(axis=1) >= LEAST_SHARE * present.shape[1]
@@ -121,6 +130,8 @@ class Fits:
             complete = ~np.isnan(table).any(axis=0)
             found = np.full((self.repeats, table.shape[1]), np.nan)
             found[:, complete] = resampled_means(table[:, complete], self.repeats, self.seed)
+            if self.moved is not None:
+                found = np.clip(found + self.moved[:, list(self._used.values())], 0, 1)
             self._means[key] = found
         return self._means[key]
 
