@@ -91,7 +91,7 @@ class LineProgress(Progress):
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
         self._stream = stream or sys.stderr
-        self._last = 0.0
+        self._last = float("-inf")
         self._said = ""
 
     def begin(self, agenda: Agenda) -> None:  # noqa: D102 - documented in Progress
@@ -124,7 +124,7 @@ class TerminalProgress(Progress):
         super().__init__()
         self._stream = stream or sys.stderr
         self._bar: tqdm[Never] | None = None
-        self._last = 0.0
+        self._last = float("-inf")
 
     def begin(self, agenda: Agenda) -> None:  # noqa: D102
         self._bar = tqdm(

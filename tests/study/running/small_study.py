@@ -13,7 +13,7 @@ from typing import Any
 from muscletransfer.study.running import Job, run_jobs
 
 HERE = Path(__file__).parent
-TIMEOUT = 60
+TIMEOUT = 150  # of what takes a second or two on a machine with nothing else to do
 
 
 def job(study: Path, name: str, kind: str = "run", body: str = "compute", **more: Any) -> Job:

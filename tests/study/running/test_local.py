@@ -13,7 +13,7 @@ from muscletransfer.study.running import Task, create_executor, run_jobs
 from muscletransfer.study.running.executors.devices import count_cpus
 from muscletransfer.study.running.executors.local import LocalExecutor
 
-TIMEOUT = 60.0
+TIMEOUT = 150.0
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="named pipes")
 
 
