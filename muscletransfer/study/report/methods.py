@@ -184,8 +184,9 @@ def _statistics(material: Material) -> str:
     share = f"{analysis.confidence:.0%}"
     human = analysis.human
     training = (
-        "To each sample the deviation of other trainings (another draw of training patients, another "
-        "seed) is added, drawn from the runs' deviations from the mean over repeats of a fold."
+        "To each sample the deviation of other trainings (another draw of training patients, "
+        "another seed) is added, drawn from the runs' deviations from the mean over repeats of a "
+        "fold."
         if analysis.training_variation
         else "They hold the variation over test patients alone, not that over trainings."
     )
@@ -198,8 +199,8 @@ def _statistics(material: Material) -> str:
         "that both tested (Pratt's zeros), p values adjusted by Holm's rule over all pairs and n "
         "of a metric. Learning curves are fitted to mean Dice over patients (1 \u2212 a \u2212 b "
         "n^(\u2212c) with four n or more, else straight in log n), with the band of fits to the "
-        f"bootstrap samples. {training} The label-saving factor is how many times the labelled patients "
-        f"training from scratch ({analysis.reference}) needs for the same Dice, averaged "
+        f"bootstrap samples. {training} The label-saving factor is how many times the labelled "
+        f"patients training from scratch ({analysis.reference}) needs for the same Dice, averaged "
         "geometrically over the Dice that both curves reach; nothing is read off beyond what was "
         "measured, there it is a bound. Agreement of muscle measures is Bland and Altman's, one "
         "repeat at a time."
