@@ -107,7 +107,7 @@ def human_figure(analysis: StudyAnalysis, styles: Styles, label: str, below: boo
 def _panel(names: int) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.8, 3.7 + 0.21 * -(-names // 2)), layout="constrained")
+    figure = Figure(figsize=(5.2, 3.4 + 0.21 * -(-names // 2)), layout="constrained")
     return figure, figure.subplots()
 
 

@@ -71,7 +71,7 @@ def saving_answer(analysis: StudyAnalysis) -> Answer:
         best = saved[0]
         lead = f"{_name(analysis, best)} saves the most: from scratch it takes {_times(best)}."
         if len(saved) > 1:
-            others = ", ".join(f"{_name(analysis, s)} ({_short(s)})" for s in saved[1:])
+            others = _list([f"{_name(analysis, s)} ({_short(s)})" for s in saved[1:]])
             lead += f" Labels are saved by {others} too."
         return Answer(question, lead, more, "good")
     lead = "None is shown to save labels."

@@ -34,7 +34,7 @@ def saving_figure(rows: Sequence[tuple[ArmStyle, Factor]]) -> Figure:
         if math.isfinite(end) and end > 0
     ]
     left, right = min([0.8, *ends]) / 1.25, max([1.25, *ends]) * 1.25
-    figure = Figure(figsize=(6.6, 1.2 + 0.42 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(6.2, 1.0 + 0.55 * len(rows)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(1, color=SOFT, lw=1.2, ls="--")
     for y, (style, factor) in enumerate(rows):
@@ -47,15 +47,12 @@ def saving_figure(rows: Sequence[tuple[ArmStyle, Factor]]) -> Figure:
             if factor.high >= right:
                 axes.plot(right, y, ">", color=style.colour, ms=6, clip_on=False)
             axes.plot(factor.value, y, style.marker, color=style.colour, ms=7)
-        axes.annotate(
-            _words(factor), (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=10
-        )
     axes.set_xscale("log")
     ticks = [t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if left <= t <= right]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlim(left, right)
-    axes.set_yticks(range(len(rows)), [style.label for style, _ in rows])
+    axes.set_yticks(range(len(rows)), [f"{style.label}\n{_words(f)}" for style, f in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("label-saving factor")
     axes.grid(axis="x", color=GRID, lw=0.8)

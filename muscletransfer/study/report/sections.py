@@ -22,6 +22,7 @@ from muscletransfer.study.report.origins import origins_html
 from muscletransfer.study.report.overlay_drawing import picture_html, sheet
 from muscletransfer.study.report.overlays import pictures
 from muscletransfer.study.report.page import StudyPage, folded, paragraph, wide_figure
+from muscletransfer.study.report.structures import structure_table
 from muscletransfer.study.report.tables import (
     DIGITS,
     agreement_table,
@@ -144,8 +145,8 @@ def agreement(
             page.add(folded(f"{measure.title}: limits of agreement of every source and n", body))
 
 
-def summary(page: StudyPage, analysis: StudyAnalysis) -> None:
-    """Every figure at every arm and n."""
+def summary(page: StudyPage, analysis: StudyAnalysis, structures: pd.DataFrame) -> None:
+    """Every figure at every arm and n, and Dice of each structure."""
     page.section("Results")
     page.text(
         "A click on a heading sorts. All numbers with every digit are in results/summary.csv."
@@ -154,6 +155,8 @@ def summary(page: StudyPage, analysis: StudyAnalysis) -> None:
         if (analysis.summary["metric"] == metric).any():
             body = summary_table(analysis, metric)
             page.add(_metric(analysis, metric, body))
+    if not structures.empty:
+        page.add(folded("Dice of each structure", structure_table(structures, analysis)))
 
 
 def paired(page: StudyPage, analysis: StudyAnalysis) -> None:

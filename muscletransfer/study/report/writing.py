@@ -14,6 +14,7 @@ from muscletransfer.study.report.headline import answers, what_is_missing
 from muscletransfer.study.report.material import Material, gather
 from muscletransfer.study.report.measures import agreement_of_measures
 from muscletransfer.study.report.page import StudyPage, paragraph
+from muscletransfer.study.report.structures import structure_summary
 from muscletransfer.study.report.styles import arm_styles
 from muscletransfer.study.results import write_results
 
@@ -25,7 +26,8 @@ def write_study_report(folder: str | Path, output: str | Path | None = None) -> 
 
     - ``report.html``: one page that stands by itself: no server, no network.
     - ``figures/``: its figures as SVG and PNG; those of an earlier report are removed.
-    - the tables of `write_study_results`, and ``agreement.csv`` where there are muscle measures.
+    - the tables of `write_study_results`, and ``agreement.csv`` where there are muscle
+      measures, ``structures.csv`` where there are several structures.
 
     Only the finished runs of the plan that was started last are in it; the page says what is
     missing, what failed and which runs belong to earlier plans.
@@ -75,12 +77,15 @@ def _results(
     limits = agreement_of_measures(table, analysis.labels)
     if not limits.empty:
         write_text_atomic(target / "agreement.csv", limits.to_csv(index=False))
+    structures = structure_summary(table, analysis)
+    if not structures.empty:
+        write_text_atomic(target / "structures.csv", structures.to_csv(index=False))
     figures = Figures(analysis, arm_styles(analysis.arms, analysis.labels, analysis.reference))
     with plain_text():
         sections.curves(page, figures)
         sections.saving(page, figures)
         sections.human(page, figures)
-        sections.summary(page, analysis)
+        sections.summary(page, analysis, structures)
         sections.paired(page, analysis)
         sections.agreement(page, figures, table, limits, choice)
         sections.overlays(page, figures, material, choice)

@@ -18,6 +18,7 @@ from muscletransfer.study.report import write_study_report
 from muscletransfer.study.report.choice import choose
 from muscletransfer.study.report.history import changes
 from muscletransfer.study.report.overlays import by_percentile
+from muscletransfer.study.results import read_results
 from muscletransfer.transfer import Provenance, format_provenance
 
 
@@ -191,6 +192,13 @@ def test_pixels_and_two_structures(odd):
     assert "agreement-sma" not in Tables(odd.text).tables
     assert not (odd.results / "agreement.csv").exists()
     assert "there are no observers" in odd.text
+    table = read_results(odd.results)
+    rows = Tables(odd.text).tables["structures"]
+    assert {row[0]["text"] for row in rows} == {"<i>disc</i>", "box"}
+    for row in rows:
+        own = table[table.class_name == row[0]["text"]]
+        own = own[(own.source == row[1]["text"]) & (own.n == row[2]["value"])]
+        assert row[4]["value"] == pytest.approx(own.groupby("patient")["dice"].mean().median())
 
 
 def test_a_slice_that_is_gone_is_named_and_the_others_are_shown(odd):
