@@ -24,7 +24,7 @@ _BAND = 41  # places where the band is given
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """A fitted learning curve with its band over patients.
+    """A fitted learning curve with its band over patients, and trainings where repeats show them.
 
     .. versionadded:: 0.1
 
@@ -45,7 +45,7 @@ class LearningCurve:
             or when all are equal.
         rmse: Root mean square residual over n, in Dice.
         band: ``n, dice, low, high``: the curve, and its pointwise interval from fitting it again
-            to each bootstrap sample of patients.
+            to each bootstrap sample.
         confidence: Of the band.
         notes: What limits the fit.
         shape: The curve as a function, or ``None`` for a point.
