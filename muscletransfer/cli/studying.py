@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_study", "run_study_command"]
 
+_INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+
 _EPILOG = """\
 A study may be stopped at any moment (Ctrl-C, kill, a full disk) and started again with `study run`:
 what is finished is not run again. An edited file adds runs and keeps those that are still wanted.
@@ -94,7 +96,7 @@ def run_study_command(options: argparse.Namespace) -> int:
         options: The parsed arguments.
 
     Returns:
-        0 when all went well, 1 when some runs failed.
+        0 when all went well, 1 when some runs failed, 130 when it was stopped by Ctrl-C.
 
     Raises:
         MuscleTransferError: What cannot work.
@@ -185,13 +187,17 @@ def _run(options: argparse.Namespace) -> int:
     from muscletransfer.study.start import run_study
 
     folder, config = _folder_and_config(options)
-    outcome = run_study(
-        config,
-        folder,
-        retry=getattr(options, "retry", False),
-        cache_dir=options.cache,
-        **_executor_options(options),
-    )
+    try:
+        outcome = run_study(
+            config,
+            folder,
+            retry=getattr(options, "retry", False),
+            cache_dir=options.cache,
+            **_executor_options(options),
+        )
+    except KeyboardInterrupt:
+        print(f"Stopped; `muscletransfer study run {folder}` goes on.", file=sys.stderr)
+        return _INTERRUPTED
     print(f"{folder}: {len(outcome.done)} done, {len(outcome.ran)} of them now.")
     for name, message in outcome.failed.items():
         print(f"failed: {name}: {message}", file=sys.stderr)
