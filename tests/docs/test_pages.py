@@ -1,4 +1,4 @@
-"""Pages: README's blocks run here, those of docs/ when the site is built, and all links lead on.
+"""Pages: README's Python runs here, those of docs/ when the site is built, and all links lead on.
 
 Building the site (``docs/conf.py``) runs every python and bash block of docs/; running them here
 too would only do it twice. What can be seen without running them is checked here.
@@ -21,8 +21,6 @@ from site_code.blocks import RUN, Block, split_page  # noqa: E402 - no package: 
 ENVIRONMENT = {**os.environ, "MPLBACKEND": "Agg"}
 DOCS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))
 PAGES = ["README.md", *DOCS]
-# Blocks of README that set up the machine or take minutes; .ci/run runs both commands.
-NOT_HERE = ("pip install", "muscletransfer fit --config examples/configs/jigsaw.yaml\n")
 # Commands in docs/ that are shown (```console) and not run, each with its reason.
 SHOWN = {
     "git clone <where you found this>": "the reader's own address",
