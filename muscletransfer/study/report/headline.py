@@ -125,14 +125,7 @@ def what_is_missing(material: Material) -> list[str]:
         )
     analysis = material.analysis
     if analysis is not None:
-        if len(analysis.repeats) == 1:
-            found.append(
-                "One draw of the training patients a fold: how much the answer depends on which "
-                "patients are labelled is not known."
-            )
-        if not analysis.dta_unit and material.results.table["dta_rms"].notna().any():
-            found.append("Distances are in several units and are not to be compared.")
-        elif analysis.dta_unit == "px":
+        if analysis.dta_unit == "px":
             found.append("The pixel spacing is not known: distances are in pixels.")
         if material.results.table["sma_reference_cm2"].isna().all():
             found.append("Without HU and millimetres there are no muscle area and density.")

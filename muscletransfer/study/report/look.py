@@ -49,7 +49,7 @@ nav a { text-decoration: none; }
 .grid { display: grid; gap: 1rem; margin: .8rem 0; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
 .grid.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 15.5rem), 1fr)); }
-.grid.pictures { grid-template-columns: repeat(auto-fill, minmax(min(48%, 13.5rem), 1fr)); }
+.grid.pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 13.5rem), 1fr)); }
 figure { margin: 0; min-width: 0; } .wide { max-width: 38rem; margin: .8rem 0; }
 figure svg { width: 100%; height: auto; display: block; fill: currentColor; }
 figure img { width: 100%; height: auto; display: block; border-radius: 6px; background: #000; }
@@ -96,6 +96,9 @@ pre code { background: none; padding: 0; font-size: inherit; }
 figure img { cursor: zoom-in; }
 figure img.near { position: fixed; inset: 0; z-index: 9; width: 100vw; height: 100vh;
   object-fit: contain; border-radius: 0; background: #000d; cursor: zoom-out; }
+@media (max-width: 40rem) { table { font-size: .82rem; } th, td { padding: .28rem .45rem; }
+  td.text { white-space: normal; min-width: 5.5rem; overflow-wrap: anywhere; }
+  .pill { white-space: nowrap; } thead th { min-width: 3.2rem; } }
 @media print { nav, .find { display: none; } .scroll { max-height: none; overflow: visible; }
   figure, .answer { break-inside: avoid; } }
 """

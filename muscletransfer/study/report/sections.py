@@ -43,14 +43,14 @@ def curves(page: StudyPage, figures: Figures) -> None:
     """Learning curves, and distances over n."""
     analysis = figures.analysis
     page.section("Learning curves")
-    page.text(
+    words = (
         "Points are means over patients with their bootstrap intervals; lines are the fitted "
-        "curves with the band of fits to bootstrap samples of patients. The grey band is the range "
-        "of the observers against the same reference."
-        if analysis.human is not None and analysis.human.bands
-        else "Points are means over patients with their bootstrap intervals; lines are the fitted "
-        "curves with the band of fits to bootstrap samples of patients."
+        "curves with the band of fits to bootstrap samples of patients"
     )
+    words += ", the variation over trainings included." if analysis.training_variation else "."
+    if analysis.human is not None and analysis.human.bands:
+        words += " The grey band is the range of the observers against the same reference."
+    page.text(words)
     drawn = [(figures.curves(), "Mean Dice over patients.")]
     distance = figures.medians("dta_rms")
     if distance is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 
 from muscletransfer.data.files import atomic_path, write_text_atomic
@@ -13,7 +14,7 @@ from muscletransfer.study.report.figures import Figures
 from muscletransfer.study.report.headline import answers, what_is_missing
 from muscletransfer.study.report.material import Material, gather
 from muscletransfer.study.report.measures import agreement_of_measures
-from muscletransfer.study.report.page import StudyPage, paragraph
+from muscletransfer.study.report.page import StudyPage, folded, paragraph
 from muscletransfer.study.report.structures import structure_summary
 from muscletransfer.study.report.styles import arm_styles
 from muscletransfer.study.results import write_results
@@ -59,7 +60,7 @@ def write_study_report(folder: str | Path, output: str | Path | None = None) -> 
     page = StudyPage(f"Study {material.config.name}", _subtitle(material))
     page.top += [f'<div class="answers">{"".join(a.html() for a in answers(material))}</div>']
     page.top += [paragraph(words, "note") for words in what_is_missing(material)]
-    page.top.append(_tiles(material))
+    page.top += [_tiles(material), _limits(material)]
     drawings, measures = _results(page, material, target)
     sections.record(page, material, measures)
     _write_figures(target / "figures", drawings)
@@ -107,6 +108,13 @@ def _subtitle(material: Material) -> str:
     data = "synthetic data (phantom)" if material.is_synthetic else "data of a manifest"
     started = material.current.starts[-1][:10]
     return f"{data}; plan {material.current.plan_id}, last started {started}"
+
+
+def _limits(material: Material) -> str:
+    """What the statistics say of themselves."""
+    notes = list(material.analysis.notes) if material.analysis is not None else []
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return folded("What limits these results", f"<ul>{items}</ul>", opened=True) if notes else ""
 
 
 def _tiles(material: Material) -> str:

@@ -161,6 +161,7 @@ def test_settings_and_chains_are_those_of_the_study(good):
     record = Provenance.from_dict(json.loads((folder / "provenance.json").read_text()))
     assert format_provenance(record) in good.text
     assert str(good.folder) not in good.text
+    assert not any(patient in good.text for patient in good.study.patients)
 
 
 def test_nothing_is_fetched(good, odd):
