@@ -128,7 +128,7 @@ class _Metric:
     def distance(self, there: Tensor) -> Tensor:
         along = there @ self.axes.T
         beyond = (there.square().sum(1) - along.square().sum(1)).clamp_min(0)
-        total = beyond / _SHRINKAGE + (along.square() / self.variance).sum(1)
+        total: Tensor = beyond / _SHRINKAGE + (along.square() / self.variance).sum(1)
         return (total / there.shape[1]).sqrt()
 
 

@@ -223,7 +223,7 @@ def flags_off(
         if all(p is None or getattr(p, part) is None for p in profiles):
             off[flag] = (
                 "the checkpoints do not say what their training images looked like (they are of an "
-                "earlier version, or were trained on fewer than three cases or without spacings)"
+                "earlier version, or were trained on three cases or fewer, or without spacings)"
             )
     if not is_ct:
         off |= dict.fromkeys(("cut", "edge", "arms", "metal", "density"), "the images are not CT")
