@@ -5,8 +5,7 @@ Run from a checkout, on one core::
     OMP_NUM_THREADS=1 python examples/benchmarks/study_statistics.py
 
 The study is drawn, not trained: 10 sources, n = 5 to 125, four folds, seven repeats of 204 patients
-give 99,960 rows in 1,960 run folders. Printed are wall and processor seconds of each step; on a
-busy machine the latter are the ones to compare.
+give 99,960 rows in 1,960 run folders.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 from machine import describe
+from record import Record, add_json_argument
 
 from muscletransfer.study.results import collect_results, read_results, write_results
 from muscletransfer.study.statistics import analyse
@@ -33,12 +33,14 @@ NS = (5, 10, 25, 50, 75, 100, 125)
 FOLDS = 4
 
 
-def timed(name: str, function: Callable[[], Result]) -> Result:
-    """Run a step; print its wall and processor seconds."""
+def timed(
+    record: Record, name: str, function: Callable[[], Result], at_most: float | None = None
+) -> Result:
+    """Run a step and record its wall seconds, with those of the processor beside them."""
     wall, used = time.perf_counter(), time.process_time()
     result = function()
     wall, used = time.perf_counter() - wall, time.process_time() - used
-    print(f"{name:>28}: {wall:6.2f} s, {used:6.2f} s of one core", flush=True)
+    record.add(name, wall, "s", at_most=at_most, note=f"{used:.1f} s of one core")
     return result
 
 
@@ -87,20 +89,24 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=10)
     parser.add_argument("--patients", type=int, default=204)
     parser.add_argument("--repeats", type=int, default=7)
+    add_json_argument(parser)
     args = parser.parse_args()
     print(describe())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = draw(folder, args.sources, args.patients, args.repeats)
-        print(f"{rows:,} rows in {len(list((folder / 'runs').iterdir())):,} run folders")
-        results = timed("collect", lambda: collect_results(folder))
+        folders = len(list((folder / "runs").iterdir()))
+        record = Record(f"Results and statistics of a study: {rows:,} rows, {folders:,} runs")
+        results = timed(record, "collect the run folders", lambda: collect_results(folder))
         assert len(results.table) == rows
-        timed("write Parquet and CSV", lambda: write_results(results, folder / "results"))
-        table = timed("read Parquet", lambda: read_results(folder / "results"))
-        analysis = timed("analyse", lambda: analyse(table, selection_labels=5))
-        timed("write its tables", lambda: analysis.write(folder / "results"))
-    print(f"{len(analysis.paired):,} paired tests, {len(analysis.summary):,} rows of summary")
-    print(f"largest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        timed(record, "write Parquet and CSV", lambda: write_results(results, folder / "results"))
+        table = timed(record, "read Parquet", lambda: read_results(folder / "results"))
+        analysis = timed(record, "analyse", lambda: analyse(table, selection_labels=5), at_most=20)
+        timed(record, "write its tables", lambda: analysis.write(folder / "results"))
+    record.add("paired tests", len(analysis.paired))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    record.add("largest memory", peak, "MB")
+    record.write(args.json)
 
 
 if __name__ == "__main__":
