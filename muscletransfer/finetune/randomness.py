@@ -41,5 +41,5 @@ def seeded(*keys: int, device: torch.device | None = None) -> Iterator[None]:
 
 @torch.compiler.disable
 def _seed(*keys: int) -> int:
-    """Mix the keys; a compiled training step leaves it to Python, as its whole numbers are NumPy's."""
+    """Mix the keys outside of what ``torch.compile`` traces, which knows no shifts of NumPy."""
     return step_seed(*keys)

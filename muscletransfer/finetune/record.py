@@ -11,6 +11,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
 from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.encoders.probe import first_features
 from muscletransfer.errors import ContractError, TransferError
 from muscletransfer.finetune.assembly import UnavailableLoss
 from muscletransfer.finetune.gathering import gather_features, gather_spreads
@@ -61,6 +62,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         self._restored: Provenance | None = None
         self._profile: TrainingProfile | None = None
         self._profiled_step = -1
+        self._stage_of: dict[str, int] | None = None
         self._spreads: tuple[Spread | None, Spread | None] | None = None
 
     def record(self, settings: Mapping[str, Any]) -> None:
@@ -148,6 +150,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         if self._attached and self.trainer.is_global_zero:
             warn_preprocessing_mismatch(before, self._attached.to_dict())
         if stage == "fit":
+            self._stage_of = None if self._is_whole() else first_features(self.model.encoder)
             self._profiled_step, self._spreads = -1, None
             self._trained_on = self._attached
             self._data = source.describe() if hasattr(source, "describe") else {}
@@ -189,8 +192,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         if trainer is None or trainer.state.fn != TrainerFn.FITTING:
             return self._profile
         # Where processes hold parts of the weights, one of them cannot run the encoder by itself.
-        whole = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
-        if not whole or not hasattr(source, "plain_batches"):
+        if not self._is_whole() or not hasattr(source, "plain_batches"):
             return self._profile
         if self._profiled_step != self.global_step:  # best and last are saved at the same step
             if self._spreads is None:
@@ -202,6 +204,10 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
             self._profile = TrainingProfile(*self._spreads, features)
             self._profiled_step = self.global_step
         return self._profile
+
+    def _is_whole(self) -> bool:
+        """Whether this process holds all of the weights."""
+        return isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the block that says what the weights are and how to rebuild them."""

@@ -232,7 +232,8 @@ class SegmentationFineTuner(FineTuningRecord):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the parameters with layer-wise rates; norms and biases do not decay."""
         others = [self.model.decoder, self.model.head, self.loss]
-        return layerwise_groups(self.model.encoder, others, self.lr, self.encoder_lr_decay)
+        rates = self.lr, self.encoder_lr_decay
+        return layerwise_groups(self.model.encoder, others, *rates, self._stage_of)
 
     def configure_callbacks(self) -> list[Callback]:
         """Bring the callback that ``freeze="until_epoch"`` needs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -19,6 +19,7 @@ def layerwise_groups(
     decoder_modules: Iterable[nn.Module],
     lr: float,
     decay: float = 1.0,
+    stage_of: Mapping[str, int] | None = None,
 ) -> list[dict[str, Any]]:
     """Split the parameters of a segmentation model into optimiser groups.
 
@@ -34,6 +35,8 @@ def layerwise_groups(
         decoder_modules: The decoder, the head, and whatever else is trained.
         lr: Learning rate of the decoder.
         decay: Factor from one stage to the next, in (0, 1].
+        stage_of: Stages by parameter name, where the encoder cannot be run any more to find them:
+            once its parameters are split over processes.
 
     Returns:
         Groups with ``params``, ``lr``, ``name``, and ``weight_decay=0.0`` on the groups that must
@@ -66,12 +69,15 @@ def layerwise_groups(
                 seen.add(id(parameter))
                 decoder.append((name, parameter))
     groups = _with_and_without_decay("decoder", decoder, lr)
-    for k, (stage, members) in enumerate(reversed(encoder_stages(encoder).items()), start=1):
+    stages = encoder_stages(encoder, stage_of)
+    for k, (stage, members) in enumerate(reversed(stages.items()), start=1):
         groups += _with_and_without_decay(f"encoder stage {stage}", members, lr * decay**k)
     return groups
 
 
-def encoder_stages(encoder: nn.Module) -> dict[int, list[tuple[str, nn.Parameter]]]:
+def encoder_stages(
+    encoder: nn.Module, stage_of: Mapping[str, int] | None = None
+) -> dict[int, list[tuple[str, nn.Parameter]]]:
     """Sort an encoder's parameters by the first feature of its pyramid that they act on.
 
     Found by differentiating each feature (`first_features`), so it holds for any encoder and needs
@@ -82,6 +88,7 @@ def encoder_stages(encoder: nn.Module) -> dict[int, list[tuple[str, nn.Parameter
 
     Args:
         encoder: An encoder, on any device.
+        stage_of: What `first_features` found before; by default it is asked now.
 
     Returns:
         Names and parameters by stage; stage ``i`` first acts on ``features[i]``. Shallow to deep.
@@ -95,7 +102,7 @@ def encoder_stages(encoder: nn.Module) -> dict[int, list[tuple[str, nn.Parameter
         >>> {stage: len(parameters) for stage, parameters in stages.items()}
         {1: 3, 2: 12, 3: 15, 4: 15, 5: 15}
     """
-    stage_of = first_features(encoder)
+    stage_of = first_features(encoder) if stage_of is None else stage_of
     deepest = max(stage_of.values(), default=1)
     stages: dict[int, list[tuple[str, nn.Parameter]]] = {}
     for name, parameter in encoder.named_parameters():

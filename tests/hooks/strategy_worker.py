@@ -17,20 +17,22 @@ from muscletransfer.transfer import read_artifact, state_sha256
 
 
 class Sharded(SegmentationFineTuner):
-    """Splits the parameters of encoder and decoder over the processes."""
+    """Splits all parameters over the processes."""
 
     def configure_model(self):
         if getattr(self, "_split", False):
             return
         self._split = True
-        for part in (self.model.encoder, self.model.decoder):
+        for part in (self.model.encoder, self.model.decoder, self.model):
             fully_shard(part, mesh=self.device_mesh["data_parallel"])
 
 
-def run_with(strategy, kind, folder, name, **flags):
+def run_with(strategy, kind, folder, name):
     torch.manual_seed(0)
-    model = kind(**tiny(seed=1, metrics={"error": "own_parts.volume_error"}))
-    run = trainer(folder, devices=2, strategy=strategy, max_epochs=2, **flags)
+    # Shards are cut out of contiguous kernels.
+    settings = {"channels_last": kind is not Sharded, "seed": 1}
+    model = kind(**tiny(metrics={"error": "own_parts.volume_error"}, **settings))
+    run = trainer(folder, devices=2, strategy=strategy, max_epochs=2)
     run.fit(model, datamodule=ToyData(cases=5, batch_size=2))
     path = folder / f"{name}.ckpt"
     run.save_checkpoint(path)
