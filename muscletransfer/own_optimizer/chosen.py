@@ -70,6 +70,7 @@ class Chosen:
             ContractError: It is no optimiser (scheduler), or does not take the arguments.
         """
         home = _HOMES[kind]
+        path: str | None
         if isinstance(given, str):
             hint = _HINT.format(home=home, example=_EXAMPLES[kind])
             made_by = find_object(given, kind, homes=[home], hint=hint)

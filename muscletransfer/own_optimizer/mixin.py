@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -132,7 +132,9 @@ class ChoosesOptimizer(LightningModule):
         """
         optimizer = self._make_optimizer(self.parameter_groups())
         schedule = self._make_schedule(optimizer)
-        return {"optimizer": optimizer, **({"lr_scheduler": schedule} if schedule else {})}
+        if schedule is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": cast(LRSchedulerConfigType, schedule)}
 
     def on_train_epoch_start(self) -> None:
         """Drop the gradients of the step before.

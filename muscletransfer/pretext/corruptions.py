@@ -120,7 +120,9 @@ def visible_mean(images: Tensor, hidden: Tensor, block: int = 1) -> Tensor:
     height, width = images.shape[-2:]
     if block > 1 and height % block == 0 and width % block == 0:
         # Sums of blocks: one pass over the images, and the mask is read once a block.
-        values = values.unflatten(2, (-1, block)).sum(3).unflatten(3, (-1, block)).sum(4)
+        rows, columns = height // block, width // block
+        values = values.reshape(*images.shape[:2], rows, block, width).sum(3)
+        values = values.view(*images.shape[:2], rows, columns, block).sum(4)
         hidden = hidden[:, :, ::block, ::block]
     else:
         block = 1
