@@ -73,6 +73,8 @@ def drawn(figure: Figure, name: str, alt: str) -> Drawing:
     figure.patch.set_facecolor(PAPER)
     for axes in figure.axes:
         axes.patch.set_visible(False)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once is enough for both files
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=150, facecolor="white", metadata={"Software": None})
     text = io.StringIO()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from muscletransfer.agreement import bland_altman
 from muscletransfer.report.agreement_figures import AgreementPanel
 from muscletransfer.study.results import Arm
 
-__all__ = ["MEASURES", "Measure", "agreement_of_measures", "measure_panel", "patient_pairs"]
+__all__ = ["MEASURES", "Measure", "agreement_of_measures", "measure_panel", "patient_means"]
 
 _FEWEST = 3  # of Bland and Altman's method
 
@@ -43,27 +44,35 @@ MEASURES = (
 )
 
 
-def patient_pairs(rows: pd.DataFrame, measure: Measure) -> tuple[pd.DataFrame, int]:
+def patient_means(rows: pd.DataFrame, measure: Measure, keys: Sequence[str]) -> pd.DataFrame:
     """Model and reference of each patient, cases averaged.
 
     A missed mask has an area of 0 and no density.
 
     Args:
-        rows: Of the tidy table: one arm, n, repeat and class.
+        rows: Of the tidy table.
         measure: Which measure.
+        keys: Columns that tell groups apart.
 
     Returns:
-        ``model, reference``, one row a patient that has both, and how many cases had a reference
-        and no measure of the model's.
+        ``keys, patient, model, reference, n_lost``, one row a group and patient: means over the
+        cases that have both, and how many cases have a reference and no measure of the model's;
+        NaN where none has both.
     """
     model, wanted = rows[measure.column], rows[measure.reference]
     if measure.name == "sma":
         model = model.where(~(rows["failed"] & model.isna()), 0.0)
-    known = wanted.notna()
-    lost = int((known & model.isna()).sum())
-    pairs = pd.DataFrame({"patient": rows["patient"], "model": model, "reference": wanted})
-    pairs = pairs[known & model.notna()]
-    return pairs.groupby("patient")[["model", "reference"]].mean(), lost
+    both = model.notna() & wanted.notna()
+    pairs = rows[[*keys, "patient"]].assign(
+        model=model.where(both),
+        reference=wanted.where(both),
+        n_lost=(wanted.notna() & model.isna()).astype(int),
+    )
+    return (
+        pairs.groupby([*keys, "patient"], sort=False, observed=True)
+        .agg(model=("model", "mean"), reference=("reference", "mean"), n_lost=("n_lost", "sum"))
+        .reset_index()
+    )
 
 
 def agreement_of_measures(table: pd.DataFrame, labels: Mapping[Arm, str]) -> pd.DataFrame:
@@ -81,36 +90,32 @@ def agreement_of_measures(table: pd.DataFrame, labels: Mapping[Arm, str]) -> pd.
         fields of :class:`muscletransfer.agreement.BlandAltman` that do not follow the size.
         Empty where there are no measures.
     """
-    found = []
+    found: list[dict[str, object]] = []
     keys = [*Arm._fields, "n", "repeat", "class_name"]
+    place = {arm: i for i, arm in enumerate(labels)}
     for measure in MEASURES:
         if table[measure.reference].isna().all():
             continue
-        for key, rows in table.groupby(keys, sort=False):
-            pairs, lost = patient_pairs(rows, measure)
-            if len(pairs) < _FEWEST:
-                continue
+        means = patient_means(table, measure, keys)
+        values = means[["model", "reference", "n_lost"]].to_numpy()
+        own = []
+        groups: dict[Any, Any] = means.groupby(keys, sort=False).indices
+        for key, rows in groups.items():
             arm = Arm(*(str(part) for part in key[:4]))
-            limits = asdict(bland_altman(pairs["model"], pairs["reference"]))
+            pairs = values[rows]
+            known = pairs[~np.isnan(pairs[:, 0])]
+            if len(known) < _FEWEST:
+                continue
             row: dict[str, object] = {"measure": measure.name, "unit": measure.unit}
-            row["arm"] = labels[arm]
-            row |= arm._asdict() | dict(zip(keys[4:], key[4:], strict=True))
-            row |= {"n_patients": len(pairs), "n_lost": lost}
+            row |= {"arm": labels[arm]} | arm._asdict() | dict(zip(keys[4:], key[4:], strict=True))
+            row |= {"n_patients": len(known), "n_lost": int(pairs[:, 2].sum())}
+            limits = bland_altman(known[:, 0], known[:, 1])
             for name in ("bias", "lower", "upper"):
-                row[name] = limits[name]
-                row[f"{name}_low"], row[f"{name}_high"] = limits[f"{name}_ci"]
-            found.append({**row, "sd": limits["sd"], "slope": limits["slope"]})
-    table_of_limits = pd.DataFrame(found)
-    if found:
-        order = {arm: place for place, arm in enumerate(labels.values())}
-        place = table_of_limits["arm"].map(order)
-        table_of_limits = (
-            table_of_limits.assign(place=place)
-            .sort_values(["measure", "class_name", "repeat", "place", "n"], kind="stable")
-            .drop(columns="place")
-            .reset_index(drop=True)
-        )
-    return table_of_limits
+                row[name] = getattr(limits, name)
+                row[f"{name}_low"], row[f"{name}_high"] = getattr(limits, f"{name}_ci")
+            own.append((key[6], key[5], place[arm], key[4], row | {"sd": limits.sd}))
+        found += [one[-1] for one in sorted(own, key=lambda one: one[:4])]
+    return pd.DataFrame(found)
 
 
 def measure_panel(
@@ -119,7 +124,8 @@ def measure_panel(
     """What a Bland-Altman plot of one model needs, or ``None`` with fewer than three patients."""
     same = (table[list(Arm._fields)] == list(arm)).all(axis=1)
     same &= (table["n"] == n) & (table["repeat"] == repeat) & (table["class_name"] == class_name)
-    pairs, _ = patient_pairs(table[same], measure)
+    pairs = patient_means(table[same], measure, []).dropna()
+    pairs = pairs[["model", "reference"]]
     if len(pairs) < _FEWEST or not np.isfinite(pairs.to_numpy()).all():
         return None
     model, reference = pairs["model"].to_numpy(), pairs["reference"].to_numpy()
