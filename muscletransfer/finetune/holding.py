@@ -16,8 +16,8 @@ def holding(module: nn.Module, state: Mapping[str, Tensor], prefix: str) -> Iter
 
     Args:
         module: The module.
-        state: Names and tensors of a whole task. Where it has not all of the module's, as in
-            sharded training, or has those that the module holds, nothing is done.
+        state: Names and tensors of a whole task. Where it has not all of the module's, or those
+            that the module holds, or the module's are split over processes, nothing is done.
         prefix: What stands before the module's names in it.
 
     Example:
@@ -30,7 +30,8 @@ def holding(module: nn.Module, state: Mapping[str, Tensor], prefix: str) -> Iter
     own = module.state_dict()
     other = {key: state[prefix + key] for key in own if prefix + key in state}
     same = all(other[key].data_ptr() == own[key].data_ptr() for key in other)
-    if same or len(other) < len(own):
+    split = any(type(value) is not Tensor for value in own.values())
+    if same or split or len(other) < len(own):
         yield
         return
     kept = {key: value.clone() for key, value in own.items()}

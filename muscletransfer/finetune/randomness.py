@@ -39,7 +39,7 @@ def seeded(*keys: int, device: torch.device | None = None) -> Iterator[None]:
             yield
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _seed(*keys: int) -> int:
     """Mix the keys outside of what ``torch.compile`` traces, which knows no shifts of NumPy."""
     return step_seed(*keys)

@@ -197,8 +197,8 @@ class JigsawPretext(PretextTask):
     def _cut(self, images: Tensor, layout: TileLayout) -> Tensor:
         """Cut tiles (B, T, C, crop, crop) out of a random view of each image."""
         window = self._window(images)
-        draw = {"rotation": self.rotation, "flip": self.flip, "window": window}
-        drawn = {"jitter": self.jitter, "generator": self.generator}
+        draw: dict[str, Any] = {"rotation": self.rotation, "flip": self.flip, "window": window}
+        drawn: dict[str, Any] = {"jitter": self.jitter, "generator": self.generator}
         if self.rotation == 0 and window is None:  # pixels only change places
             view = random_view(images, **draw, generator=self.generator)
             return cut_tiles(view, draw_corners(len(images), layout, **drawn), layout.crop)
