@@ -6,11 +6,15 @@ import torch
 from finetune_toys import ToyData, copy_of, equal_states, tiny, trainer
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import StochasticWeightAveraging
-from lightning.pytorch.callbacks.weight_averaging import EMAWeightAveraging, WeightAveraging
 
 from muscletransfer.finetune import BestAndLast, SegmentationFineTuner
 from muscletransfer.pretext import JigsawPretext
 from muscletransfer.transfer import read_artifact, save_encoder, state_sha256
+
+averaging = pytest.importorskip(
+    "lightning.pytorch.callbacks.weight_averaging", reason="Lightning 2.6 brings these callbacks"
+)
+EMAWeightAveraging, WeightAveraging = averaging.EMAWeightAveraging, averaging.WeightAveraging
 
 
 class Ema(Callback):
