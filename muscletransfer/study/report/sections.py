@@ -87,7 +87,9 @@ def saving(page: StudyPage, figures: Figures) -> None:
         "patients: there it is a bound."
     )
     page.add(
-        wide_figure(drawing, "Factor over the Dice that both curves reach, with its interval.")
+        wide_figure(
+            drawing, "Over the Dice that both curves reach; an arrow goes beyond what was measured."
+        )
     )
     page.add(saving_table(figures.analysis))
     notes = [f"{figures.analysis.labels[s.arm]}: {note}" for s in figures.analysis.saving
