@@ -4,13 +4,13 @@ Run from a checkout (about ten minutes on one idle core)::
 
     python examples/benchmarks/wrong_level.py --real FOLDER
 
-Fine-tunes a network on 10 phantom patients (and those that validate) for each of the seeds 0, 1
-and 2, then looks at phantom slices of other patients: ordinary L3 slices, and slices of each other
-level. For each level, the mean over seeds and their range of
+Fine-tunes a network on 10 phantom patients (4 more validate) for each of the seeds 0, 1 and 2,
+which were fixed before the flag was made, then looks at phantom slices of other patients: ordinary
+L3 slices, and slices of each other level. For each level, the mean over seeds and their range of
 
 - the area under the ROC curve of the feature distance, other level against L3 (0.5 is chance);
-- the share of slices with the flag up, at L3 the false alarms; the flag is set so that
-  5 % of further L3 slices are expected to raise it;
+- the share of slices with the flag up, at L3 the false alarms; over many training sets 5 % are
+  expected, and a single set of 14 patients scatters widely around that;
 - the share that a limit with exactly 5 % false alarms on these L3 slices would find.
 
 With ``--real`` (a folder with ``ct.nii.gz``, ``total_multilabel.nii.gz`` and ``labels.json``, see
@@ -41,11 +41,12 @@ from muscletransfer.data.synthetic import OTHER_LEVELS, make_cohort, phantom_sli
 from muscletransfer.hardware import recommended_precision
 from muscletransfer.prediction import Ensemble, Thresholds
 
-SEEDS, PATIENTS, STATED = (0, 1, 2), 10, 0.05
+PATIENTS, STATED = 10, 0.05
+REAL_STEPS = 100  # slices a few millimetres apart are soon learnt
 SPEC = PreprocessingSpec(size=128)
-#: The real volume: slices of L3 as ``labels.json`` has them, muscles next to the spine as outline.
+#: The real volume: slices of L3 as ``labels.json`` has them, labels as TotalSegmentator's.
 REAL = {"image": "ct.nii.gz", "labels": "total_multilabel.nii.gz", "facts": "labels.json"}
-MUSCLES = ("autochthon_left", "autochthon_right", "iliopsoas_left", "iliopsoas_right")
+MUSCLES = (86, 87, 88, 89)  # of the back and iliopsoas, left and right
 
 
 def fine_tuned(manifest: Path, folder: Path, seed: int, steps: int, patients: int) -> Path:
@@ -104,9 +105,9 @@ def phantoms(work: Path, args: argparse.Namespace) -> tuple[dict[str, object], l
     limit = Thresholds().unfamiliar
     rows: dict[str, list[tuple[float, float, float]]] = {}
     checkpoints = []
-    for seed in SEEDS:
+    for seed in args.seeds:
         folder = work / f"seed{seed}"
-        cohort = make_cohort(folder / "cohort", patients=20, size=256, seed=seed)
+        cohort = make_cohort(folder / "cohort", patients=24, size=256, seed=seed)
         checkpoints.append(fine_tuned(cohort.manifest, folder, seed, args.steps, PATIENTS))
         kinds = ["L3"] * args.ordinary
         kinds += [level for level in OTHER_LEVELS for _ in range(args.others)]
@@ -128,26 +129,26 @@ def phantoms(work: Path, args: argparse.Namespace) -> tuple[dict[str, object], l
 
 
 def real_manifest(source: Path, folder: Path) -> tuple[Path, range, float]:
-    """Write a manifest of the L3 slices, each as if of another patient; the slices; their step."""
+    """Write the L3 slices, each a file as if of another patient; the manifest, slices and step."""
     facts = json.loads((source / REAL["facts"]).read_text())
-    chosen = [int(k) for k, name in facts["named_muscle"].items() if name in MUSCLES]
+    image = sitk.ReadImage(str(source / REAL["image"]))
     labels = sitk.ReadImage(str(source / REAL["labels"]))
-    outline = np.isin(sitk.GetArrayFromImage(labels), chosen).astype(np.uint8)
-    mask = sitk.GetImageFromArray(outline)
+    mask = sitk.GetImageFromArray(np.isin(sitk.GetArrayFromImage(labels), MUSCLES).astype(np.uint8))
     mask.CopyInformation(labels)
     folder.mkdir(parents=True)
-    sitk.WriteImage(mask, str(folder / "outline.nii.gz"))
     first, last = facts["vertebra_slice_ranges"]["L3"]
     slices = range(first, last + 1)
-    rows = ["patient_id,image,mask,slice_index"]
-    image = source / REAL["image"]
-    rows += [f"slice{k},{image},{folder / 'outline.nii.gz'},{k}" for k in slices]
+    rows = ["patient_id,image,mask"]
+    for k in slices:
+        sitk.WriteImage(image[:, :, k : k + 1], str(folder / f"image{k}.nii.gz"))
+        sitk.WriteImage(mask[:, :, k : k + 1], str(folder / f"mask{k}.nii.gz"))
+        rows.append(f"slice{k},image{k}.nii.gz,mask{k}.nii.gz")
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
     return folder / "manifest.csv", slices, facts["spacing_mm_zyx"][0]
 
 
 def real_volume(
-    source: Path, work: Path, of_phantoms: Sequence[Path], steps: int
+    source: Path, work: Path, of_phantoms: Sequence[Path], seeds: Sequence[int]
 ) -> dict[str, object]:
     """Print the tables of one real volume."""
     limit = Thresholds().unfamiliar
@@ -164,7 +165,7 @@ def real_volume(
         "farther below": (away > 30) & below,
     }
     figures: dict[str, object] = {}
-    own = [fine_tuned(manifest, work / "real" / f"seed{s}", s, steps, 8) for s in SEEDS]
+    own = [fine_tuned(manifest, work / "real" / f"seed{s}", s, REAL_STEPS, 8) for s in seeds]
     for title, checkpoints in (
         ("fine-tuned on 8 L3 slices of this volume (validated on others of them)", own),
         ("fine-tuned on the phantom", of_phantoms),
@@ -183,8 +184,9 @@ def real_volume(
 def main() -> None:
     """Train, look, report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ordinary", type=int, default=200, help="L3 slices a seed")
-    parser.add_argument("--others", type=int, default=40, help="slices a level and seed")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--ordinary", type=int, default=100, help="L3 slices a seed")
+    parser.add_argument("--others", type=int, default=20, help="slices a level and seed")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--real", type=Path, help="folder of a real volume; left out if none")
     parser.add_argument("--workers", type=int, default=1)
@@ -196,7 +198,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         figures, checkpoints = phantoms(Path(name), args)
         if args.real:
-            figures["real"] = real_volume(args.real, Path(name), checkpoints, args.steps)
+            figures["real"] = real_volume(args.real, Path(name), checkpoints, args.seeds)
     if args.json:
         args.json.write_text(json.dumps({"machine": describe(), **figures}, indent=1))
 

@@ -21,7 +21,7 @@ FALSE_ALARMS = 0.05
 _FEWEST = 4  # patients: each is looked at from the others, and three say little enough
 _SHRINKAGE = 0.5
 _LEAST_SCALE = 0.05
-_PARTS = ("centre", "scale", "points", "ordinary")
+_TENSORS = ("centre", "scale", "points")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +31,16 @@ class FeatureReference:
     The distance is Mahalanobis' with a covariance that is shrunk half-way to the variances alone:
     there are far more features than images, so what counts is mostly how far an image lies outside
     all mixtures of the known ones. How far an ordinary image lies is learnt from each patient in
-    turn, seen from the others; the logarithms of these distances are taken to be normal.
+    turn, seen from the others. The limit is that of a normal sample of the logarithms of these
+    distances, or the one among them that as many would pass by their order alone, if that is
+    farther: their upper tail is often longer than a normal one.
 
     Args:
         centre: (d,) mean of each feature.
         scale: (d,) its standard deviation, never below a twentieth of the typical one.
         points: (n, d) the images, centred and scaled.
         ordinary: Logarithms of the distances of patients from the others; counted by patient.
+        farthest: The one in order that `FALSE_ALARMS` of further ones would pass; the last of few.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -51,6 +54,7 @@ class FeatureReference:
     scale: Tensor
     points: Tensor
     ordinary: Spread
+    farthest: float
 
     @classmethod
     def of(cls, features: Tensor, patients: Sequence[Hashable] | None = None) -> Self | None:
@@ -78,13 +82,15 @@ class FeatureReference:
             logs += _logarithm(_Metric(points).distance(there)).tolist()
         together = torch.tensor(logs, dtype=torch.float64)
         ordinary = Spread(len(known), float(together.mean()), float(together.std()))
+        place = math.ceil((len(logs) + 1) * (1 - FALSE_ALARMS))
+        farthest = sorted(logs)[min(place, len(logs)) - 1]
         centre, scale, points = _standardised(features)
-        return cls(centre.float(), scale.float(), points.float(), ordinary)
+        return cls(centre.float(), scale.float(), points.float(), ordinary, farthest)
 
     @cached_property
     def limit(self) -> float:
         """Logarithm of the distance that `FALSE_ALARMS` of further ordinary images would pass."""
-        return self.ordinary.interval(1 - 2 * FALSE_ALARMS)[1]
+        return max(self.ordinary.interval(1 - 2 * FALSE_ALARMS)[1], self.farthest)
 
     def distance(self, features: Tensor) -> Tensor:
         """Return how far images lie, on a scale of what is ordinary.
@@ -106,14 +112,17 @@ class FeatureReference:
 
     def to_block(self) -> dict[str, Tensor]:
         """Return plain tensors for a checkpoint."""
-        parts = {name: getattr(self, name) for name in _PARTS}
-        return parts | {"ordinary": self.ordinary.to_tensor()}
+        parts: dict[str, Tensor] = {name: getattr(self, name) for name in _TENSORS}
+        farthest = torch.tensor(self.farthest, dtype=torch.float64)
+        return parts | {"ordinary": self.ordinary.to_tensor(), "farthest": farthest}
 
     @classmethod
     def from_block(cls, block: Mapping[str, Tensor]) -> Self:
         """Rebuild from `to_block`."""
-        centre, scale, points, ordinary = (block[name].cpu() for name in _PARTS)
-        return cls(centre, scale, points, Spread.from_tensor(ordinary))
+        centre, scale, points = (block[name].cpu() for name in _TENSORS)
+        return cls(
+            centre, scale, points, Spread.from_tensor(block["ordinary"]), float(block["farthest"])
+        )
 
 
 class _Metric:

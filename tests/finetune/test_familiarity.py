@@ -36,20 +36,36 @@ def test_distance_is_mahalanobis_on_the_scale_of_the_left_out(count):
     ]
     mean, deviation = np.mean(left_out), np.std(left_out, ddof=1)
     reach = stats.t.ppf(1 - FALSE_ALARMS, count - 1) * deviation * np.sqrt(1 + 1 / count)
-    wanted = (np.log(mahalanobis(known, new)) - mean) / reach
+    in_order = sorted(left_out)[{6: 5, 50: 48}[count]]  # the last of 6; the 49th of 50
+    wanted = (np.log(mahalanobis(known, new)) - mean) / max(reach, in_order - mean)
     found = FeatureReference.of(torch.from_numpy(known)).distance(torch.from_numpy(new))
     assert found.numpy() == pytest.approx(wanted, rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.parametrize("count", [10, 40])
 def test_as_many_false_alarms_as_stated(count):
-    """Over 60 training sets, 5 % of further images pass 1; up to 7 % after few images."""
+    """Over 60 training sets, about 5 % of further images pass 1."""
     rng = np.random.default_rng(count)
     passed = []
     for _ in range(60):
         reference = FeatureReference.of(drawn(rng, count))
         passed.append(float((reference.distance(drawn(rng, 40)) > 1).double().mean()))
-    assert 0.03 < np.mean(passed) < 0.07
+    assert 0.02 < np.mean(passed) < 0.07
+
+
+def test_a_long_tail_is_heeded():
+    """One patient in eight far out: a normal limit would lie before them."""
+    rng = np.random.default_rng(3)
+
+    def patients(count):
+        return drawn(rng, count) * torch.where(torch.rand(count, 1) < 1 / 8, 6.0, 1.0)
+
+    torch.manual_seed(0)
+    passed = [
+        float((FeatureReference.of(patients(40)).distance(patients(60)) > 1).double().mean())
+        for _ in range(40)
+    ]
+    assert np.mean(passed) < 0.07
 
 
 def test_a_patient_is_seen_from_other_patients_only():
