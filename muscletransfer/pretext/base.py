@@ -35,9 +35,10 @@ class PretextTask(PretextRecord, PretextLoop):
     - if wanted, ``forward(inputs)`` and ``add_metrics(outputs, targets)``.
 
     Everything else is done here: training, validation and test steps, logging (``train_loss``,
-    ``val_loss``, ``val_<metric>``, ...), AdamW with warm-up and cosine decay (override
-    ``configure_optimizers`` for another), reproducible draws, plain hyperparameters and provenance
-    in each checkpoint, exact resume, and a rehearsal of the transfer before the first step.
+    ``val_loss``, ``val_<metric>``, ...), AdamW with warm-up and cosine decay (others by
+    ``use_optimizer`` and ``use_scheduler``, or override ``configure_optimizers``), reproducible
+    draws, plain hyperparameters and provenance in each checkpoint, exact resume, and a rehearsal
+    of the transfer before the first step.
     All constructor arguments of a subclass are stored by themselves; do not call
     ``save_hyperparameters``. No method that a subclass may override is called from ``__init__``.
 

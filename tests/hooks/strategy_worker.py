@@ -58,7 +58,8 @@ def run_with(strategy, kind, folder, name):
 def main(folder):
     static = DDPStrategy(static_graph=True, process_group_backend="gloo")
     found = {"static": run_with(static, SegmentationFineTuner, folder, "static")}
-    shards = ModelParallelStrategy(save_distributed_checkpoint=False)
+    sizes = {"data_parallel_size": 2, "tensor_parallel_size": 1}
+    shards = ModelParallelStrategy(**sizes, save_distributed_checkpoint=False)
     found["sharded"] = run_with(shards, Sharded, folder, "sharded")
     rank = int(os.environ.get("LOCAL_RANK", 0))
     (folder / f"{rank}.json").write_text(json.dumps(found))
