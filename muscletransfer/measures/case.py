@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from muscletransfer.data.io import check_same_grid, read_ct, read_mask
+from muscletransfer.data.io import read_ct, read_mask
+from muscletransfer.data.io.masks import check_same_grid
 from muscletransfer.data.io.plain import is_plain
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.types import Array, CTImage

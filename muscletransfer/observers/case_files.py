@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from muscletransfer.data.io import check_same_grid, read_ct, read_image, read_mask, read_volume
+from muscletransfer.data.io import read_ct, read_image, read_mask, read_volume
+from muscletransfer.data.io.masks import check_same_grid
 from muscletransfer.data.io.plain import is_plain
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow

@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from muscletransfer.data.augmentation import Augmentation, affine_matrices, warp
+from muscletransfer.data.augmentation import Augmentation
+from muscletransfer.data.augmentation.warping import affine_matrices, warp
 from muscletransfer.errors import SettingError
 
 OFF = Augmentation.none().to_dict()

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from muscletransfer.data.augmentation import warp
 from muscletransfer.data.augmentation.positions import affine_positions, tile_positions
+from muscletransfer.data.augmentation.warping import warp
 
 
 def maps(count, dtype=torch.float64):

@@ -17,7 +17,7 @@ from small_cohort import draw, make_small_cohort
 from muscletransfer.data import Augmentation, PreprocessingSpec, PretextDataModule, Split
 from muscletransfer.data.manifest.slices import count_slices
 from muscletransfer.data.preprocessing.photographs import CoverSpec
-from muscletransfer.data.sources import detect_kind, open_source
+from muscletransfer.data.sources.opening import detect_kind, open_source
 from muscletransfer.errors import (
     DataError,
     GeometryError,

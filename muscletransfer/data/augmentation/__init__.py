@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING
 from muscletransfer.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from muscletransfer.data.augmentation.batch import IGNORE_INDEX, Augmentation
-    from muscletransfer.data.augmentation.warping import affine_matrices, warp
+    from muscletransfer.data.augmentation.batch import Augmentation
 
 _HOMES = {
-    "batch": ["Augmentation", "IGNORE_INDEX"],
-    "warping": ["affine_matrices", "warp"],
+    "batch": ["Augmentation"],
 }
 
 __all__ = [
-    "IGNORE_INDEX",
     "Augmentation",
-    "affine_matrices",
-    "warp",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

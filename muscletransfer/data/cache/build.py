@@ -19,8 +19,9 @@ from muscletransfer.data.cache.store import FORMAT, StoreWriter
 from muscletransfer.data.cache.work import Task, write_group
 from muscletransfer.data.dicom.series_list import image_digest, is_series_list
 from muscletransfer.data.files import Flusher
-from muscletransfer.data.manifest import Manifest, row_key
+from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
+from muscletransfer.data.manifest.table import row_key
 from muscletransfer.data.parallel import map_in_threads
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.errors import DataError

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from muscletransfer.data.dicom.series_list import is_series_list
-from muscletransfer.data.io import check_same_grid, read_ct, read_image, read_mask, read_volume
+from muscletransfer.data.io import read_ct, read_image, read_mask, read_volume
+from muscletransfer.data.io.masks import check_same_grid
 from muscletransfer.data.io.plain import is_plain
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.preprocessing import PreprocessingSpec

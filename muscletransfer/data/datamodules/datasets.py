@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from muscletransfer.data.augmentation import IGNORE_INDEX
+from muscletransfer.data.augmentation.batch import IGNORE_INDEX
 from muscletransfer.data.cache import SliceCache
 from muscletransfer.data.datamodules.collate import CaseList, join_samples
 from muscletransfer.data.datamodules.on_device import to_unit

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from muscletransfer.data.augmentation import IGNORE_INDEX
+from muscletransfer.data.augmentation.batch import IGNORE_INDEX
 from muscletransfer.data.augmentation.own import AugmentationLike
 from muscletransfer.data.cache import SliceCache
 from muscletransfer.data.datamodules.base import SliceDataModule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from muscletransfer.data.augmentation import IGNORE_INDEX
+from muscletransfer.data.augmentation.batch import IGNORE_INDEX
 from muscletransfer.data.cache import SliceCache
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.splits import Split, make_folds, make_split, predefined_folds

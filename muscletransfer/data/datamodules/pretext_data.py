@@ -10,7 +10,8 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from muscletransfer.data.augmentation import IGNORE_INDEX, Augmentation
+from muscletransfer.data.augmentation import Augmentation
+from muscletransfer.data.augmentation.batch import IGNORE_INDEX
 from muscletransfer.data.augmentation.own import AugmentationLike
 from muscletransfer.data.cache import SliceCache
 from muscletransfer.data.datamodules.base import SliceDataModule
@@ -19,7 +20,8 @@ from muscletransfer.data.datamodules.transforms import SampleTransform
 from muscletransfer.data.manifest.slices import SliceChoice
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.preprocessing.photographs import photograph_spec
-from muscletransfer.data.sources import ImageSource, open_source
+from muscletransfer.data.sources.image_source import ImageSource
+from muscletransfer.data.sources.opening import open_source
 from muscletransfer.data.sources.roles import Roles, assign_roles
 from muscletransfer.data.splits import Split
 from muscletransfer.errors import DataError, SettingError

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 from muscletransfer.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from muscletransfer.data.io.masks import check_same_grid, read_mask, write_mask
+    from muscletransfer.data.io.masks import read_mask, write_mask
     from muscletransfer.data.io.plain import read_image
     from muscletransfer.data.io.read import read_ct, read_volume
 
 _HOMES = {
-    "masks": ["check_same_grid", "read_mask", "write_mask"],
+    "masks": ["read_mask", "write_mask"],
     "plain": ["read_image"],
     "read": ["read_ct", "read_volume"],
 }
 
 __all__ = [
-    "check_same_grid",
     "read_ct",
     "read_image",
     "read_mask",

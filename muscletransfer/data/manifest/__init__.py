@@ -8,17 +8,16 @@ from muscletransfer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from muscletransfer.data.manifest.rows import ManifestRow
-    from muscletransfer.data.manifest.table import Manifest, row_key
+    from muscletransfer.data.manifest.table import Manifest
 
 _HOMES = {
     "rows": ["ManifestRow"],
-    "table": ["Manifest", "row_key"],
+    "table": ["Manifest"],
 }
 
 __all__ = [
     "Manifest",
     "ManifestRow",
-    "row_key",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 from muscletransfer.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from muscletransfer.data.preprocessing.fields import AIR_HU
     from muscletransfer.data.preprocessing.spec import PreprocessingSpec
 
 _HOMES = {
-    "fields": ["AIR_HU"],
     "spec": ["PreprocessingSpec"],
 }
 
 __all__ = [
-    "AIR_HU",
     "PreprocessingSpec",
 ]
 

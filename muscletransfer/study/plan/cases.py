@@ -9,8 +9,9 @@ from pathlib import Path
 
 from muscletransfer._version import __version__
 from muscletransfer.data.dicom.series_list import image_digest
-from muscletransfer.data.manifest import Manifest, row_key
+from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
+from muscletransfer.data.manifest.table import row_key
 from muscletransfer.data.splits import make_folds, predefined_folds
 from muscletransfer.errors import DataError, ManifestError
 from muscletransfer.folders import default_cache_dir

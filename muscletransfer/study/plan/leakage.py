@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from muscletransfer.data.sources import open_source
 from muscletransfer.data.sources.image_source import ImageSource
+from muscletransfer.data.sources.opening import open_source
 from muscletransfer.errors import SettingError
 from muscletransfer.study.config.data import PhantomConfig
 from muscletransfer.study.config.images import MANIFEST, OTHER_LEVELS, Images, ImagesConfig

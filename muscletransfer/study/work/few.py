@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.data.sources import open_source
+from muscletransfer.data.sources.opening import open_source
 
 __all__ = ["few_images"]
 
