@@ -42,8 +42,8 @@ can choose better ones; provenance records it."""
 
 PREDICT = """\
 The lowest slice of each volume that nobody outlined. Flags say where a person has to look first;
-where there is no reference, there is no score. One training patient does not say how patients
-differ, so the flag of unfamiliar images is off."""
+where there is no reference, there is no score. `unfamiliar` compares with the
+training images, which here are of one patient."""
 
 FIT = """\
 On the slices it learned from, each class (what it has learned by heart, not how good it is):"""
@@ -120,7 +120,7 @@ def _shown(step: Step, folder: Path, only: str = "") -> str:
         for part in textwrap.wrap(line, 100, subsequent_indent="    ", break_long_words=False)
         or [""]
     ]
-    return "\n".join(["```console", f"$ {step.command}", *wrapped, "```"])
+    return "\n".join(["```text", f"$ {step.command}", *wrapped, "```"])
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:
