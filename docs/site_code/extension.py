@@ -113,11 +113,21 @@ def show_as_written(app: Sphinx, doctree: nodes.document) -> None:
     module = app.env.docname.removeprefix("api/")
     for link in list(doctree.findall(addnodes.pending_xref)):
         target = link["reftarget"]
-        own = f"{module}.{target}"
-        if link.get("refdomain") == "py" and own in api.public:
-            link["reftarget"] = api.public[own]  # a page means its own name, whoever else has it
+        if link.get("refdomain") == "py":
+            link["reftarget"] = meant(api, module, target)
         if link["reftype"] == "myst" and target.startswith("../") and (DOCS / target).exists():
             link.replace_self(link.children)
+
+
+def meant(api: Api, module: str, target: str) -> str:
+    """Return the name that a page means, where others have the same: its own, or one below it."""
+    own = api.public.get(f"{module}.{target}")
+    below = {
+        path
+        for path in api.public.values()
+        if path.startswith(f"{module}.") and path.endswith(f".{target}")
+    }
+    return own or (below.pop() if len(below) == 1 else target)
 
 
 def find_reference(

@@ -1,6 +1,7 @@
 """Wrong images and arguments: an error of ours that says what was found and what to do."""
 
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -52,6 +53,7 @@ def test_patches_of_14_pixels_want_multiples_of_both():
         create_encoder("timm/vit_small_patch14_dinov2")
 
 
+@pytest.mark.skipif(not timm.is_model("csatv2"), reason="this timm has no csatv2")
 def test_an_encoder_that_takes_colour_only_says_so():
     with pytest.raises(ChannelMismatchError, match=r"3 channels only, asked for 1.*in_channels=3"):
         create_encoder("timm/csatv2")
