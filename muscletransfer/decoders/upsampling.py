@@ -57,7 +57,7 @@ def upsample_and_convolve(
     channels = x.shape[1]
     # One small product of matrices a channel, on memory in the order it lies in: (K, 9, C).
     taps = weight.permute(0, 2, 3, 1).reshape(weight.shape[0], 9, -1)[..., :channels]
-    kernel = torch.matmul(_TO_4X4.to(weight.dtype), taps).unflatten(1, (4, 4))
+    kernel = torch.matmul(_TO_4X4.to(weight.dtype), taps).view(-1, 4, 4, channels)
     kernel = kernel.permute(3, 0, 1, 2).contiguous()
     out = F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
     if skip is None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from muscletransfer.data.datamodules.samplers import step_seed
+from muscletransfer.randomness import own_stream
 
 __all__ = ["seeded"]
 
@@ -27,16 +28,8 @@ def seeded(*keys: int, device: torch.device | None = None) -> Iterator[None]:
         ...     bool(torch.rand(1) == first)
         True
     """
-    seed = _seed(*keys)
-    if device is None or device.type == "cpu":
-        with torch.random.fork_rng(devices=[], device_type="cuda"):
-            # Not torch.manual_seed, which would also reach every accelerator.
-            torch.default_generator.manual_seed(seed)
-            yield
-    else:
-        with torch.random.fork_rng(devices=[device], device_type=device.type):
-            torch.manual_seed(seed)
-            yield
+    with own_stream(_seed(*keys), device):
+        yield
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]

@@ -178,7 +178,7 @@ class PretextTask(PretextRecord, PretextLoop):
         decoder = getattr(self, "decoder", None)
         return self.head(features[-1] if decoder is None else decoder(features))
 
-    def add_metrics(self, outputs: Any, targets: Any) -> Mapping[str, Tensor | Metric]:
+    def add_metrics(self, outputs: Any, targets: Any) -> Mapping[str, float | Tensor | Metric]:
         """Return more numbers to log, under ``<stage>_<name>``.
 
         Called in every step without gradients; ``self.stage`` tells which. A tensor is averaged

@@ -15,6 +15,7 @@ from muscletransfer.pretext.checks import DeferredChecks, PretextBatch, check_im
 from muscletransfer.pretext.optim import decay_groups
 from muscletransfer.pretext.seeding import step_seed
 from muscletransfer.pretext.unused import check_every_parameter_learns
+from muscletransfer.randomness import own_stream
 from muscletransfer.registry import owner_of
 
 __all__ = ["PretextLoop", "Stage"]
@@ -45,7 +46,7 @@ class PretextLoop(ChoosesOptimizer):
         """See :class:`PretextTask`."""
         raise NotImplementedError
 
-    def add_metrics(self, outputs: Any, targets: Any) -> Mapping[str, Tensor | Metric]:
+    def add_metrics(self, outputs: Any, targets: Any) -> Mapping[str, float | Tensor | Metric]:
         """See :class:`PretextTask`."""
         raise NotImplementedError
 
@@ -94,8 +95,11 @@ class PretextLoop(ChoosesOptimizer):
                 f"{type(self).__name__}.make_targets returned {found}; wanted the pair "
                 "(inputs, targets)."
             )
-        outputs = self(pair[0])
-        loss = self.compute_loss(outputs, pair[1])
+        layers = step_seed(self.seed, "layers", stage, epoch, index, self.global_rank, loader)
+        # What layers draw (dropout) comes from the step as well, or resuming would not be exact.
+        with own_stream(layers, self.device):
+            outputs = self(pair[0])
+            loss = self.compute_loss(outputs, pair[1])
         self._check_loss(loss, images)
         with torch.no_grad():
             metrics = self.add_metrics(outputs, pair[1])
@@ -104,7 +108,9 @@ class PretextLoop(ChoosesOptimizer):
             self._log(f"{stage}_{name}", value, len(images), prog_bar=stage == "val")
         return loss
 
-    def _log(self, name: str, value: Tensor | Metric, batch_size: int, prog_bar: bool) -> None:
+    def _log(
+        self, name: str, value: float | Tensor | Metric, batch_size: int, prog_bar: bool
+    ) -> None:
         sync = not isinstance(value, Metric)  # a Metric gathers its own states
         self.log(
             name,
@@ -142,9 +148,9 @@ class PretextLoop(ChoosesOptimizer):
                 f"{self.warmup_steps} steps), Trainer(gradient_clip_val=1.0), or another precision "
                 "(bf16-mixed or 32-true rather than 16-mixed)."
             )
-            if not broken and self.stage == "train" and self.global_step == 0:
+            if not broken and self.global_step == 0:
                 advice += (
-                    " At the very first step it is rather compute_loss itself: a division by 0, "
+                    " Before any update it is rather compute_loss itself: a division by 0, "
                     "the logarithm of 0 or a mean over nothing."
                 )
             return SettingError(

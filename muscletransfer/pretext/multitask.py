@@ -136,9 +136,11 @@ class MultiTaskPretext(PretextTask):
 
     def add_metrics(
         self, outputs: dict[str, Any], targets: dict[str, Any]
-    ) -> Mapping[str, Tensor | Metric]:
+    ) -> Mapping[str, float | Tensor | Metric]:
         """Return the loss and the metrics of each task."""
-        found: dict[str, Tensor | Metric] = {f"{k}_loss": v for k, v in self._losses.items()}
+        found: dict[str, float | Tensor | Metric] = {
+            f"{k}_loss": v for k, v in self._losses.items()
+        }
         for label, task in self._each():
             for name, value in task.add_metrics(outputs[label], targets[label]).items():
                 found[f"{label}_{name}"] = value

@@ -144,8 +144,8 @@ def nested_subsets(
                 has, folds = "there are only", ""
             raise SplitError(
                 f"a subset of {size} patients was asked for, but {has} {len(order)} to train on; "
-                f"wanted {len(order)} or fewer, or all. Ask for less, add patients{folds}, or "
-                "spend fewer on validation."
+                f"wanted {len(order)} or fewer, or all. Ask for less (train_patients=), add "
+                f"patients{folds}, or spend fewer on validation."
             )
         subsets[size] = order[:size]
     return subsets
