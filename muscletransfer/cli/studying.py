@@ -161,10 +161,22 @@ def _executor_options(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"executor": options.executor}
     if options.workers is not None:
         found["workers"] = options.workers
+    found["runs_per_device"] = options.runs_per_device
     if options.executor == "local":
         found["devices"] = options.devices
-        found["runs_per_device"] = options.runs_per_device
-    elif options.address is not None:
+    elif options.devices != "auto":
+        if options.devices:
+            raise SettingError(
+                f"--devices {options.devices} names GPUs of this machine, but the executor "
+                f'{options.executor!r} shares out its own; wanted auto, or "" for none.'
+            )
+        found["devices"] = False
+    if options.address is not None:
+        if options.executor == "local":
+            raise SettingError(
+                f"--address {options.address} is that of a Ray cluster, but the executor is "
+                "'local'; add --executor ray."
+            )
         found["address"] = options.address
     return found
 

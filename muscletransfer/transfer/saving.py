@@ -91,7 +91,11 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent, mine)
         try:
+            # safetensors makes files that only their owner may read; others share the folder.
+            temporary.touch()
+            mode = temporary.stat().st_mode
             safetensors.torch.save_file(tensors, temporary, metadata=metadata)
+            temporary.chmod(mode)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -218,3 +218,14 @@ def test_an_interrupt_while_writing_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save_encoder(create_encoder("timm/test_resnet"), tmp_path / "e.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are those of POSIX")
+def test_a_file_may_be_read_by_whom_the_umask_lets(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = save_encoder(create_encoder("timm/test_resnet"), tmp_path / "e.safetensors")
+        (tmp_path / "other").touch()
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode

@@ -83,8 +83,9 @@ def _bytes(store: Store, run_id: str, name: str) -> bytes:
 
 
 def _json(store: Store, run_id: str, name: str) -> dict[str, Any]:
+    content = _bytes(store, run_id, name)  # what is missing is told as that
     try:
-        found = json.loads(_bytes(store, run_id, name))
+        found = json.loads(content)
     except ValueError as error:  # bad JSON and bad UTF-8 alike
         raise DataError(f"{name} is no JSON ({error})") from error
     if not isinstance(found, dict):

@@ -51,6 +51,21 @@ def test_a_mistake_is_one_line_with_the_place(
     assert "mine.yaml: study: unknown key 'sorces'. Did you mean 'sources'?" in error
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--executor", "ray", "--devices", "0,1"], "'ray' shares out its own"),
+        (["--address", "ray://head:10001"], "add --executor ray"),
+    ],
+    ids=["devices of ray", "address without ray"],
+)
+def test_an_option_of_another_executor_is_never_dropped(
+    place: Path, capsys: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    assert main(["study", "run", write(place), *options]) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_from_start_through_failures_and_an_edit_to_results(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
