@@ -10,8 +10,8 @@ the cache; and the peak of resident memory for 100 slices and for very many (of 
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -19,7 +19,8 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from indexing import plain_slice
-from machine import describe, peak_of, spread, timed
+from machine import describe, peak_of, timed
+from record import Record, add_json_argument
 
 from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache
 from muscletransfer.data.indexing import index_images
@@ -92,10 +93,15 @@ def building_peak(root: Path, out: Path) -> float:
 
 def main() -> None:
     """Write, time, print."""
-    slices = int(sys.argv[1]) if len(sys.argv) > 1 else 2048
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    many = int(sys.argv[3]) if len(sys.argv) > 3 else 10_000
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("slices", type=int, nargs="?", default=2048)
+    parser.add_argument("rounds", type=int, nargs="?", default=3)
+    parser.add_argument("many", type=int, nargs="?", default=10_000, help="slices for memory")
+    add_json_argument(parser)
+    args = parser.parse_args()
+    slices, rounds, many = args.slices, args.rounds, args.many
     print(describe())
+    record = Record(f"From DICOM to the cache, {slices} slices")
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         root, manifest, where = base / "dicom", base / "m.csv", base / "cache"
@@ -109,7 +115,7 @@ def main() -> None:
             shutil.rmtree(where, ignore_errors=True)
             first.append(timed(lambda: open_cache(manifest, where, 2)))
             second.append(timed(lambda: open_cache(manifest, where, 2)))
-        print(f"{slices} slices; median and quartiles of {rounds} turns, seconds")
+        taken = {"loop": loop, "alone": alone, "first": first, "second": second}
         for label, pairs in (
             ("SimpleITK loop, one process", loop),
             ("cache, one thread", alone),
@@ -117,24 +123,20 @@ def main() -> None:
             ("cache, second start", second),
         ):
             wall, processor = np.array(pairs).T
-            ratio = np.median(loop, axis=0) / np.median(pairs, axis=0)
-            print(
-                f"{label:30s} wall {spread(wall, 1, 's')}   processor {spread(processor, 1, 's')}"
-                f"   {ratio[0]:.1f} and {ratio[1]:.1f} times the rate of the loop"
-            )
-        print(
-            "second start: "
-            f"{np.median(first, axis=0)[0] / np.median(second, axis=0)[0]:.0f} times faster than "
-            "the first"
-        )
+            note = f"{np.median(processor):.2f} s of processor time"
+            record.add(label, float(np.median(wall)), "s", note=note)
+        middle = {name: np.median(pairs, axis=0)[0] for name, pairs in taken.items()}
+        record.add("loop / cache, one thread", middle["loop"] / middle["alone"])
+        record.add("loop / cache, two threads", middle["loop"] / middle["first"], at_least=2)
+        record.add("first / second start", middle["first"] / middle["second"], at_least=20)
     with tempfile.TemporaryDirectory() as name:
         peaks = []
         for count in (100, many):
             write_series(Path(name) / f"d{count}", count, 64)
             peaks.append(building_peak(Path(name) / f"d{count}", Path(name) / f"o{count}"))
-        print(
-            f"peak resident memory: {peaks[0]:.0f} MB for 100 slices, {peaks[1]:.0f} MB for {many}"
-        )
+        record.add("peak resident memory, 100 slices", peaks[0], "MB")
+        record.add(f"peak resident memory, {many} slices", peaks[1], "MB", at_most=1.1 * peaks[0])
+    record.write(args.json)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,17 @@ prints wall and processor time; then the peak of resident memory for 100 files a
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pydicom
-from machine import describe, peak_of, spread, timed
+from machine import describe, peak_of, timed
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from record import Record, add_json_argument
 
 from muscletransfer.data.indexing import index_images
 
@@ -91,9 +92,14 @@ def indexing_peak(root: Path, out: Path) -> float:
 
 def main() -> None:
     """Write, time, print."""
-    files = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", type=int, nargs="?", default=10_000)
+    parser.add_argument("rounds", type=int, nargs="?", default=3)
+    add_json_argument(parser)
+    args = parser.parse_args()
+    files, rounds = args.files, args.rounds
     print(describe())
+    record = Record(f"Indexing {files} DICOM files")
     with tempfile.TemporaryDirectory() as name:
         root, few, out = Path(name) / "many", Path(name) / "few", Path(name) / "out"
         write_export(root, files)
@@ -113,17 +119,17 @@ def main() -> None:
         for _ in range(rounds):
             for way, work in ways.items():
                 times[way].append(timed(work))
-        print(f"{files} files; median and quartiles of {rounds} turns, seconds")
         base = np.median(times["pydicom, stop_before_pixels"], axis=0)
         for way, pairs in times.items():
             wall, processor = np.array(pairs).T
-            ratio = base / np.median(pairs, axis=0)
-            print(
-                f"{way:32s} wall {spread(wall, 1, 's')}   processor {spread(processor, 1, 's')}   "
-                f"{ratio[0]:.1f} and {ratio[1]:.1f} times the rate of the first"
-            )
+            note = f"{np.median(processor):.2f} s of processor time"
+            record.add(way, float(np.median(wall)), "s", note=note)
+        ours = np.median(times["index, headers, two processes"], axis=0)
+        record.add("pydicom loop / index of headers, two processes", base[0] / ours[0], at_least=1)
         small, large = indexing_peak(few, out), indexing_peak(root, out)
-        print(f"peak resident memory: {small:.0f} MB for 100 files, {large:.0f} MB for {files}")
+        record.add("peak resident memory, 100 files", small, "MB")
+        record.add(f"peak resident memory, {files} files", large, "MB")
+    record.write(args.json)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from machine import describe, spread
 from PIL import Image
+from record import Record, add_json_argument
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
@@ -211,14 +212,22 @@ def throughput(function: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def report(name: str, labels: list[str], times: list[list[tuple[float, float]]]) -> None:
-    """Print the times of each side and how many times as long as the first it took."""
+def report(
+    record: Record,
+    name: str,
+    labels: list[str],
+    times: list[list[tuple[float, float]]],
+    limit: float | None = 10,
+) -> None:
+    """Print and keep the times of each side and how many times as long as the first it took."""
     for label, side in zip(labels, times, strict=True):
         wall = [seconds for seconds, _ in side]
         processor = [seconds for _, seconds in side]
         ratio = np.median([b[0] / a[0] for a, b in zip(times[0], side, strict=True)])
         used = np.median(processor) * 1e3
-        print(f"{name:<11} {label:<22} {spread(wall)}, processor {used:.2f} ms, ratio {ratio:5.1f}")
+        print(f"{name:<11} {label:<22} {spread(wall)}, processor {used:.2f} ms")
+        if side is not times[0]:
+            record.add(f"{name}: {label} / {labels[0]}", ratio, at_least=limit)
 
 
 def main() -> None:
@@ -227,7 +236,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=15)
+    add_json_argument(parser)
     options = parser.parse_args()
+    record = Record(f"Puzzles of {options.size} x {options.size} pixels, batch {options.batch}")
     print(f"{describe()}; batch {options.batch}, {options.size} x {options.size} pixels")
     slices = body_slices(options.batch, options.size)
     stored = torch.from_numpy(slices)
@@ -256,17 +267,19 @@ def main() -> None:
         sides = [at_once, loader(one, 0)]
         in_turn(sides, repeats=2)  # what is loaded and allocated on first use does not count
         times = in_turn(sides, options.repeats)
-        report(name, labels[:2], times)
+        report(record, name, labels[:2], times)
         ahead = throughput(loader(one, 2), options.repeats)
         ours = float(np.median([wall for wall, _ in times[0]]))
-        print(f"{name:<11} {labels[2]:<22} {ahead * 1e3:8.2f} ms, ratio {ahead / ours:5.1f}")
+        print(f"{name:<11} {labels[2]:<22} {ahead * 1e3:8.2f} ms")
+        record.add(f"{name}: {labels[2]} / {labels[0]}", ahead / ours)
     images = floats()
     sides = [
         lambda: tiles_at_once(images, permutations, generator),
         lambda: tiles_one_by_one(images, permutations, draws),
     ]
     in_turn(sides, repeats=2)
-    report("tiles alone", labels[:2], in_turn(sides, options.repeats))
+    report(record, "tiles alone", labels[:2], in_turn(sides, options.repeats), None)
+    record.write(options.json)
 
 
 if __name__ == "__main__":

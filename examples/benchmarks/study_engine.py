@@ -14,12 +14,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muscletransfer.study.running import Job, run_jobs
+
+if TYPE_CHECKING:  # a worker that looks for a body here must start as light as it can
+    from record import Record
 
 ROUNDS = 3
 PARTS = ("overhead", "workers", "ray")
@@ -59,7 +63,7 @@ def study(count: int, body: str, executor: str = "local", **options: Any) -> flo
     return taken
 
 
-def overhead() -> None:
+def overhead(record: Record) -> None:
     """Show seconds a job for studies of very different sizes."""
     from machine import spread, timed
 
@@ -71,13 +75,12 @@ def overhead() -> None:
             many = timed(lambda count=count: study(count, "nothing"))
             walls.append((many[0] - first[0]) / (count - 1))
             processors.append((many[1] - first[1]) / (count - 1))
-        print(f"  {count:5d} jobs: {spread(walls)} a job; of the processor {spread(processors)}")
+        note = f"of the processor {spread(processors).strip()}"
+        record.add(f"a job of {count}", 1e3 * statistics.median(walls), "ms", note=note)
 
 
-def two_at_a_time() -> None:
+def two_at_a_time(record: Record) -> None:
     """Show what a second worker brings."""
-    from machine import spread
-
     rounds = 1_000_000
     ratios = []
     for _ in range(ROUNDS):
@@ -85,15 +88,13 @@ def two_at_a_time() -> None:
         one = study(8, "burn", workers=1, payload=payload)
         two = study(8, "burn", workers=2, payload=payload)
         ratios.append(one / two)
-    print(
-        f"\nEight jobs bound by the processor, two at a time: {spread(ratios, 1, 'times')} faster"
-    )
-    print(f"  (one at a time {one:.1f} s, two at a time {two:.1f} s in the last round)")
+    note = f"{one:.1f} s and {two:.1f} s in the last round"
+    what = "eight jobs bound by the processor: one at a time / two at a time"
+    record.add(what, statistics.median(ratios), at_least=1.6, note=note)
 
 
-def ray_beside_local(seconds: float, count: int) -> None:
+def ray_beside_local(record: Record, seconds: float, count: int) -> None:
     """Show what Ray adds to a job and to a start."""
-    from machine import spread
     from ray.cluster_utils import Cluster
 
     payload = {"seconds": seconds}
@@ -110,30 +111,41 @@ def ray_beside_local(seconds: float, count: int) -> None:
             many = study(count, "wait", name, **settings)
             starts[name].append(first - seconds)
             jobs[name].append((many - first) / (count - 1) - seconds)
-    print(f"\nBodies of {seconds:g} s, one at a time, on a cluster that is up:")
-    for name in jobs:
-        print(f"  {name:5s}: start {spread(starts[name])}, added to each job {spread(jobs[name])}")
+    middle = {
+        name: (statistics.median(starts[name]), statistics.median(jobs[name])) for name in jobs
+    }
+    for name, (start, job) in middle.items():
+        record.add(f"{name}: start, cluster is up", start, "s")
+        record.add(f"{name}: added to each job", 1e3 * job, "ms")
+    added = (middle["ray"][0] - middle["local"][0], middle["ray"][1] - middle["local"][1])
+    record.add("what Ray adds to a start", added[0], "s", at_most=2)
+    note = f"measured with bodies of {seconds:g} s"
+    record.add("what Ray adds to a run of 60 s", 100 * added[1] / 60, "%", at_most=3, note=note)
     cluster.shutdown()
     fresh = [study(1, "wait", "ray", payload=payload, workers=1) - seconds for _ in range(ROUNDS)]
-    print(f"  start of a study that has to start Ray itself: {spread(fresh)}")
+    record.add("start of a study that has to start Ray itself", statistics.median(fresh), "s")
 
 
 def main() -> None:
     """Run the three comparisons, or one."""
     from machine import describe
+    from record import Record, add_json_argument
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=PARTS, help="one part of it")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a body, for Ray")
     parser.add_argument("--jobs", type=int, default=6, help="of a study, for Ray")
+    add_json_argument(parser)
     args = parser.parse_args()
     print(describe())
+    record = Record("The engine of a study")
     if args.only in (None, "overhead"):
-        overhead()
+        overhead(record)
     if args.only in (None, "workers"):
-        two_at_a_time()
+        two_at_a_time(record)
     if args.only in (None, "ray"):
-        ray_beside_local(args.seconds, args.jobs)
+        ray_beside_local(record, args.seconds, args.jobs)
+    record.write(args.json)
 
 
 if __name__ == "__main__":

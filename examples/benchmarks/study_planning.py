@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ import numpy as np
 import yaml
 from machine import describe, spread
 from PIL import Image
+from record import Record, add_json_argument
 
 from muscletransfer.study import config_from_dict, plan_study
 
@@ -79,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--times", type=int, default=7)
+    add_json_argument(parser)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -103,11 +106,17 @@ def main() -> None:
         whole()  # the names of timm and smp are looked up once after an installation
         process = timed(whole, args.times)
     print(describe())
-    print(f"{len(plan.runs)} runs and {len(plan.pretexts)} pre-trainings; wanted under 2 s")
-    print(f"   planning, synthetic cohort: {spread(alone)}")
-    print(f"planning, manifest of 204 PNG: {spread(known)}")
-    print(f"  the first time, files hashed: {first[0]:.2f} s")
-    print(f"  the whole command, a process: {spread(process)}")
+    record = Record(f"Planning {len(plan.runs)} runs and {len(plan.pretexts)} pre-trainings")
+    limit = 2 if len(plan.runs) >= 10_000 else None
+    for what, times, most in (
+        ("synthetic cohort", alone, limit),
+        ("manifest of 204 PNG", known, limit),
+        ("manifest of 204 PNG, the first time (files are hashed)", first, None),
+        ("the whole command, in a process of its own", process, None),
+    ):
+        note = spread(times, 1, "s").split("s ")[1]
+        record.add(what, statistics.median(times), "s", at_most=most, note=note)
+    record.write(args.json)
 
 
 if __name__ == "__main__":

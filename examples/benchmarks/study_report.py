@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from machine import describe
 from PIL import Image
+from record import Record, add_json_argument
 
 from muscletransfer.study import config_from_dict, plan_study
 from muscletransfer.study.plan import StudyPlan, make_jobs
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--observers", type=int, default=0)
     parser.add_argument("--profile", action="store_true", help="print what took the time")
+    add_json_argument(parser)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -149,8 +151,11 @@ def main() -> None:
     if args.profile:
         pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
     print(describe())
-    print(f"{study.rows:,} rows, {args.observers} observers; wanted under 30 s for 100,000 rows")
-    print(f"report: {wall:.1f} s ({busy:.1f} s of processor time), page of {size:.1f} MB")
+    record = Record(f"Report of a study: {study.rows:,} rows, {args.observers} observers")
+    limit = 30 if study.rows >= 100_000 else None
+    record.add("report", wall, "s", at_most=limit, note=f"{busy:.1f} s of processor time")
+    record.add("page", size, "MB")
+    record.write(args.json)
 
 
 if __name__ == "__main__":
