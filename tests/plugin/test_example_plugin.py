@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -125,6 +126,41 @@ def test_in_spawned_ddp_processes(site: Path, tmp_path: Path) -> None:
     told = run([sys.executable, "train.py"], cwd=tmp_path, site=site).stdout
     assert "rank 0 of 2 is done" in told
     assert "rank 1 of 2 is done" in told
+
+
+@pytest.mark.slow
+def test_in_a_study(site: Path, tmp_path: Path) -> None:
+    cohort = make_cohort(tmp_path / "phantom", patients=8, size=64, seed=0)
+    config = {
+        "data": {
+            "manifest": str(cohort.manifest),
+            "num_folds": 2,
+            "preprocessing": {"size": 32},
+        },
+        "train_patients": [2],
+        "encoders": [{"name": NAMES["encoders"], "depth": 3}],
+        "decoders": [{"name": "unet", "kwargs": {"decoder_channels": [16, 8, 8]}}],
+        "sources": [
+            {"name": "blur", "pretext": NAMES["pretexts"], "data": {"images": "manifest"}},
+            {"name": "edges", "weights": NAMES["weights"]},
+        ],
+        "pretraining": {"steps": 2, "batch_size": 2},
+        "finetune": {"steps": 2, "batch_size": 2},
+    }
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "muscletransfer", "study", "run", "s.yaml", "--no-report"]
+    cache = str(tmp_path / "cache")
+    run([*command, "--devices", ""], cwd=tmp_path, site=site, MUSCLETRANSFER_CACHE=cache)
+    specs = [json.loads(path.read_text()) for path in (tmp_path / "s").glob("runs/*/spec.json")]
+    assert sorted((spec["source"], spec["fold"]) for spec in specs) == [
+        ("blur", 0),
+        ("blur", 1),
+        ("edges", 0),
+        ("edges", 1),
+    ]
+    assert {spec["encoder"] for spec in specs} == {NAMES["encoders"]}
+    exported = (tmp_path / "s").glob("pretexts/*/weights.safetensors")
+    assert {inspect_file(path).task for path in exported} == {NAMES["pretexts"]}
 
 
 @pytest.mark.slow
