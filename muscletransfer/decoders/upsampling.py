@@ -60,7 +60,7 @@ def upsample_and_convolve(
     kernel = torch.matmul(_TO_4X4.to(weight.dtype), taps).view(-1, 4, 4, channels)
     kernel = kernel.permute(3, 0, 1, 2).contiguous()
     out = F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
-    if skip is None:
+    if skip is None or not skip.shape[1]:  # an encoder may lack a level
         return out
     return out + F.conv2d(skip, weight[:, channels:], padding=1)
 

@@ -66,6 +66,12 @@ def test_where_it_does_not_pay_or_apply_smp_runs(settings, size, count):
     assert not count
 
 
+def test_a_level_without_channels_changes_nothing():
+    x, weight = torch.rand(2, 3, 16, 16), torch.rand(4, 3, 3, 3)
+    lacking = code.upsample_and_convolve(x, torch.rand(2, 0, 32, 32), weight)
+    assert torch.equal(lacking, code.upsample_and_convolve(x, None, weight))
+
+
 def test_a_hook_or_an_adapter_on_the_convolution_is_honoured(count):
     _, fast = _pair(3)
     seen = []
