@@ -64,7 +64,9 @@ def population(folder: Path, count: int, seed: int, workers: int) -> dict[str, s
         jobs.append((str(folder), seed, number, kind, level))
         rows.append(f"T{number:04d},T{number:04d}.nii.gz")
         found[f"T{number:04d}"] = level if kind == "level" else kind
-    list(map_in_processes(draw, jobs, workers))
+    from quality_flags import draw as importable  # other processes do not see __main__
+
+    list(map_in_processes(importable, jobs, workers))
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
     return found
 

@@ -102,6 +102,8 @@ def shown(values: Sequence[float], digits: int = 2) -> str:
 
 def phantoms(work: Path, args: argparse.Namespace) -> tuple[dict[str, object], list[Path]]:
     """Print the table of the phantom; return its figures and the checkpoints."""
+    from wrong_level import drawn as importable  # other processes do not see __main__
+
     limit = Thresholds().unfamiliar
     rows: dict[str, list[tuple[float, float, float]]] = {}
     checkpoints = []
@@ -112,7 +114,7 @@ def phantoms(work: Path, args: argparse.Namespace) -> tuple[dict[str, object], l
         kinds = ["L3"] * args.ordinary
         kinds += [level for level in OTHER_LEVELS for _ in range(args.others)]
         jobs = [(1000 + seed, number, level) for number, level in enumerate(kinds)]
-        slices = list(map_in_processes(drawn, jobs, args.workers))
+        slices = list(map_in_processes(importable, jobs, args.workers))
         found, level = distances(checkpoints[-1], slices), np.array(kinds)
         ordinary = found[level == "L3"]
         exact = float(np.quantile(ordinary, 1 - STATED))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar
 
-from muscletransfer.errors import DataError
+from muscletransfer.errors import DataError, SettingError
 
 __all__ = ["map_in_processes", "map_in_threads"]
 
@@ -44,6 +44,7 @@ def map_in_processes(
 
     Raises:
         DataError: A process was killed, usually by the system for want of memory.
+        SettingError: The function is one of ``__main__``.
 
     Example:
         >>> list(map_in_processes(abs, [-1, -2], workers=0))
@@ -53,6 +54,11 @@ def map_in_processes(
     if workers < 1 or len(jobs) < 2:
         yield from map(function, jobs)
         return
+    if getattr(function, "__module__", None) == "__main__":
+        raise SettingError(
+            f"{getattr(function, '__name__', function)} is defined in the script that runs, which "
+            "other processes do not import; wanted a function of a module, or workers=0."
+        )
     try:
         with ProcessPoolExecutor(workers, mp_context=_Context()) as pool:
             yield from _in_order(pool, function, jobs, workers)

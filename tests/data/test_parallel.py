@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from muscletransfer.data.parallel import map_in_processes, map_in_threads
-from muscletransfer.errors import DataError
+from muscletransfer.errors import DataError, SettingError
 
 
 def process_of(_: int) -> int:
@@ -111,3 +111,12 @@ def test_after_an_error_in_a_thread_no_other_job_is_begun() -> None:
     with pytest.raises(DataError, match="-1 is negative"):
         list(map_in_threads(work, [-1, *range(100)], workers=1))
     assert len(done) <= 4
+
+
+def test_a_function_of_the_script_is_refused_with_the_way_out():
+    def mine(number: int) -> int:
+        return number
+
+    mine.__module__ = "__main__"
+    with pytest.raises(SettingError, match="mine is defined in the script"):
+        list(map_in_processes(mine, [1, 2], workers=2))
