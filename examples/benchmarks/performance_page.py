@@ -30,9 +30,9 @@ def section(record: dict[str, Any]) -> str:
     for values in record["figures"]:
         figure = Figure(**values)
         verdict = {None: "", True: "met", False: "**missed**"}[figure.met]
-        measured = f"{figure.value:.3g} {figure.unit}".strip()
+        measured = f"{figure.value:.4g} {figure.unit}".strip()
         if figure.note:
-            measured += f" ({figure.note})"
+            measured += f" ({figure.note.strip('()')})"
         lines.append(f"| {figure.what} | {measured} | {figure.limit} | {verdict} |")
     return "\n".join(lines) + "\n"
 
