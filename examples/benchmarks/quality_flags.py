@@ -82,7 +82,7 @@ def train(folder: Path, seed: int, steps: int, folds: int) -> list[Path]:
             fold=fold,
             val_patients=6,
             preprocessing=PreprocessingSpec(size=128),
-            steps_per_epoch=50,
+            steps_per_epoch=min(50, steps),
             cache_dir=folder / "cache",
         )
         model = SegmentationFineTuner("timm/resnet18", "unet", seed=fold)

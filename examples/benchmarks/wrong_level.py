@@ -55,7 +55,7 @@ def fine_tuned(manifest: Path, folder: Path, seed: int, steps: int, patients: in
         manifest,
         train_patients=patients,
         preprocessing=SPEC,
-        steps_per_epoch=50,
+        steps_per_epoch=min(50, steps),
         cache_dir=folder / "cache",
     )
     model = SegmentationFineTuner("timm/resnet18", "unet", seed=seed)
