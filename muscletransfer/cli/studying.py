@@ -87,6 +87,18 @@ def add_study(commands: Any) -> None:
     ):
         parser = words.add_parser(word, help=text, description=f"{text.capitalize()}.")
         _add_folder(parser)
+        if word == "report":
+            parser.add_argument(
+                "-o",
+                "--output",
+                metavar="FOLDER",
+                help="where the report goes (default: the study's results/)",
+            )
+            parser.add_argument(
+                "--no-pictures",
+                action="store_true",
+                help="show no slices of cases: for a page that may be passed on",
+            )
 
 
 def run_study_command(options: argparse.Namespace) -> int:
@@ -262,7 +274,8 @@ def _results(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from muscletransfer.study.report import write_study_report
 
-    print(write_study_report(Path(options.study)))
+    pictures = not options.no_pictures
+    print(write_study_report(Path(options.study), options.output, pictures=pictures))
     return 0
 
 

@@ -22,7 +22,9 @@ from muscletransfer.study.results import write_results
 __all__ = ["write_study_report"]
 
 
-def write_study_report(folder: str | Path, output: str | Path | None = None) -> Path:
+def write_study_report(
+    folder: str | Path, output: str | Path | None = None, *, pictures: bool = True
+) -> Path:
     """Write everything about a study, however far it is.
 
     - ``report.html``: one page that stands by itself: no server, no network.
@@ -38,6 +40,7 @@ def write_study_report(folder: str | Path, output: str | Path | None = None) -> 
     Args:
         folder: The study's folder.
         output: Where to; default its ``results/``.
+        pictures: Show slices of cases; without, the page can go where images of patients must not.
 
     Returns:
         The page.
@@ -61,14 +64,14 @@ def write_study_report(folder: str | Path, output: str | Path | None = None) -> 
     page.top += [f'<div class="answers">{"".join(a.html() for a in answers(material))}</div>']
     page.top += [paragraph(words, "note") for words in what_is_missing(material)]
     page.top += [_tiles(material), _limits(material)]
-    drawings, measures = _results(page, material, target)
+    drawings, measures = _results(page, material, target, pictures)
     sections.record(page, material, measures)
     _write_figures(target / "figures", drawings)
     return write_text_atomic(target / "report.html", page.render())
 
 
 def _results(
-    page: StudyPage, material: Material, target: Path
+    page: StudyPage, material: Material, target: Path, pictures: bool
 ) -> tuple[Mapping[str, Drawing], bool]:
     """Everything that needs a finished run."""
     analysis, table = material.analysis, material.results.table
@@ -89,7 +92,8 @@ def _results(
         sections.summary(page, analysis, structures)
         sections.paired(page, analysis)
         sections.agreement(page, figures, table, limits, choice)
-        sections.overlays(page, figures, material, choice)
+        if pictures:
+            sections.overlays(page, figures, material, choice)
     return figures.drawings, not limits.empty
 
 

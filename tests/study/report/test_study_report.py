@@ -12,6 +12,7 @@ from seeded_study import HOSTILE, Seeded
 from tiny_cases import ct_cases, study
 
 from muscletransfer.agreement import bland_altman
+from muscletransfer.cli import main
 from muscletransfer.errors import DataError
 from muscletransfer.study.finish import analyse_study
 from muscletransfer.study.report import write_study_report
@@ -230,6 +231,18 @@ def test_what_is_missing_is_said(odd):
     tables = Tables(odd.text).tables
     assert tables["failures"][0][0]["text"] == "failed"
     assert "1 job(s) of the current plan are not done" in odd.text
+
+
+def test_a_page_without_pictures_of_cases(good, tmp_path):
+    target = tmp_path / "shared"
+    command = ["study", "report", str(good.folder), "-o", str(target), "--no-pictures"]
+    assert main(command) == 0
+    text = (target / "report.html").read_text(encoding="utf-8")
+    assert good.text.count("data:image/") > 0 == text.count("data:image/")
+    assert "Pictures" not in text
+    names = {path.stem for path in (target / "figures").glob("*.svg")}
+    kept = {path.stem for path in (good.results / "figures").glob("*.svg")}
+    assert names == {name for name in kept if not name.startswith("overlays_")} < kept
 
 
 def test_a_study_without_a_finished_run(tmp_path):
