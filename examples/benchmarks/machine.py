@@ -24,17 +24,31 @@ def describe() -> str:
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0].partition(":")[2].strip() if names else cpu
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpu = f"{accelerator()}; " if accelerator() else ""
     return (
-        f"{cpu}, {cores} cores, {torch.get_num_threads()} torch threads; "
+        f"{gpu}{cpu}, {cores} cores, {torch.get_num_threads()} torch threads; "
         f"Python {platform.python_version()}, torch {torch.__version__}, "
         f"lightning {lightning.__version__}"
     )
+
+
+def accelerator() -> str:
+    """Name of the GPU that torch sees, or nothing."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
 
 
 def spread(times: Sequence[float], unit: float = 1e3, name: str = "ms") -> str:
     """Median and quartiles of times in seconds, in another unit."""
     low, middle, high = np.percentile(np.asarray(times) * unit, [25, 50, 75])
     return f"{middle:8.2f} {name} ({low:.2f} to {high:.2f})"
+
+
+def quartiles(times: Sequence[float], unit: float = 1e3) -> str:
+    """The quartiles of times in seconds, in another unit, as the note of their median."""
+    low, high = np.percentile(np.asarray(times) * unit, [25, 75])
+    return f"{low:.4g} to {high:.4g}"
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:

@@ -34,6 +34,10 @@ def section(record: dict[str, Any]) -> str:
         if figure.note:
             measured += f" ({figure.note.strip('()')})"
         lines.append(f"| {figure.what} | {measured} | {figure.limit} | {verdict} |")
+    for remark in record.get("remarks", []):
+        lines += ["", remark]
+    for title, text in record.get("tables", {}).items():
+        lines += ["", f"**{title}**", "", "```text", text.rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -48,6 +52,14 @@ def page(folder: Path) -> str:
     summary = f"{len(judged) - len(missed)} of {len(judged)} limits are met."
     if missed:
         summary += " Missed: " + "; ".join(f"{figure.what}" for figure in missed) + "."
+    gpus = sorted({record["accelerator"] for record in records if record.get("accelerator")})
+    if gpus:
+        summary += f" Some were measured on {' and '.join(gpus)}; each says on what."
+    else:
+        summary += (
+            " No GPU was at hand, so no figure is of one: the same commands take a GPU where torch"
+            " sees one, and say so."
+        )
     return "\n".join([HEAD, summary, "", *map(section, records)])
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from machine import describe
+from machine import accelerator, describe
 
 __all__ = ["Figure", "Record", "add_json_argument"]
 
@@ -60,10 +60,17 @@ class Record:
 
     Args:
         title: What the benchmark compares.
+
+    Attributes:
+        figures: What was measured.
+        remarks: What the reader must know besides, such as a side that was left out.
+        tables: Further results as text, by title.
     """
 
     title: str
     figures: list[Figure] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    tables: dict[str, str] = field(default_factory=dict)
 
     def add(
         self,
@@ -78,7 +85,17 @@ class Record:
         wanted = at_most if at_least is None else at_least
         figure = Figure(what, float(value), unit, wanted, at_least is not None, note)
         self.figures.append(figure)
-        print(figure)
+        print(figure, flush=True)
+
+    def remark(self, text: str) -> None:
+        """Print a sentence and keep it."""
+        self.remarks.append(text)
+        print(text, flush=True)
+
+    def table(self, title: str, text: str) -> None:
+        """Print a table and keep it."""
+        self.tables[title] = text
+        print(f"\n{title}\n{text}", flush=True)
 
     def write(self, path: Path | None) -> None:
         """Write the record, when a path was given."""
@@ -93,7 +110,10 @@ class Record:
             "machine": describe(),
             "load": round(os.getloadavg()[0], 2),
             "date": datetime.now(UTC).date().isoformat(),
+            "accelerator": accelerator(),
             "figures": [asdict(figure) for figure in self.figures],
+            "remarks": self.remarks,
+            "tables": self.tables,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(record, indent=1) + "\n")
