@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from muscletransfer._version import __version__
 from muscletransfer.data.cache.folder import building
 from muscletransfer.data.parallel import map_in_processes
+from muscletransfer.data.synthetic.cohort_patients import PatientJob, draw_patient
+from muscletransfer.data.synthetic.cohort_tables import CohortRows, write_tables
 from muscletransfer.data.synthetic.levels import OTHER_LEVELS
-from muscletransfer.data.synthetic.observers import OBSERVERS, simulate_observer
-from muscletransfer.data.synthetic.slices import PhantomSlice, phantom_slice
+from muscletransfer.data.synthetic.observers import OBSERVERS
 from muscletransfer.data.synthetic.troubles import check_troubles
-from muscletransfer.data.synthetic.writing import (
-    ImageFormat,
-    check_format,
-    write_image,
-    write_label,
-)
+from muscletransfer.data.synthetic.writing import check_format
 from muscletransfer.errors import DataError
 
 __all__ = ["Cohort", "make_cohort"]
 
 _RECORD = "cohort.json"
-_MANIFEST = (
-    "patient_id", "image", "mask", "slice_index", "height_m", "sex", "bmi", "mask_groups",
-    "troubles",
-)  # fmt: skip
-_OBSERVED = ("patient_id", "image", "mask", "slice_index", "observer")
-_PRETEXT = ("patient_id", "image", "mask", "slice_index", "label")
 # Below this many patients a second process costs more to start than it saves.
 _WORTH_A_POOL = 16
 
@@ -65,30 +52,6 @@ class Cohort:
     observers_manifest: Path | None
     pretext_manifest: Path | None
     patients: Path
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What a worker needs for one patient; plain values, so that it can be sent to a process."""
-
-    root: str
-    index: int
-    seed: int
-    image_format: ImageFormat
-    size: int
-    observers: int
-    other_levels: int
-    trouble: str | None
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Manifest rows of one patient."""
-
-    manifest: dict[str, Any]
-    observed: list[dict[str, Any]]
-    pretext: list[dict[str, Any]]
-    patient: dict[str, Any]
 
 
 def make_cohort(
@@ -174,7 +137,7 @@ def make_cohort(
         for folder in ("images", "masks", "groups", "observers", "pretext"):
             (draft / folder).mkdir(parents=True)
         jobs = [
-            _Job(
+            PatientJob(
                 root=str(draft),
                 index=index,
                 seed=seed,
@@ -186,7 +149,7 @@ def make_cohort(
             )
             for index in range(patients)
         ]
-        _write_tables(draft, list(_run(jobs, workers, progress)))
+        write_tables(draft, list(_run(jobs, workers, progress)))
         (draft / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         for folder in ("observers", "pretext"):
             if not any((draft / folder).iterdir()):
@@ -225,99 +188,17 @@ def _already_there(root: Path, record: dict[str, Any]) -> bool:
     return True
 
 
-def _run(jobs: list[_Job], workers: int | None, progress: bool) -> Iterator[_Rows]:
+def _run(jobs: list[PatientJob], workers: int | None, progress: bool) -> Iterator[CohortRows]:
     """Draw the patients, in order."""
     if workers is None:
         workers = 1 if len(jobs) < _WORTH_A_POOL else len(os.sched_getaffinity(0))
     if workers < 1:
         raise DataError(f"make_cohort got workers={workers}; wanted 1 or more, or None")
-    rows = map_in_processes(_draw, jobs, 0 if workers == 1 else workers)
+    rows = map_in_processes(draw_patient, jobs, 0 if workers == 1 else workers)
     yield from _shown(rows, len(jobs), progress)
 
 
-def _shown(rows: Iterator[_Rows], total: int, progress: bool) -> Iterator[_Rows]:
+def _shown(rows: Iterator[CohortRows], total: int, progress: bool) -> Iterator[CohortRows]:
     from tqdm import tqdm
 
     yield from tqdm(rows, total=total, desc="phantom patients", disable=not progress)
-
-
-def _draw(job: _Job) -> _Rows:
-    """Draw and write everything of one patient."""
-    root = Path(job.root)
-    patient_id = f"P{job.index + 1:04d}"
-    ending = ".dcm" if job.image_format == "dicom" else ".nii.gz"
-    sequence = np.random.SeedSequence(job.seed, spawn_key=(job.index,))
-    troubles = () if job.trouble is None else (job.trouble,)
-    phantom = phantom_slice(sequence, size=job.size, troubles=troubles)
-    image = f"images/{patient_id}{ending}"
-    mask, groups = f"masks/{patient_id}.nii.gz", f"groups/{patient_id}.nii.gz"
-    write_image(phantom, root / image, patient_id, str(job.seed))
-    write_label(phantom.mask, phantom, root / mask)
-    write_label(phantom.groups, phantom, root / groups)
-    base = {"patient_id": patient_id, "image": image, "slice_index": 0}
-    patient = phantom.patient
-    observed = []
-    for observer in OBSERVERS[: job.observers]:
-        drawn = simulate_observer(
-            phantom.mask, phantom.spacing, observer, sequence, groups=phantom.groups
-        )
-        path = f"observers/{patient_id}_{observer.name}.nii.gz"
-        write_label(drawn, phantom, root / path)
-        observed.append({**base, "mask": path, "observer": observer.name})
-    return _Rows(
-        manifest={
-            **base,
-            "mask": mask,
-            "height_m": f"{patient.height_m:.2f}",
-            "sex": "M" if patient.male else "F",
-            "bmi": f"{patient.bmi:.1f}",
-            "mask_groups": groups,
-            "troubles": " ".join(phantom.troubles),
-        },
-        observed=observed,
-        pretext=list(_draw_levels(job, root, patient_id, ending, sequence)),
-        patient=_patient_row(patient_id, phantom),
-    )
-
-
-def _draw_levels(
-    job: _Job, root: Path, patient_id: str, ending: str, sequence: np.random.SeedSequence
-) -> Iterator[dict[str, Any]]:
-    """Draw the slices of other levels; which ones rotates from patient to patient."""
-    for number in range(job.other_levels):
-        label = (job.index + number) % len(OTHER_LEVELS)
-        level = OTHER_LEVELS[label]
-        phantom = phantom_slice(sequence, size=job.size, level=level)
-        stem = f"pretext/{patient_id}_{level}"
-        write_image(phantom, root / f"{stem}{ending}", patient_id, str(job.seed))
-        write_label(phantom.tissues, phantom, root / f"{stem}_tissues.nii.gz")
-        yield {
-            "patient_id": patient_id,
-            "image": f"{stem}{ending}",
-            "mask": f"{stem}_tissues.nii.gz",
-            "slice_index": 0,
-            "label": label,
-        }
-
-
-def _patient_row(patient_id: str, phantom: PhantomSlice) -> dict[str, Any]:
-    """All parameters of a patient, flat."""
-    parts = {**asdict(phantom.patient), **asdict(phantom.scanner)}
-    plain = {k: round(v, 4) if isinstance(v, float) else v for k, v in parts.items()}
-    return {"patient_id": patient_id, **plain, "troubles": " ".join(phantom.troubles)}
-
-
-def _write_tables(root: Path, rows: list[_Rows]) -> None:
-    tables: list[tuple[str, Sequence[str], list[dict[str, Any]]]] = [
-        ("manifest.csv", _MANIFEST, [r.manifest for r in rows]),
-        ("observers.csv", _OBSERVED, [o for r in rows for o in r.observed]),
-        ("pretext.csv", _PRETEXT, [p for r in rows for p in r.pretext]),
-        ("patients.csv", list(rows[0].patient), [r.patient for r in rows]),
-    ]
-    for name, columns, content in tables:
-        if not content:
-            continue
-        with (root / name).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(content)
