@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,31 +11,24 @@ from lightning.pytorch.utilities import rank_zero_info
 from muscletransfer.data.augmentation.batch import IGNORE_INDEX
 from muscletransfer.data.augmentation.own import AugmentationLike
 from muscletransfer.data.cache import SliceCache
-from muscletransfer.data.datamodules.base import SliceDataModule
-from muscletransfer.data.datamodules.datasets import SliceDataset
+from muscletransfer.data.datamodules.arguments import check_low_data
+from muscletransfer.data.datamodules.labelled import LabelledDataModule
+from muscletransfer.data.datamodules.low_record import drawn, licence_of, spent
 from muscletransfer.data.datamodules.low_split import (
     cases_of,
     check_classes,
     draw_split,
-    held_out,
     open_split,
-    spent,
 )
-from muscletransfer.data.datamodules.on_device import finish_batch
 from muscletransfer.data.datamodules.transforms import SampleTransform
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.data.manifest.case_files import case_names, reference_volume
-from muscletransfer.data.manifest.rows import ManifestRow
-from muscletransfer.data.manifest.sidecar import read_sidecar
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.splits import Split
-from muscletransfer.data.types import Volume
-from muscletransfer.errors import ManifestError, SettingError
 
 __all__ = ["LowDataModule"]
 
 
-class LowDataModule(SliceDataModule):
+class LowDataModule(LabelledDataModule):
     """Labelled slices for fine-tuning with few patients, in k-fold cross-validation.
 
     Patients are dealt into folds; one fold tests. Of the others, a few validate (they choose the
@@ -140,7 +133,16 @@ class LowDataModule(SliceDataModule):
         progress: bool = False,
     ) -> None:
         super().__init__(
+            manifest,
             preprocessing or PreprocessingSpec(),
+            predict_manifest=predict_manifest,
+            where=where,
+            mask_column=mask_column,
+            cache_options={
+                "cache_dir": cache_dir,
+                "workers": cache_workers,
+                "progress": progress,
+            },
             batch_size=batch_size,
             steps_per_epoch=steps_per_epoch,
             num_workers=num_workers,
@@ -148,16 +150,9 @@ class LowDataModule(SliceDataModule):
             augmentation=augmentation,
             transform=transform,
         )
-        if train_patients != "all" and not (isinstance(train_patients, int) and train_patients > 0):
-            raise SettingError(
-                f"train_patients is {train_patients!r}; wanted a number from 1, or 'all'."
-            )
-        for name, value in (
-            ("num_classes", num_classes),
-            ("slices_per_patient", slices_per_patient),
-        ):
-            if value is not None and value < 1:
-                raise SettingError(f"{name} is {value}; wanted 1 or more, or None.")
+        check_low_data(
+            train_patients, num_classes=num_classes, slices_per_patient=slices_per_patient
+        )
         self.train_patients: int | Literal["all"] = train_patients
         self.fold = fold
         self.num_folds = num_folds
@@ -168,36 +163,7 @@ class LowDataModule(SliceDataModule):
         self.licence = licence
         self.split: Split | None = None
         self._given_split = split
-        self._given_manifest = manifest
-        self._given_predict = predict_manifest
-        self._where = dict(where or {})
-        self._mask_column = mask_column
         self._fold_column = fold_column
-        self._cache_options: dict[str, Any] = {
-            "cache_dir": cache_dir,
-            "workers": cache_workers,
-            "progress": progress,
-        }
-        self._manifest: Manifest | None = None
-        self._cache: SliceCache | None = None
-        self._predicted: Manifest | None = None
-
-    @property
-    def manifest(self) -> Manifest:
-        """The rows in use, read when first asked for."""
-        if self._manifest is None:
-            manifest = self._given_manifest
-            if not isinstance(manifest, Manifest):
-                manifest = Manifest.read(manifest, need_masks=True, mask_column=self._mask_column)
-            if self._where:
-                path, manifest = manifest.path, manifest.where(**self._where)
-                if not len(manifest):
-                    raise ManifestError(
-                        f"{path}: no row has {self._where}; wanted at least one. Check the values "
-                        "of where."
-                    )
-            self._manifest = manifest
-        return self._manifest
 
     def prepare_data(self) -> None:
         """Check the manifest and split, and build the cache, on one process of each machine."""
@@ -220,9 +186,7 @@ class LowDataModule(SliceDataModule):
         self.train_set = self._dataset(self._cases("train"), training=True)
         self.val_set = self._dataset(self._cases("val")) if self.split.val else None
         self.test_set = self._dataset(self._cases("test")) if self.split.test else None
-        self.predict_set = self.test_set
-        if self._given_predict is not None:
-            self.predict_set = self._predict_dataset()
+        self.predict_set = self._predict_dataset()
         rank_zero_info(spent(self.split, self.label_budget))
 
     @property
@@ -254,62 +218,12 @@ class LowDataModule(SliceDataModule):
         split, cache = self._ready_split()
         return {
             "manifest_hash": cache.manifest_hash,
-            "patients": len(split.train),
-            "images": len(self._cases("train")),
-            "val_patients": len(split.val),
-            "test_patients": len(split.test),
-            "label_budget": self.label_budget,
-            "classes": list(self.classes),
-            "held_out": held_out(split),
-            "fold": split.fold,
-            "num_folds": split.num_folds,
-            "repeat": split.repeat,
+            **drawn(split, len(self._cases("train")), self.label_budget, self.classes),
             "seed": self.seed,
             "preprocessing": self.preprocessing.to_dict(),
             "augmentation": self.augmentation.to_dict() if self.augmentation else None,
-            "licence": self.licence or self._licence_of_sidecar(),
+            "licence": self.licence or licence_of(self.manifest),
         }
-
-    def _licence_of_sidecar(self) -> str | None:
-        facts = read_sidecar(self.manifest.path)
-        return None if facts is None else str(facts["licence"])
-
-    def plain_batches(self, role: Literal["train", "val"], limit: int) -> Iterator[dict[str, Any]]:
-        """Give training or validation images as they are: each once, not augmented, on the CPU.
-
-        Args:
-            role: Whose images.
-            limit: At most how many; with more, evenly spaced ones are taken.
-
-        Yields:
-            Batches as validation gets them: ``image`` float32 (B, C, h, w), ``mask``, ``case``,
-            and lists of ``native_hu``, ``native_mask`` and ``geometry``.
-        """
-        cases = self._cases(role)
-        step = max(1.0, len(cases) / limit)
-        chosen = [cases[int(k * step)] for k in range(min(limit, len(cases)))]
-        dataset = self._dataset(chosen)
-        for start in range(0, len(chosen), self.batch_size):
-            items = range(start, min(start + self.batch_size, len(chosen)))
-            yield finish_batch(dataset.__getitems__(items), self.preprocessing, None, self.seed)
-
-    def case_row(self, case: int) -> ManifestRow:
-        """Return the row of a case: of ``predict_manifest`` while that is predicted."""
-        return self._manifest_in_use().rows[case]
-
-    def case_name(self, case: int) -> str:
-        """Return a file name, without ending, for the outputs of a case."""
-        return case_names(self._manifest_in_use())[case]
-
-    def reference_image(self, case: int) -> Volume | None:
-        """Read a case's image again, for `write_mask`; None for a plain image (no geometry)."""
-        return reference_volume(self.case_row(case), self.preprocessing.hu_window is not None)
-
-    def _manifest_in_use(self) -> Manifest:
-        predicting = self.trainer is not None and self.trainer.predicting
-        if predicting and self._given_predict is not None:
-            return self._read_predict_manifest()
-        return self.manifest
 
     def _draw_split(self) -> Split:
         if self._given_split is not None:
@@ -325,46 +239,10 @@ class LowDataModule(SliceDataModule):
             fold_column=self._fold_column,
         )
 
-    def _open_cache(self) -> SliceCache:
-        cache = SliceCache.open_or_build(
-            self.manifest, self.preprocessing, need_masks=True, **self._cache_options
-        )
-        if self._given_predict is not None:
-            self._open_predict_cache()
-        return cache
-
-    def _read_predict_manifest(self) -> Manifest:
-        if self._predicted is None:
-            given = self._given_predict
-            assert given is not None
-            self._predicted = given if isinstance(given, Manifest) else Manifest.read(given)
-        return self._predicted
-
-    def _open_predict_cache(self) -> SliceCache:
-        manifest = self._read_predict_manifest()
-        return SliceCache.open_or_build(
-            manifest, self.preprocessing, need_masks=False, **self._cache_options
-        )
-
-    def _predict_dataset(self) -> SliceDataset:
-        cache = self._open_predict_cache()
-        return SliceDataset(cache, range(len(cache)), self.preprocessing, masks=False, native=True)
-
     def _cases(self, role: str) -> list[int]:
         split, _ = self._ready_split()
         limit = self.slices_per_patient if role == "train" else None
         return cases_of(self.manifest, getattr(split, role), limit)
-
-    def _dataset(self, cases: Sequence[int], training: bool = False) -> SliceDataset:
-        assert self._cache is not None
-        return SliceDataset(
-            self._cache,
-            cases,
-            self.preprocessing,
-            native=not training,
-            transform=self.transform if training else None,
-            seed=self.seed,
-        )
 
     def _ready_split(self) -> tuple[Split, SliceCache]:
         if self.split is None or self._cache is None:

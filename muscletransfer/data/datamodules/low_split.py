@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from muscletransfer.data.augmentation.batch import IGNORE_INDEX
@@ -16,9 +16,7 @@ __all__ = [
     "check_classes",
     "draw_split",
     "evenly_spaced",
-    "held_out",
     "open_split",
-    "spent",
 ]
 
 _MOST_VALIDATION = 5
@@ -163,32 +161,4 @@ def check_classes(manifest: Manifest, cache: SliceCache, num_classes: int) -> No
         f"{rows[0]}: the mask holds the value {wrong[0]}, which num_classes={num_classes} does "
         f"not allow ({len(rows)} masks hold it; values in all masks: {list(cache.classes)}). Set "
         f"num_classes={wrong[-1] + 1}, or map the classes in the files."
-    )
-
-
-def held_out(split: Split) -> str:
-    """Return who was kept from training, for provenance.
-
-    Example:
-        >>> held_out(Split(("a",), (), ("b",))), held_out(Split(("a",), (), (), fold=None))
-        ('test', 'nobody')
-    """
-    roles = [name for name, ids in (("validation", split.val), ("test", split.test)) if ids]
-    return " and ".join(roles) or "nobody"
-
-
-def spent(split: Split, budget: Mapping[str, int]) -> str:
-    """Return a sentence on the labels that are spent, and on whom the model is tested.
-
-    Args:
-        split: The split.
-        budget: ``patients`` and ``slices``.
-    """
-    drawn = f"seed {split.seed}, repeat {split.repeat}"
-    tests = f"{len(split.test)} patients test (fold {split.fold} of {split.num_folds}, {drawn})"
-    if not split.test:
-        tests = f"nobody tests ({drawn}): nothing here can say how good the model is"
-    return (
-        f"Labels spent: {len(split.train)} training + {len(split.val)} validation patients = "
-        f"{budget['patients']} ({budget['slices']} slices); {tests}."
     )

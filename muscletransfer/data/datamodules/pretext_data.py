@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,24 +10,21 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_info
 
 from muscletransfer.data.augmentation import Augmentation
-from muscletransfer.data.augmentation.batch import IGNORE_INDEX
 from muscletransfer.data.augmentation.own import AugmentationLike
-from muscletransfer.data.cache import SliceCache
+from muscletransfer.data.datamodules.arguments import check_pretext_data, listed_sources
 from muscletransfer.data.datamodules.base import SliceDataModule
-from muscletransfer.data.datamodules.datasets import MixedSlices, SliceDataset
+from muscletransfer.data.datamodules.pretext_record import assigned, shares
+from muscletransfer.data.datamodules.source_slices import SourceSlices
 from muscletransfer.data.datamodules.transforms import SampleTransform
 from muscletransfer.data.manifest.slices import SliceChoice
 from muscletransfer.data.preprocessing import PreprocessingSpec
-from muscletransfer.data.preprocessing.photographs import photograph_spec
 from muscletransfer.data.sources.image_source import ImageSource
 from muscletransfer.data.sources.opening import open_source
 from muscletransfer.data.sources.roles import Roles, assign_roles
 from muscletransfer.data.splits import Split
-from muscletransfer.errors import DataError, SettingError
+from muscletransfer.errors import DataError
 
 __all__ = ["PretextDataModule"]
-
-_MOST_NAMES = 50
 
 
 class PretextDataModule(SliceDataModule):
@@ -133,18 +129,8 @@ class PretextDataModule(SliceDataModule):
             augmentation=augmentation,
             transform=transform,
         )
-        if not 0 <= val_fraction < 1:
-            raise SettingError(f"val_fraction is {val_fraction}; wanted 0 or more, and under 1.")
-        if ignore_value is not None and not 0 <= ignore_value <= IGNORE_INDEX:
-            raise SettingError(f"ignore_value is {ignore_value}; wanted a mask value, 0 to 255.")
-        self.paths = [source] if isinstance(source, str | Path) else list(source)
-        kinds = [kind] * len(self.paths) if kind is None or isinstance(kind, str) else list(kind)
-        if not self.paths or len(kinds) != len(self.paths):
-            raise SettingError(
-                f"{len(self.paths)} sources and {len(kinds)} kinds; wanted at least one source, "
-                "and one kind for all or one each."
-            )
-        self.kinds = kinds
+        check_pretext_data(val_fraction, ignore_value)
+        self.paths, self.kinds = listed_sources(source, kind)
         self.exclude = exclude
         self.exclude_val = exclude_val
         self.val_fraction = val_fraction
@@ -163,15 +149,13 @@ class PretextDataModule(SliceDataModule):
             "progress": progress,
         }
         self._default_augmentation = augmentation == "default" and transform is None
-        self._base = self.preprocessing
+        self._slices: SourceSlices | None = None
         self._roles: Roles | None = None
-        self._caches: list[SliceCache] = []
 
     def prepare_data(self) -> None:
         """Read the sources and build the caches, on one process of each machine."""
-        self._read()
-        for source in self.sources:
-            self._open(source)
+        _, slices = self._read()
+        slices.build()
 
     def setup(self, stage: str) -> None:
         """Assign training and validation (the same on every process) and open the caches.
@@ -181,27 +165,18 @@ class PretextDataModule(SliceDataModule):
         """
         if self.train_set is not None:
             return
-        roles = self._read()
-        self._caches = [self._open(source) for source in self.sources]
-        self.train_set = self._dataset(roles.train, training=True)
-        self.val_set = self._dataset(roles.val)
-        self.test_set = self._dataset(roles.test)
+        roles, slices = self._read()
+        slices.open()
+        self.train_set = slices.dataset(roles.train, self.transform, self.seed)
+        self.val_set = slices.dataset(roles.val, None, self.seed)
+        self.test_set = slices.dataset(roles.test, None, self.seed)
         self.predict_set = self.test_set or self.val_set
-        rank_zero_info(
-            f"Pretext images: {roles.count('train')} train, {roles.count('val')} validate"
-            + (
-                f"; {roles.excluded_images} of {roles.excluded_patients} patients left out"
-                if self.exclude is not None
-                else ""
-            )
-            + "."
-        )
+        rank_zero_info(shares(roles, excluding=self.exclude is not None))
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the image classes in index order; empty where images carry no class."""
-        self._read()
-        return self.sources[0].classes if len(self.sources) == 1 else ()
+        return self._read()[1].classes
 
     @property
     def num_classes(self) -> int:
@@ -225,10 +200,7 @@ class PretextDataModule(SliceDataModule):
         Raises:
             DataError: The images carry no mask.
         """
-        if not self._caches:
-            self.setup("fit")
-        ignored = {IGNORE_INDEX, self.ignore_value}
-        values = [c for cache in self._caches for c in cache.classes if c not in ignored]
+        values = self._opened()[1].mask_values
         if not values:
             raise DataError(
                 f"{', '.join(map(str, self.paths))}: the images carry no mask; wanted one source "
@@ -238,30 +210,18 @@ class PretextDataModule(SliceDataModule):
 
     def describe(self) -> dict[str, Any]:
         """Return what provenance records of the data: counts and hashes, never a patient id."""
-        if not self._caches:
-            self.setup("fit")
-        roles = self._read()
-        hashes = [cache.manifest_hash for cache in self._caches]
-        joined = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+        roles, slices = self._opened()
         return {
-            "manifest_hash": hashes[0] if len(hashes) == 1 else joined,
-            "kinds": ", ".join(source.kind for source in self.sources),
-            "patients": roles.groups("train", self.sources),
-            "images": roles.count("train"),
-            "val_images": roles.count("val"),
-            "excluded_patients": roles.excluded_patients,
-            "excluded_images": roles.excluded_images,
-            "num_classes": len(self.classes),
-            # one text, since provenance refuses lists of texts: they could name patients
-            "classes": ", ".join(self.classes[:_MOST_NAMES]),
+            "manifest_hash": slices.manifest_hash,
+            **assigned(roles, self.sources, self.classes),
             "seed": self.seed,
             "preprocessing": self.preprocessing.to_dict(),
             "augmentation": self.augmentation.to_dict() if self.augmentation else None,
             "licence": self.licence,
         }
 
-    def _read(self) -> Roles:
-        if self._roles is None:
+    def _read(self) -> tuple[Roles, SourceSlices]:
+        if self._roles is None or self._slices is None:
             self.sources = [
                 open_source(path, kind, **self._reading)
                 for path, kind in zip(self.paths, self.kinds, strict=True)
@@ -273,50 +233,19 @@ class PretextDataModule(SliceDataModule):
                 exclude=self.exclude,
                 exclude_val=self.exclude_val,
             )
-            self.preprocessing = self._spec(self.sources[0])
+            self._slices = SourceSlices(
+                self.sources, self.preprocessing, self.ignore_value, self._cache_options
+            )
+            self.preprocessing = self._slices.preprocessing
             if self._default_augmentation and any(s.is_natural for s in self.sources):
                 self.augmentation = Augmentation.natural()
-        return self._roles
+        return self._roles, self._slices
 
-    def _spec(self, source: ImageSource) -> PreprocessingSpec:
-        return photograph_spec(self._base) if source.is_natural else self._base
-
-    def _open(self, source: ImageSource) -> SliceCache:
-        return SliceCache.open_or_build(
-            source.manifest,
-            self._spec(source),
-            need_masks=self._uses_masks(source),
-            allow_empty_masks=True,
-            **self._cache_options,
-        )
-
-    def _uses_masks(self, source: ImageSource) -> bool:
-        return len(self.sources) == 1 and source.has_masks
-
-    def _dataset(
-        self, cases: Sequence[Sequence[int]], training: bool = False
-    ) -> SliceDataset | MixedSlices | None:
-        parts, first_case = [], 0
-        mixed = len(self.sources) > 1
-        for source, cache, chosen in zip(self.sources, self._caches, cases, strict=True):
-            if len(chosen):
-                parts.append(
-                    SliceDataset(
-                        cache,
-                        chosen,
-                        self._spec(source),
-                        masks=self._uses_masks(source),
-                        labels=None if mixed else source.labels,
-                        transform=self.transform if training else None,
-                        ignore_value=self.ignore_value,
-                        first_case=first_case,
-                        seed=self.seed,
-                    )
-                )
-            first_case += len(cache)
-        if mixed and parts:
-            return MixedSlices(parts)
-        return parts[0] if parts else None
+    def _opened(self) -> tuple[Roles, SourceSlices]:
+        roles, slices = self._read()
+        if not slices.is_open:
+            self.setup("fit")
+        return roles, slices
 
 
 def _with(spec: PreprocessingSpec, size: int | None, channels: int | None) -> PreprocessingSpec:
