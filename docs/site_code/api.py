@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import itertools
 import pkgutil
 import types
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import muscletransfer
 
@@ -25,11 +26,13 @@ class Name:
         path: Where users import it, such as ``muscletransfer.pretext.JigsawPretext``.
         home: Where it is defined, such as ``muscletransfer.pretext.jigsaw.JigsawPretext``.
         directive: What documents it.
+        end: Bases at which inherited members stop being shown; empty to show none.
     """
 
     path: str
     home: str
     directive: str
+    end: tuple[str, ...] = ()
 
 
 @dataclass
@@ -65,7 +68,24 @@ def collect() -> Api:
         api.pages[module], api.elsewhere[module] = [], {}
         for name in names:
             _add(api, module, name, getattr(loaded, name))
+    for names in api.pages.values():
+        names[:] = [replace(name, end=_end(api, name)) for name in names]
     return api
+
+
+def _end(api: Api, name: Name) -> tuple[str, ...]:
+    """Return where inherited members end: what bases without an entry define is shown."""
+    if name.directive != "autoclass":
+        return ()
+    module, _, short = name.home.rpartition(".")
+    bases = getattr(importlib.import_module(module), short).__mro__[1:]
+    hidden = list(itertools.takewhile(lambda base: _is_hidden(api, base), bases))
+    return tuple(base.__name__ for base in bases if base not in hidden) if hidden else ()
+
+
+def _is_hidden(api: Api, base: type) -> bool:
+    path = f"{base.__module__}.{base.__name__}"
+    return path.startswith("muscletransfer.") and path not in api.public
 
 
 def _add(api: Api, module: str, name: str, value: object) -> None:

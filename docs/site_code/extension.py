@@ -70,6 +70,8 @@ def _page(module: str, names: list[Name], elsewhere: dict[str, str]) -> str:
         lines += [f".. {name.directive}:: {path}"]
         if name.directive in ("autoclass", "autoexception"):
             lines.append("   :members:")
+        if name.end:
+            lines.append(f"   :inherited-members: {', '.join(name.end)}")
         lines.append("")
     return "\n".join([*lines, "```", ""])
 

@@ -131,7 +131,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
 
     @property
     def preprocessing(self) -> PreprocessingSpec | None:
-        """How images have to be prepared: as in training, or as the checkpoint says."""
+        """How images have to be prepared, as in training or as the checkpoint says."""
         if self._trained_on is None and self._restored and self._restored.preprocessing:
             return PreprocessingSpec.from_dict(self._restored.preprocessing)
         return self._trained_on
