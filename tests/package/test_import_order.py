@@ -4,7 +4,8 @@ import ast
 import re
 import subprocess
 import sys
-from graphlib import TopologicalSorter
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -47,16 +48,50 @@ def home_of(module: str) -> str | None:
     return parts[1] if parts[0] == "muscletransfer" and len(parts) > 1 else None
 
 
-def imports_of(path: Path) -> set[str]:
-    found: set[str] = set()
+@cache
+def imports_of(path: Path) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return what a file imports, inside functions and for type checkers too.
+
+    A module with the names taken from it; none for the module itself.
+    """
+    found: list[tuple[str, tuple[str, ...]]] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            if node.module == "muscletransfer":
-                found |= {f"muscletransfer.{alias.name}" for alias in node.names}
-            found.add(node.module)
+            found.append((node.module, tuple(alias.name for alias in node.names)))
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found
+            found += [(alias.name, ()) for alias in node.names]
+    return tuple(found)
+
+
+def packages_of(path: Path) -> set[str]:
+    """Return the full names by which `home_of` finds what a file imports."""
+    return {
+        full
+        for module, names in imports_of(path)
+        for full in ([f"{module}.{n}" for n in names] if module == "muscletransfer" else [module])
+    }
+
+
+def module_graph(root: Path) -> dict[str, set[str]]:
+    """Return which modules of a package each of them imports; a package is a module too.
+
+    A name taken from a package leads through it: to the homes that it imports names from.
+    """
+    paths = {full_name(path, root): path for path in root.rglob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        wanted = {
+            full if full in paths else module
+            for module, names in imports_of(path)
+            for full in ([f"{module}.{n}" for n in names] or [module])
+        }
+        graph[name] = (wanted & set(paths)) - {name}
+    return graph
+
+
+def full_name(path: Path, root: Path) -> str:
+    parts = [root.name, *path.relative_to(root).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def edges() -> set[tuple[str, str, str]]:
@@ -66,7 +101,7 @@ def edges() -> set[tuple[str, str, str]]:
         home = relative.parts[0].removesuffix(".py")
         if home == "__init__":
             continue
-        for module in imports_of(path):
+        for module in packages_of(path):
             other = home_of(module)
             if (
                 other
@@ -107,15 +142,34 @@ def test_data_and_metrics_never_see_a_model() -> None:
     assert not seen
 
 
-def test_no_module_of_data_needs_itself() -> None:
-    """Imports for type checkers and inside functions count; packages only pass names on."""
-    modules = {
-        ".".join(["muscletransfer", *path.relative_to(ROOT).with_suffix("").parts]): path
-        for path in (ROOT / "data").rglob("*.py")
-        if path.name != "__init__.py"
-    }
-    graph = {name: imports_of(path) & set(modules) for name, path in modules.items()}
-    assert len(list(TopologicalSorter(graph).static_order())) == len(modules)
+def test_no_module_needs_itself() -> None:
+    """Imports for type checkers and inside functions count: types and calls go one way too."""
+    graph = module_graph(ROOT)
+    assert len(list(TopologicalSorter(graph).static_order())) == len(graph)
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from muscletransfer.one import a",
+        "import muscletransfer.one",
+        "from muscletransfer import one",
+        "from muscletransfer.lazy import a",
+        "def f():\n    from muscletransfer.one import a",
+        "if TYPE_CHECKING:\n    from muscletransfer.one import a",
+    ],
+)
+def test_a_cycle_is_seen(tmp_path: Path, back: str) -> None:
+    root = tmp_path / "muscletransfer"
+    (root / "lazy").mkdir(parents=True)
+    (root / "__init__.py").touch()
+    (root / "lazy" / "__init__.py").write_text(
+        "if TYPE_CHECKING:\n    from muscletransfer.one import a\n"
+    )
+    (root / "one.py").write_text("from muscletransfer.two import b\na = 1\n")
+    (root / "two.py").write_text(f"{back}\nb = 2\n")
+    with pytest.raises(CycleError, match=r"muscletransfer\.one.*muscletransfer\.two"):
+        TopologicalSorter(module_graph(root)).prepare()
 
 
 def test_no_relative_imports() -> None:

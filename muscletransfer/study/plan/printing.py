@@ -9,8 +9,8 @@ from pathlib import Path
 from muscletransfer.errors import DataError
 from muscletransfer.study.plan.record import StudyPlan
 from muscletransfer.study.plan.specs import PretextSpec
+from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.status import Status, read_status
-from muscletransfer.study.running.store import open_store
 
 __all__ = ["finished_ids", "plan_lines", "print_plan", "print_status"]
 

@@ -14,9 +14,10 @@ from muscletransfer.study.finish import analyse_results
 from muscletransfer.study.plan.record import study_config
 from muscletransfer.study.report.case_rows import CaseRows
 from muscletransfer.study.results import StudyResults, collect_results
+from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.plans import PlanRecord, read_plans
 from muscletransfer.study.running.status import Status, read_status
-from muscletransfer.study.running.store import Store, open_store
+from muscletransfer.study.running.store import Store
 from muscletransfer.study.statistics import StudyAnalysis
 
 __all__ = ["Material", "gather", "read_json"]

@@ -19,7 +19,7 @@ from muscletransfer.study.results.columns import (
 )
 from muscletransfer.study.results.parsing import to_frame
 from muscletransfer.study.results.run_folders import RESULT_FIELDS, RunFolder, read_run
-from muscletransfer.study.running.store import open_store
+from muscletransfer.study.running.opening import open_store
 
 __all__ = ["StudyResults", "collect_results"]
 

@@ -12,10 +12,10 @@ from muscletransfer.study.running.executors.base import Executor, create_executo
 from muscletransfer.study.running.failures import retry_failed
 from muscletransfer.study.running.jobs import Job, Outcome, check_jobs
 from muscletransfer.study.running.loop import Loop
+from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.plans import record_plan
 from muscletransfer.study.running.progress import Progress, create_progress
 from muscletransfer.study.running.signals import stops_on_terminate
-from muscletransfer.study.running.store import open_store
 
 __all__ = ["run_jobs"]
 

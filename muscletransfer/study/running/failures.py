@@ -9,8 +9,9 @@ from pathlib import Path
 
 from muscletransfer.study.running.executors.base import Report
 from muscletransfer.study.running.jobs import Job
+from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.performing import LOG, TRACEBACK
-from muscletransfer.study.running.store import Store, open_store
+from muscletransfer.study.running.store import Store
 
 __all__ = ["failure_of", "keep_failure", "retry_failed"]
 

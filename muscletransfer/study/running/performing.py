@@ -20,7 +20,8 @@ from typing import Any
 from muscletransfer.errors import StudyError
 from muscletransfer.study.running.disk import is_disk_full
 from muscletransfer.study.running.executors.base import Report, Task
-from muscletransfer.study.running.store import FINISHED, open_store
+from muscletransfer.study.running.opening import open_store
+from muscletransfer.study.running.store import FINISHED
 from muscletransfer.study.running.syncing import sync_folder, sync_tree
 
 __all__ = ["LOG", "TRACEBACK", "last_line", "perform"]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from muscletransfer.study.running.jobs import Job
-from muscletransfer.study.running.store import Store, open_store
+from muscletransfer.study.running.opening import open_store
+from muscletransfer.study.running.store import Store
 
 __all__ = ["PlanRecord", "read_plans", "record_plan"]
 

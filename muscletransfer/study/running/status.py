@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from muscletransfer.study.running.failures import failure_of
+from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.plans import PlanRecord, read_plans
-from muscletransfer.study.running.store import Store, open_store
+from muscletransfer.study.running.store import Store
 
 __all__ = ["Status", "read_status"]
 

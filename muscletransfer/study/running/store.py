@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 
-__all__ = ["FINISHED", "Store", "open_store"]
+__all__ = ["FINISHED", "Store"]
 
 FINISHED = "job.json"
 """Written last into the folder of a job; on a remote store it is what makes the folder finished."""
@@ -89,25 +89,3 @@ class Store(ABC):
     @abstractmethod
     def publish(self, folder: Path, name: str) -> None:
         """Bring a workspace to where `install` finds it, on the disk for good."""
-
-
-def open_store(folder: str | Path) -> Store:
-    """Open a study folder, local, shared or remote.
-
-    Args:
-        folder: A path, or a URL of fsspec (``s3://bucket/study``, ``gs://...``, ``sftp://...``).
-
-    Returns:
-        The store.
-
-    Example:
-        >>> type(open_store("studies/one")).__name__
-        'LocalStore'
-    """
-    if "://" in str(folder):
-        from muscletransfer.study.running.remote import RemoteStore
-
-        return RemoteStore(str(folder))
-    from muscletransfer.study.running.local_store import LocalStore
-
-    return LocalStore(Path(folder))

@@ -21,7 +21,8 @@ from muscletransfer.observers.study import compare_columns
 from muscletransfer.observers.verdict import Outcome, decide, sentence
 from muscletransfer.study.results.columns import Arm
 from muscletransfer.study.results.masks import read_masks
-from muscletransfer.study.running.store import Store, open_store
+from muscletransfer.study.running.opening import open_store
+from muscletransfer.study.running.store import Store
 from muscletransfer.study.statistics.human import HumanComparison, HumanTest, HumanVerdict
 from muscletransfer.study.statistics.observer_cases import (
     Agreement,

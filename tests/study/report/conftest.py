@@ -12,7 +12,7 @@ from muscletransfer.study.report import write_study_report
 from muscletransfer.study.running import Job
 from muscletransfer.study.running.executors.base import Report
 from muscletransfer.study.running.failures import keep_failure
-from muscletransfer.study.running.store import open_store
+from muscletransfer.study.running.opening import open_store
 
 
 class Made:

@@ -24,8 +24,8 @@ from muscletransfer.study.plan.jobs import prepare_data
 from muscletransfer.study.plan.specs import PretextSpec, RunSpec
 from muscletransfer.study.plan.splits import StudySplits
 from muscletransfer.study.results import write_masks
+from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.plans import record_plan
-from muscletransfer.study.running.store import open_store
 from muscletransfer.study.work.cases import case_rows, write_cases
 from muscletransfer.transfer import Provenance
 

@@ -11,14 +11,15 @@ import pytest
 
 from muscletransfer.errors import StudyError
 from muscletransfer.study.running.claims import Claims
+from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.owners import is_dead, this_process
-from muscletransfer.study.running.store import Store, open_store
+from muscletransfer.study.running.store import Store
 
 # A driver that claims jobs, leaves one of them whole and one half done, and dies on the spot.
 DYING = """
 import json, os, sys
 from muscletransfer.study.running.claims import Claims
-from muscletransfer.study.running.store import open_store
+from muscletransfer.study.running.opening import open_store
 store = open_store(sys.argv[1])
 claims = Claims(store)
 claims.open()

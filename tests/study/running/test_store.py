@@ -11,8 +11,9 @@ import pytest
 from muscletransfer.errors import StudyError
 from muscletransfer.study.running import fetch_folders
 from muscletransfer.study.running.local_store import LocalStore
+from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.owners import process_mark
-from muscletransfer.study.running.store import Store, open_store
+from muscletransfer.study.running.store import Store
 
 
 @pytest.fixture(params=["folder", "url"])
