@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
+
+from torch import nn
+from torchmetrics import Metric
 
 from muscletransfer.errors import ContractError
 from muscletransfer.own_optimizer import ChoosesOptimizer
@@ -49,6 +52,10 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
     def on_fit_start(self) -> None:
         """Check the parts and rehearse the transfer, before any time is spent on training."""
         self._check_head()
+        # `trainer.validate` leaves their numbers as inference tensors, which a fit cannot add to.
+        for part in cast(nn.Module, self).modules():
+            if isinstance(part, Metric):
+                part.reset()
         self._data = self._describe_data()
         rehearse(self.encoder, getattr(self, "decoder", None))
         if self.global_rank == 0 and self.preprocessing():

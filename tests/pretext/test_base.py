@@ -527,3 +527,14 @@ def test_reconstruction_scores_in_the_range_of_the_images():
         run.validate(task, datamodule=data, verbose=False)
         found.append(run.callback_metrics["val_psnr_input"].item())
     assert found[0] == pytest.approx(found[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", [mt.JigsawPretext, mt.ClassificationPretext, RotationPretext])
+def test_a_task_that_was_validated_can_be_trained(kind):
+    own = {"num_classes": 2} if kind is mt.ClassificationPretext else {}
+    task = kind(encoder=TINY, depth=3, warmup_steps=1, **own)
+    image, _, label = discs(8)
+    source = ToyData(batch_size=4, image=image, label=label)
+    before = trainer().validate(task, datamodule=source, verbose=False)
+    trainer(2).fit(task, datamodule=source)
+    assert trainer().validate(task, datamodule=source, verbose=False)[0].keys() == before[0].keys()
