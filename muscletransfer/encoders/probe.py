@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from muscletransfer.errors import ContractError
 
@@ -135,7 +137,31 @@ def _run(encoder: nn.Module, device: torch.device, size: tuple[int, int]) -> Pro
     dtype = next((copy.dtype for copy in copies.values()), torch.float32)
     channels = int(cast(Any, encoder).out_channels[0])
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+    meta = device.type == "meta"
+    fitting = _FittingKernels() if meta else nullcontext()  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=devices), torch.enable_grad(), fitting:
         image = torch.zeros(2, channels, *size, device=device, dtype=dtype)
         features = functional_call(encoder, copies | buffers, (image,))
     return Probe(size, copies, list(features))
+
+
+class _FittingKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuse a convolution whose kernel is larger than what it is given.
+
+    Every device does. The meta device of torch 2.6 does not, and gives the shape that integer
+    division makes of a negative number; so a size that no image can have would count as one.
+    """
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.ops.aten.convolution.default and not args[6]:  # transposed ones grow
+            image, weight, _, _, padding, dilation = args[:6]
+            for side, kernel, pad, step in zip(
+                image.shape[2:], weight.shape[2:], padding, dilation, strict=True
+            ):
+                if side + 2 * pad < step * (kernel - 1) + 1:
+                    raise RuntimeError(
+                        f"a kernel of {tuple(weight.shape[2:])} does not fit {tuple(image.shape)}"
+                    )
+        return func(*args, **(kwargs or {}))

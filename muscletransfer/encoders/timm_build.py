@@ -97,6 +97,11 @@ def create(model: str, kwargs: dict[str, Any]) -> Any:
         unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if unexpected and unexpected[1] in kwargs:
             raise _unknown_arguments(model, [unexpected[1]]) from error
+        if "features_only not implemented" in str(error):
+            raise ContractError(
+                f"timm {timm.__version__} gives no feature maps of 'timm/{model}', so it cannot be "
+                "an encoder. Use another encoder, or timm 1.0.31 or newer."
+            ) from error
         arguments = ", ".join(f"{key}={value!r}" for key, value in kwargs.items())
         raise ContractError(
             f"timm could not build 'timm/{model}' with {arguments or 'no further arguments'}: "
