@@ -16,12 +16,14 @@ if TYPE_CHECKING:
         check_table,
         empty_table,
     )
+    from muscletransfer.study.results.example import example_table
     from muscletransfer.study.results.files import read_results, write_results
     from muscletransfer.study.results.masks import read_masks, write_masks
 
 _HOMES = {
     "collect": ["StudyResults", "collect_results"],
     "columns": ["CASE_COLUMNS", "COLUMNS", "RUN_COLUMNS", "Arm", "check_table", "empty_table"],
+    "example": ["example_table"],
     "files": ["read_results", "write_results"],
     "masks": ["read_masks", "write_masks"],
 }
@@ -35,6 +37,7 @@ __all__ = [
     "check_table",
     "collect_results",
     "empty_table",
+    "example_table",
     "read_masks",
     "read_results",
     "write_masks",

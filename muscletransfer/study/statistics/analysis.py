@@ -58,18 +58,8 @@ class StudyAnalysis:
             trainings too; all others are over patients alone.
 
     Example:
-        >>> from muscletransfer.study.results import empty_table
-        >>> row = {"encoder": "timm/resnet18", "decoder": "unet", "freeze": "none", "fold": 0,
-        ...        "repeat": 0, "class_name": "muscle", "dta_unit": "mm", "failed": False}
-        >>> rows = [
-        ...     {**row, "run_id": f"{source}{n}", "source": source, "transfer": transfer, "n": n,
-        ...      "case": f"c{p}", "patient": f"P{p}", "dice": start + n / 100 + p / 50}
-        ...     for source, transfer, start in (("random", "none", 0.5), ("jigsaw", "encoder", 0.6))
-        ...     for n in (5, 10) for p in range(8)
-        ... ]
-        >>> table = pd.DataFrame(rows).reindex(columns=empty_table().columns)
-        >>> table = table.astype({"dta_rms": float})
-        >>> analysis = analyse(table, resamples=100)
+        >>> from muscletransfer.study.results import example_table
+        >>> analysis = analyse(example_table(), resamples=100)
         >>> analysis.ns, analysis.n_patients, len(analysis.curves)
         ((5, 10), 8, 2)
     """
@@ -182,18 +172,8 @@ def analyse(
         UnknownNameError: No such family or metric.
 
     Example:
-        >>> from muscletransfer.study.results import empty_table
-        >>> row = {"encoder": "timm/resnet18", "decoder": "unet", "freeze": "none", "fold": 0,
-        ...        "repeat": 0, "class_name": "muscle", "dta_unit": "mm", "failed": False}
-        >>> rows = [
-        ...     {**row, "run_id": f"{source}{n}", "source": source, "transfer": transfer, "n": n,
-        ...      "case": f"c{p}", "patient": f"P{p}", "dice": start + n / 100 + p / 50}
-        ...     for source, transfer, start in (("random", "none", 0.5), ("jigsaw", "encoder", 0.6))
-        ...     for n in (5, 10) for p in range(8)
-        ... ]
-        >>> table = pd.DataFrame(rows).reindex(columns=empty_table().columns)
-        >>> table = table.astype({"dta_rms": float})
-        >>> analysis = analyse(table, resamples=100)
+        >>> from muscletransfer.study.results import example_table
+        >>> analysis = analyse(example_table(), resamples=100)
         >>> list(analysis.labels.values()), len(analysis.saving)
         (['random', 'jigsaw'], 1)
     """

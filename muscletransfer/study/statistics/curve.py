@@ -51,19 +51,9 @@ class LearningCurve:
         shape: The curve as a function, or ``None`` for a point.
 
     Example:
-        >>> from muscletransfer.study.results import empty_table
-        >>> row = {"encoder": "timm/resnet18", "decoder": "unet", "freeze": "none", "fold": 0,
-        ...        "repeat": 0, "class_name": "muscle", "dta_unit": "mm", "failed": False}
-        >>> rows = [
-        ...     {**row, "run_id": f"{source}{n}", "source": source, "transfer": transfer, "n": n,
-        ...      "case": f"c{p}", "patient": f"P{p}", "dice": start + n / 100 + p / 50}
-        ...     for source, transfer, start in (("random", "none", 0.5), ("jigsaw", "encoder", 0.6))
-        ...     for n in (5, 10) for p in range(8)
-        ... ]
-        >>> table = pd.DataFrame(rows).reindex(columns=empty_table().columns)
-        >>> table = table.astype({"dta_rms": float})
+        >>> from muscletransfer.study.results import example_table
         >>> from muscletransfer.study.statistics import analyse
-        >>> curve = analyse(table, resamples=100).curves[0]
+        >>> curve = analyse(example_table(), resamples=100).curves[0]
         >>> curve.kind, curve.n, round(curve.at(5), 2)
         ('pieces', (5, 10), 0.62)
     """

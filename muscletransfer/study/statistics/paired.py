@@ -65,18 +65,12 @@ def compare_arms(
         UnknownNameError: No such family or metric.
 
     Example:
-        >>> from muscletransfer.study.results import Arm
-        >>> random = Arm("random", "timm/resnet18", "unet", "none")
-        >>> jigsaw = Arm("jigsaw", "timm/resnet18", "unet", "encoder")
-        >>> dice = np.array([np.linspace(0.6, 0.7, 8), np.linspace(0.65, 0.77, 8)])
-        >>> values = PatientValues(
-        ...     ((random, 5), (jigsaw, 5)), tuple("ABCDEFGH"), {"dice": dice},
-        ...     rows=np.ones((2, 8), int), failed=np.zeros((2, 8), int),
-        ...     repeat_means=dice.mean(1)[:, None],
-        ... )
+        >>> from muscletransfer.study.results import example_table
+        >>> from muscletransfer.study.statistics import patient_values
+        >>> values = patient_values(example_table())
         >>> row = compare_arms(values, metrics=["dice"], repeats=100).iloc[0]
         >>> row["first"], row["second"], round(float(row["mean_difference"]), 3)
-        ('jigsaw', 'random', 0.06)
+        ('jigsaw', 'random', 0.1)
     """
     check_option("family", family, get_args(Family))
     labels = arm_labels(values.arms)

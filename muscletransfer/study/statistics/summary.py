@@ -40,15 +40,9 @@ def summarise(
         for other metrics). Metrics without any value are left out.
 
     Example:
-        >>> from muscletransfer.study.results import Arm
-        >>> random = Arm("random", "timm/resnet18", "unet", "none")
-        >>> jigsaw = Arm("jigsaw", "timm/resnet18", "unet", "encoder")
-        >>> dice = np.array([np.linspace(0.6, 0.7, 8), np.linspace(0.65, 0.77, 8)])
-        >>> values = PatientValues(
-        ...     ((random, 5), (jigsaw, 5)), tuple("ABCDEFGH"), {"dice": dice},
-        ...     rows=np.ones((2, 8), int), failed=np.zeros((2, 8), int),
-        ...     repeat_means=dice.mean(1)[:, None],
-        ... )
+        >>> from muscletransfer.study.results import example_table
+        >>> from muscletransfer.study.statistics import patient_values
+        >>> values = patient_values(example_table(ns=[5]))
         >>> summarise(values, repeats=100)[["source", "n", "n_patients"]].values.tolist()
         [['random', 5, 8], ['jigsaw', 5, 8]]
     """

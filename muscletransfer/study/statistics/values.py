@@ -33,17 +33,10 @@ class PatientValues:
         repeat_means: Metric ``"dice"`` by repeat, ``(cells, repeats)``: means over rows.
 
     Example:
-        >>> from muscletransfer.study.results import Arm
-        >>> random = Arm("random", "timm/resnet18", "unet", "none")
-        >>> jigsaw = Arm("jigsaw", "timm/resnet18", "unet", "encoder")
-        >>> dice = np.array([np.linspace(0.6, 0.7, 8), np.linspace(0.65, 0.77, 8)])
-        >>> values = PatientValues(
-        ...     ((random, 5), (jigsaw, 5)), tuple("ABCDEFGH"), {"dice": dice},
-        ...     rows=np.ones((2, 8), int), failed=np.zeros((2, 8), int),
-        ...     repeat_means=dice.mean(1)[:, None],
-        ... )
-        >>> values.ns, float(values.of(jigsaw, 5)[0])
-        ((5,), 0.65)
+        >>> from muscletransfer.study.results import example_table
+        >>> values = patient_values(example_table())
+        >>> values.ns, values.arms[1].source, float(values.of(values.arms[1], 5)[0])
+        ((5, 10), 'jigsaw', 0.65)
     """
 
     cells: tuple[Cell, ...]
@@ -110,15 +103,10 @@ def patient_values(table: pd.DataFrame, reference: str = "random") -> PatientVal
             :func:`muscletransfer.study.results.check_table`.
 
     Example:
-        >>> from muscletransfer.study.results import empty_table
-        >>> row = {"run_id": "r", "source": "random", "encoder": "e", "decoder": "d",
-        ...        "transfer": "none", "freeze": "none", "n": 5, "fold": 0, "repeat": 0,
-        ...        "case": "c", "patient": "P1", "class_name": "muscle", "dice": 0.5,
-        ...        "dta_unit": "mm"}
-        >>> rows = [row, {**row, "run_id": "s", "repeat": 1, "dice": 0.75}]
-        >>> table = pd.DataFrame(rows).reindex(columns=empty_table().columns)
-        >>> table = table.astype({"failed": bool, "dta_rms": float})
-        >>> found = patient_values(table.assign(failed=False))
+        >>> from muscletransfer.study.results import example_table
+        >>> once = example_table(ns=[5], patients=1, start={"random": 0.45})
+        >>> again = once.assign(run_id="again", repeat=1, dice=0.75)
+        >>> found = patient_values(pd.concat([once, again]))
         >>> found.of(found.arms[0], 5)
         array([0.625])
     """
