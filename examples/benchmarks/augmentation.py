@@ -107,7 +107,7 @@ def main() -> None:
     installed(record, "monai")
     if installed(record, "batchgenerators"):
         arrays = {"data": image.numpy(), "seg": mask[:, None].float().numpy()}
-        np.random.seed(0)  # noqa: NPY002 - batchgenerators draws from the global state
+        np.random.seed(0)
         for name, make in (
             ("batchgenerators, same steps", batchgenerators_transform),
             ("batchgenerators, nnU-Net's 2-D recipe", nnunet_transform),

@@ -1,0 +1,150 @@
+"""Fine-tuning images per second beside a MONAI pipeline with the same network and augmentation.
+
+Run from a checkout on an otherwise idle machine::
+
+    python examples/benchmarks/monai_training.py
+
+MONAI's side is what its tutorials show: `CacheDataset`, `DataLoader`, dictionary transforms doing
+the same steps as the library's default augmentation, `DiceCELoss`, AdamW; in fp32 and under bf16
+autocast, without loader processes and with two, and once with everything on that the library has
+on by default (bf16, channels last). The library's side is `LowDataModule` and ``Trainer.fit`` with
+their defaults. Both train the same U-Net on ten phantom slices in batches of eight, in turn in one
+process; the batches that loader processes made ahead, while others had their turn, do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, Trainer
+from machine import describe, quartiles
+from peers.installed import installed
+from peers.monai_pipeline import Training, endless, items_of, training_loader
+from record import Record, add_json_argument
+
+from muscletransfer import LowDataModule, SegmentationFineTuner
+from muscletransfer.data import PreprocessingSpec
+from muscletransfer.data.splits import Split
+from muscletransfer.data.synthetic import make_cohort
+from muscletransfer.hardware import recommended_precision
+
+AHEAD = 5  # steps of a turn that do not count: two loader processes make four batches ahead
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class Clock(Callback):
+    """Notes when each training step has ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Note it."""
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+        self.ends.append(time.perf_counter())
+
+
+def with_monai(items: list[dict[str, str]], args: argparse.Namespace, workers: int, how: str):
+    """Seconds of each step of MONAI's pipeline."""
+    training = Training(args.encoder, DEVICE, "bf16" in how, "channels last" in how)
+    batches = endless(training_loader(items, args.size, args.batch, 10_000, workers))
+    while True:
+        start = time.perf_counter()
+        training.step(next(batches))
+        yield time.perf_counter() - start
+
+
+def ours(data: LowDataModule, args: argparse.Namespace, folder: Path) -> list[float]:
+    """Seconds of the steps of one ``Trainer.fit``."""
+    clock = Clock()
+    trainer = Trainer(
+        max_steps=args.steps + AHEAD,
+        precision=recommended_precision(),
+        callbacks=[clock],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        default_root_dir=folder,
+    )
+    trainer.fit(SegmentationFineTuner(f"timm/{args.encoder}", "unet"), datamodule=data)
+    return np.diff(clock.ends)[AHEAD - 1 :].tolist()
+
+
+def main() -> None:
+    """Let both sides take turns, print medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoder", default="resnet18", help="a timm name")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5, help="timed steps a side and round")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
+    add_json_argument(parser)
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    torch.manual_seed(0)
+    print(describe())
+    what = f"U-Net / {args.encoder}, {args.size} x {args.size}, batch {args.batch}"
+    record = Record(f"Fine-tuning beside MONAI's pipeline: {what}")
+    installed(record, "monai")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cohort = make_cohort(folder / "cohort", patients=11, size=512, seed=0, workers=1)
+        names = [f"P{i:04d}" for i in range(1, 12)]
+        split = Split(tuple(names[:10]), tuple(names[10:]), ()).save(folder / "split.json")
+        data = LowDataModule(
+            cohort.manifest,
+            split=split,
+            preprocessing=PreprocessingSpec(size=args.size),
+            batch_size=args.batch,
+            steps_per_epoch=10_000,
+            cache_dir=folder / "cache",
+        )
+        items = items_of(cohort.manifest, split, "train")
+        hows = ("fp32", "bf16", "bf16, channels last")
+        sides: dict[str, Iterator[float]] = {
+            f"MONAI, {how}, {workers} workers": with_monai(items, args, workers, how)
+            for how in hows
+            for workers in args.workers
+        }
+        times: dict[str, list[float]] = {side: [] for side in sides}
+        times["ours"] = []
+        for _ in range(args.rounds):
+            for side, steps in sides.items():
+                times[side] += [next(steps) for _ in range(AHEAD + args.steps)][AHEAD:]
+            times["ours"] += ours(data, args, folder)
+        report(record, times, args)
+        del sides  # ends the loader processes
+    record.write(args.json)
+
+
+def report(record: Record, times: dict[str, list[float]], args: argparse.Namespace) -> None:
+    """Images a second of each side, and ratios to MONAI's better number of workers."""
+    rate = {side: args.batch / float(np.median(found)) for side, found in times.items()}
+    for side, found in times.items():
+        note = f"a step {1e3 * float(np.median(found)):.4g} ms, {quartiles(found)}"
+        record.add(f"{side}, {recommended_precision()}" if side == "ours" else side,
+                   rate[side], "images/s", note=note)  # fmt: skip
+    limits = {"fp32": 3.0, "bf16": None} if DEVICE == "cuda" else {"fp32": 2.3, "bf16": 1.15}
+    for how in ("fp32", "bf16", "bf16, channels last"):
+        best = max(rate[f"MONAI, {how}, {workers} workers"] for workers in args.workers)
+        same = how == "fp32" or recommended_precision() != "32-true"
+        limit = limits.get(how) if same else None
+        record.add(f"ours / MONAI, {how}, the better of its workers", rate["ours"] / best,
+                   at_least=limit)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
