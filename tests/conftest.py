@@ -1,4 +1,4 @@
-"""What holds for every test: one thread a process, and a cache folder that goes with the run."""
+"""What holds for every test: one thread, a cache folder that goes with the run, a browser."""
 
 import atexit
 import os
@@ -15,3 +15,5 @@ if "MUSCLETRANSFER_TEST_RUN" not in os.environ:
     os.environ["MUSCLETRANSFER_TEST_RUN"] = "1"
     os.environ["MUSCLETRANSFER_CACHE"] = tempfile.mkdtemp(prefix="muscletransfer-tests-")
     atexit.register(shutil.rmtree, os.environ["MUSCLETRANSFER_CACHE"], ignore_errors=True)
+
+from browser import browser  # noqa: F401 - a fixture of all tests

@@ -1,28 +1,11 @@
-"""The page in a real browser: Debian's chromium without a display, from the file system."""
+"""The page, and what it does in a real browser, from the file system."""
 
 import re
-import shutil
 
 import pytest
 from trained import phantom
 
 from muscletransfer.prediction import predict_cases
-
-selenium = pytest.importorskip("selenium")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--window-size=1280,1400",
-)
 
 
 @pytest.fixture(scope="module")
@@ -54,24 +37,6 @@ def test_a_page_without_cases(checkpoint, tmp_path):
     text = found.page.read_text()
     assert "does not exist" in text
     assert "<table id" not in text
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no chromium and chromedriver: apt-get install -y chromium chromium-driver")
-    from selenium.webdriver import Chrome, ChromeOptions
-    from selenium.webdriver.chrome.service import Service
-
-    options = ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    driver = Chrome(options=options, service=Service(DRIVER))
-    driver.set_page_load_timeout(60)
-    driver.set_script_timeout(60)
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
