@@ -56,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--format", choices=["nifti", "dicom"], default="nifti")
     phantom.add_argument("--observers", type=int, default=0, help="simulated observers, 0 to 10")
     phantom.add_argument("--other-levels", type=int, default=3, help="slices for pretext tasks")
+    phantom.add_argument(
+        "--troubles",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="arms, metal, motion, truncated: every third patient has one, the kinds in turn",
+    )
 
     add_data(commands)
     add_measure(commands)

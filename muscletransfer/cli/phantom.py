@@ -15,6 +15,7 @@ def write_phantom(options: argparse.Namespace) -> None:
 
     Raises:
         DataError: If the folder holds something else or a number is out of range.
+        UnknownNameError: If there is no such trouble.
     """
     from muscletransfer.data.synthetic import make_cohort
 
@@ -26,6 +27,7 @@ def write_phantom(options: argparse.Namespace) -> None:
         image_format=options.format,
         observers=options.observers,
         other_levels=options.other_levels,
+        troubles=options.troubles,
         progress=True,
     )
     print("All images are synthetic.")
