@@ -12,6 +12,7 @@ from muscletransfer.study.results.columns import Arm
 from muscletransfer.study.statistics.fits import Fit, Fits
 from muscletransfer.study.statistics.saving import Factor, LabelSaving, SavingAt
 from muscletransfer.study.statistics.shapes import CurveShape
+from muscletransfer.study.statistics.usefulness import poor_outlines
 from muscletransfer.study.statistics.wording import saving_sentence
 
 __all__ = ["label_saving"]
@@ -68,6 +69,9 @@ def label_saving(
     notes = [f"{left_out} patient(s) lack a value at some n of the two arms"] if left_out else []
     if scratch.curve is None:
         notes.append("scratch was measured at one n: no curve to look a Dice up on")
+    poor = poor_outlines(fits.values, (arm, reference))
+    if poor is not None:
+        notes.append(f"neither arm reaches a useful Dice: {poor}")
     sentence = saving_sentence(
         name, headline, dice_range, (source.n[0], source.n[-1]), (scratch.n[0], scratch.n[-1])
     )
