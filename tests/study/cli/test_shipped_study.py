@@ -6,33 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from in_process import Here
 
 from muscletransfer.study import config_from_dict, read_config, run_study, write_study_results
-from muscletransfer.study.running import Executor, Job, Report, Task
-from muscletransfer.study.running.performing import perform
 
 CONFIG = Path(__file__).parents[3] / "examples" / "configs" / "study_small.yaml"
-
-
-class Here(Executor):
-    """Does each task in this process: no worker has to start."""
-
-    def __init__(self) -> None:
-        self.ended: list[Report] = []
-
-    def start(self) -> None: ...
-
-    def room(self, job: Job) -> bool:
-        return not self.ended
-
-    def submit(self, task: Task) -> None:
-        self.ended.append(perform(task))
-
-    def wait(self, timeout: float) -> list[Report]:
-        ended, self.ended = self.ended, []
-        return ended
-
-    def stop(self) -> None: ...
 
 
 @pytest.mark.slow
