@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import insort
 from collections.abc import Mapping
 
 from muscletransfer.study.running.jobs import Job
@@ -14,7 +14,9 @@ class Agenda:
     """The jobs of one start and how far each is.
 
     A job is open, then ready (all its needs are finished), then under way or elsewhere (another
-    driver has it), then done or failed; with a failed job all that need it are skipped.
+    driver has it), then done or failed; with a failed job all that need it are skipped. Ready jobs
+    stand in the order they were given in, so that what is done of a stopped study is a whole first
+    part of it: all sources of one repeat before the next.
 
     Args:
         jobs: By id, each after its needs (see `check_jobs`).
@@ -22,7 +24,7 @@ class Agenda:
     Example:
         >>> first = Job("a", "pretext", (), "package.module:function")
         >>> agenda = Agenda({"a": first, "b": Job("b", "run", ("a",), "package.module:function")})
-        >>> list(agenda.ready)
+        >>> agenda.ready
         ['a']
         >>> agenda.finish("a")
         >>> agenda.has_ended("a"), agenda.ready[-1]
@@ -42,7 +44,8 @@ class Agenda:
             self._open_needs[job.id] = len(needs)
             for need in needs:
                 self._needed_by[need].append(job.id)
-        self.ready: deque[str] = deque(n for n, count in self._open_needs.items() if not count)
+        self._places = {name: place for place, name in enumerate(jobs)}
+        self.ready = [name for name, count in self._open_needs.items() if not count]
 
     @property
     def ended(self) -> int:
@@ -58,7 +61,7 @@ class Agenda:
         for waiting in self._needed_by[name]:
             self._open_needs[waiting] -= 1
             if not self._open_needs[waiting] and not self.has_ended(waiting):
-                self.ready.append(waiting)
+                insort(self.ready, waiting, key=self._places.__getitem__)
 
     def fail(self, name: str, message: str) -> None:
         """Note that a job failed; all that need it, directly or not, are skipped."""
@@ -78,7 +81,7 @@ class Agenda:
     def take_back(self, name: str) -> None:
         """Note that the other driver has given the job back unfinished."""
         del self.elsewhere[name]
-        self.ready.appendleft(name)
+        insort(self.ready, name, key=self._places.__getitem__)
 
     def _leave(self, name: str) -> None:
         self.elsewhere.pop(name, None)

@@ -96,14 +96,14 @@ class Loop:
         while not self._again and agenda.ready:
             job = agenda.jobs[agenda.ready[0]]
             if agenda.has_ended(job.id):
-                agenda.ready.popleft()
+                agenda.ready.pop(0)
                 continue
             if not self._started:
                 self.executor.start()
                 self._started = True
             if not self.executor.room(job):
                 return
-            agenda.ready.popleft()
+            agenda.ready.pop(0)
             if not self.claims.take(job.id):
                 agenda.lend(job.id)
             elif self._has_ended_elsewhere(job):  # after the last look and before the claim
