@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,6 +156,32 @@ def draw_bowel(
         stool=float(rng.uniform(5.0, 60.0)),
     )
     region = frame.cavity[frame.cavity[:, 1] < 14.0 * s]
+    places = [_pushed_in(place, obstacles, s) for place in _colon_places(scene, sides)]
+    colon = np.array(places)
+    taken = np.array([*obstacles, *places])
+    seeds, radii = _loop_places(scene, region, taken, amount, 0.95 - 1.1 * fat)
+    everything = np.vstack([colon[:, :2], seeds])
+    sizes = np.concatenate([colon[:, 2], radii])
+    fixed = np.array(obstacles, dtype=np.float64)
+    centres = relax(everything, sizes, fixed, region, rng)
+    reach = np.vstack([*(_haustra(rng, r)[None] for r in colon[:, 2]), _organic(rng, radii)])
+    # What was pushed out of the cavity has no room at this level.
+    stays = inside(centres, region)
+    colon_count = int(stays[: len(colon)].sum())
+    centres, sizes, reach = centres[stays], sizes[stays], reach[stays]
+    gap = float(np.clip(0.3 + 5.0 * (fat - 0.3), 0.2, 3.0))
+    outlines = loop_outlines(centres, reach, sizes, fixed, region, gap)
+    _mesentery(scene, centres[colon_count:], region)
+    for index in range(colon_count):
+        collapsed = bool(rng.random() < (0.45 if index == 1 else 0.08))
+        _colon(scene, outlines[index], diet, collapsed)
+    for group, links in _chains(rng, centres, sizes, colon_count):
+        _small_bowel(scene, [outlines[k] for k in group], links, diet)
+
+
+def _colon_places(scene: Scene, sides: tuple[float, ...]) -> list[tuple[float, float, float]]:
+    """Centre and radius of each stretch of colon: the sides first, then the transverse."""
+    rng, frame, s = scene.rng, scene.frame, scene.frame.scale
     colon = [
         (-1.0, rng.uniform(17.0, 29.0) * s, -26.0 * s + rng.normal(0.0, 8.0)),
         (1.0, rng.uniform(8.0, 20.0) * s, -18.0 * s + rng.normal(0.0, 8.0)),
@@ -169,38 +196,35 @@ def draw_bowel(
         for step in range(int(rng.integers(1, 4))):
             radius = rng.uniform(13.0, 24.0) * s
             places.append((start + 42.0 * s * step, frame.front + radius + 4.0, radius))
-    places = [_pushed_in(place, obstacles, s) for place in places]
-    colon_count = len(places)
+    return places
+
+
+def _loop_places(
+    scene: Scene, region: Array, taken: Array, amount: float, share: float
+) -> tuple[Array, Array]:
+    """Centres and radii of small loops that fill a share of the room that is not taken."""
+    rng, s = scene.rng, scene.frame.scale
     low, high = region.min(axis=0), region.max(axis=0)
     seeds = rng.uniform(low, high, size=(700, 2))
-    taken = np.array([*obstacles, *places])
     free = np.hypot(seeds[:, :1] - taken[:, 0], seeds[:, 1:] - taken[:, 1]) > taken[:, 2]
     seeds = seeds[inside(seeds, region) & free.all(axis=1)]
     room = len(seeds) / 700.0 * float(np.prod(high - low))
-    share = float(np.clip(0.95 - 1.1 * fat + rng.normal(0.0, 0.08), 0.22, 0.86))
+    share = float(np.clip(share + rng.normal(0.0, 0.08), 0.22, 0.86))
     radii = rng.uniform(7.5, 16.5, size=60) * s
     radii = radii[np.cumsum(np.pi * radii**2) < room * share * amount]
     seeds = seeds[np.argsort(rng.random(len(seeds)) + 0.012 * np.abs(seeds[:, 1] + 60.0 * s))]
     seeds = seeds[: len(radii)]
-    radii = radii[: len(seeds)]
-    everything = np.vstack([np.array(places)[:, :2], seeds])
-    sizes = np.concatenate([np.array(places)[:, 2], radii])
-    fixed = np.array(obstacles, dtype=np.float64)
-    centres = relax(everything, sizes, fixed, region, rng)
-    reach = np.vstack(
-        [*(_haustra(rng, r)[None] for r in sizes[:colon_count]), _organic(rng, radii)]
-    )
-    # What was pushed out of the cavity has no room at this level.
-    stays = inside(centres, region)
-    colon_count = int(stays[:colon_count].sum())
-    centres, sizes, reach = centres[stays], sizes[stays], reach[stays]
-    gap = float(np.clip(0.3 + 5.0 * (fat - 0.3), 0.2, 3.0))
-    outlines = loop_outlines(centres, reach, sizes, fixed, region, gap)
-    _mesentery(scene, centres[colon_count:], region)
-    for index in range(colon_count):
-        collapsed = bool(rng.random() < (0.45 if index == 1 else 0.08))
-        _colon(scene, outlines[index], diet, collapsed)
-    waiting = list(range(colon_count, len(centres)))
+    return seeds, radii[: len(seeds)]
+
+
+def _chains(
+    rng: np.random.Generator, centres: Array, sizes: Array, first: int
+) -> Iterator[tuple[list[int], list[tuple[Array, float]]]]:
+    """Gather loops from ``first`` on into chains of one to four, with the links between them.
+
+    Chains are made one at a time: whoever draws one takes from the same stream.
+    """
+    waiting = list(range(first, len(centres)))
     while waiting:
         group = [waiting.pop(0)]
         links: list[tuple[Array, float]] = []
@@ -215,7 +239,7 @@ def draw_bowel(
             group.append(partner)
             width = 1.45 * min(sizes[last], sizes[partner])
             links.append((centres[[last, partner]], width))
-        _small_bowel(scene, [outlines[k] for k in group], links, diet)
+        yield group, links
 
 
 def _pushed_in(
