@@ -1,0 +1,64 @@
+"""Lightning's loggers, switched on in the study's file, with the services' own packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from in_process import Here
+from tiny_cases import ct_cases, study
+
+from muscletransfer.study import config_from_dict, run_study
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Any:
+    """Do a study of two runs with the loggers, and return its folder and its runs."""
+
+    def do(*loggers: Any) -> tuple[Path, list[Any]]:
+        plain = study(ct_cases(tmp_path / "cases"), train_patients=[2], loggers=list(loggers))
+        config = config_from_dict({**plain, "name": "logged"})
+        folder = tmp_path / "study"
+        outcome = run_study(config, folder, Here(), progress=False, cache_dir=tmp_path / "cache")
+        assert outcome.complete, outcome.failed
+        found = sorted((folder / "runs").iterdir())
+        assert len(found) == 2
+        return folder, found
+
+    return do
+
+
+def test_tensorboard_writes_events_into_each_run(runs: Any) -> None:
+    pytest.importorskip("tensorboard", reason="the package tensorboard is not installed")
+    _, found = runs("tensorboard", "csv")
+    for run in found:
+        # training and test may each open a file
+        events = b"".join(path.read_bytes() for path in run.glob("events.out.tfevents.*"))
+        assert b"train_loss" in events
+        assert b"test_dice" in events
+        assert "train_loss" in (run / "metrics.csv").read_text()
+
+
+def test_mlflow_gets_one_run_each_in_one_experiment(
+    runs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="the package mlflow is not installed")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder, _ = runs("mlflow")
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("logged")
+    logged = client.search_runs([experiment.experiment_id])
+    assert len(logged) == len({run.info.run_name for run in logged}) == 2
+    for run in logged:
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["train_loss"] > 0
+
+
+def test_wandb_keeps_one_offline_run_each(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb", reason="the package wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    folder, _ = runs("wandb")
+    kept = list((folder / "wandb").rglob("run-*.wandb"))
+    assert len(kept) == 2
+    assert all(path.stat().st_size > 0 for path in kept)
