@@ -33,8 +33,6 @@ def run_study(
 ) -> Outcome:
     """Run everything of a study that is not done yet in its folder.
 
-    .. versionadded:: 0.1
-
     It may be stopped at any moment and started again, on another machine too, with an edited file
     too: what is finished is never run again.
 
