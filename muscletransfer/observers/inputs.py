@@ -74,50 +74,11 @@ def check_cases(
         EmptyMaskError: An empty reference, or an observer's with ``empty="error"``.
         GeometryError: Shapes of a case differ, or its spacing is missing or wrong.
     """
-    for what, mapping in (
-        ("masks", masks),
-        ("spacing", spacing),
-        *_optionals(reference, model, hu),
-    ):
-        if not isinstance(mapping, Mapping):
-            raise DataError(
-                f"{what} is a {type(mapping).__name__}; wanted a mapping whose keys are the cases."
-            )
-    if not masks:
-        raise DataError("No cases were given; wanted a mapping of case to observer to mask.")
-    for what, given in _optionals(reference, model, hu):
-        for name in given:
-            if name not in masks:
-                near = close_matches(str(name), map(str, masks))
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise DataError(f"{what} has the case {name!r}, which no observer outlined.{hint}")
-    cases, notes = [], []
+    _check_mappings(masks, spacing, _optionals(reference, model, hu))
+    cases: list[StudyCase] = []
+    notes: list[str] = []
     for name, by_observer in masks.items():
-        if not isinstance(by_observer, Mapping):
-            raise DataError(
-                f"Case {name!r}: its masks are a {type(by_observer).__name__}; wanted a mapping of "
-                "observer to mask."
-            )
-        own: dict[str, BoolMask] = {}
-        for observer, values in by_observer.items():
-            if observer in _RESERVED:
-                raise DataError(
-                    f"Case {name!r}: an observer is called {observer!r}, a word the tables use; "
-                    "give the observer another name."
-                )
-            mask = to_mask(values, f"Case {name!r}: the mask of observer {observer!r}")
-            if not mask.any() and empty != "failure":
-                if empty == "error":
-                    raise EmptyMaskError(
-                        f"Case {name!r}: the mask of observer {observer!r} is empty. If nothing "
-                        "was outlined pass empty='missing'; if the observer saw no muscle pass "
-                        "empty='failure', which scores Dice 0 and an infinite distance."
-                    )
-                notes.append(f"case {name!r}: the empty mask of observer {observer!r} left out")
-                continue
-            own[str(observer)] = mask
-        if not own:
-            raise DataError(f"Case {name!r}: no observer outlined it; leave it out.")
+        own = _outlined(name, by_observer, empty, notes)
         case = StudyCase(
             str(name),
             _spacing_of(name, spacing, next(iter(own.values())).ndim),
@@ -131,6 +92,58 @@ def check_cases(
             raise EmptyMaskError(f"Case {name!r}: the reference is empty; leave the case out.")
         cases.append(case)
     return cases, notes
+
+
+def _check_mappings(
+    masks: object, spacing: object, optionals: Sequence[tuple[str, Mapping[str, Any]]]
+) -> None:
+    """Refuse what is no mapping of cases, and cases that nobody outlined."""
+    for what, mapping in (("masks", masks), ("spacing", spacing), *optionals):
+        if not isinstance(mapping, Mapping):
+            raise DataError(
+                f"{what} is a {type(mapping).__name__}; wanted a mapping whose keys are the cases."
+            )
+    assert isinstance(masks, Mapping)
+    if not masks:
+        raise DataError("No cases were given; wanted a mapping of case to observer to mask.")
+    for what, given in optionals:
+        for name in given:
+            if name not in masks:
+                near = close_matches(str(name), map(str, masks))
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise DataError(f"{what} has the case {name!r}, which no observer outlined.{hint}")
+
+
+def _outlined(
+    name: str, by_observer: Mapping[str, Any], empty: EmptyRule, notes: list[str]
+) -> dict[str, BoolMask]:
+    """Return the masks of one case by observer; what is left out goes to ``notes``."""
+    if not isinstance(by_observer, Mapping):
+        raise DataError(
+            f"Case {name!r}: its masks are a {type(by_observer).__name__}; wanted a mapping of "
+            "observer to mask."
+        )
+    own: dict[str, BoolMask] = {}
+    for observer, values in by_observer.items():
+        if observer in _RESERVED:
+            raise DataError(
+                f"Case {name!r}: an observer is called {observer!r}, a word the tables use; "
+                "give the observer another name."
+            )
+        mask = to_mask(values, f"Case {name!r}: the mask of observer {observer!r}")
+        if mask.any() or empty == "failure":
+            own[str(observer)] = mask
+        elif empty == "error":
+            raise EmptyMaskError(
+                f"Case {name!r}: the mask of observer {observer!r} is empty. If nothing "
+                "was outlined pass empty='missing'; if the observer saw no muscle pass "
+                "empty='failure', which scores Dice 0 and an infinite distance."
+            )
+        else:
+            notes.append(f"case {name!r}: the empty mask of observer {observer!r} left out")
+    if not own:
+        raise DataError(f"Case {name!r}: no observer outlined it; leave it out.")
+    return own
 
 
 def _optionals(

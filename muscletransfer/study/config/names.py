@@ -91,21 +91,24 @@ def _check_source(config: StudyConfig, source: SourceConfig, where: str) -> None
         task = source.pretext.task
         if task not in pretext_names() and ("." not in task or "/" in task):
             raise _unknown(f"{where}.pretext", task, pretext_names(), "list pretexts")
-    if source.weights is None:
-        return
-    if is_weights_file(source.weights):
-        path = config.path(source.weights)
+    if source.weights is not None:
+        _check_weights(config, source, source.weights, where)
+
+
+def _check_weights(config: StudyConfig, source: SourceConfig, weights: str, where: str) -> None:
+    if is_weights_file(weights):
+        path = config.path(weights)
         if not path.is_file():
             raise SettingError(
-                f"{where}.weights is {source.weights!r}, which is no file ({path}) and no weight "
-                f"source.{did_you_mean(source.weights, list_weights())} Sources: "
+                f"{where}.weights is {weights!r}, which is no file ({path}) and no weight "
+                f"source.{did_you_mean(weights, list_weights())} Sources: "
                 f"{', '.join(list_weights())}."
             )
-    elif not source.weights.startswith(_HUB):
+    elif not weights.startswith(_HUB):
         transfers = config.transfers if source.transfers is None else source.transfers
         if "encoder+decoder" in (source.transfers or ()) or transfers == ("encoder+decoder",):
             raise SettingError(
-                f"{where}: {source.weights!r} holds no decoder; wanted transfers: [encoder]."
+                f"{where}: {weights!r} holds no decoder; wanted transfers: [encoder]."
             )
 
 

@@ -186,30 +186,14 @@ def analyse(
     labels = arm_labels(values.arms)
     variation = training_variation(usable, values) if training else None
     fits = Fits(values, resamples, seed, variation)
-    curves: list[LearningCurve] = []
     notes: list[str] = []
     if training and variation is None and table["repeat"].nunique() > 1:
         notes.append(
             "some arm and n has one repeat only, so the intervals of curves and label saving hold "
             "the variation over patients alone"
         )
-    for arm in values.arms:
-        fit = fits.of(arm, fits.common(arm))
-        if fit is None:
-            notes.append(f"{labels[arm]}: no curve, since no n has enough patients")
-        else:
-            curves.append(learning_curve(fit, confidence))
-    saving = []
-    for arm in values.arms:
-        scratch = _reference_of(arm, values, reference)
-        if scratch is not None:
-            found = label_saving(fits, arm, scratch, labels[arm], confidence, selection_labels)
-            if found is None:
-                notes.append(
-                    f"{labels[arm]}: no label saving, since it shares no patient with scratch"
-                )
-            else:
-                saving.append(found)
+    curves = _curves(fits, labels, confidence, notes)
+    saving = _savings(fits, labels, reference, confidence, selection_labels, notes)
     human = None
     if observers is not None:
         human = compare_with_observers(table, observers, labels, confidence, resamples, seed)
@@ -229,13 +213,49 @@ def analyse(
         paired=compare_arms(
             values, reference, family, confidence=confidence, repeats=resamples, seed=seed
         ),
-        curves=tuple(curves),
-        saving=tuple(saving),
+        curves=curves,
+        saving=saving,
         human=human,
         patients=values.frame(),
         training_variation=variation is not None,
         notes=(*study_notes(table, values, reference, units), *fits.notes, *notes),
     )
+
+
+def _curves(
+    fits: Fits, labels: Mapping[Arm, str], confidence: float, notes: list[str]
+) -> tuple[LearningCurve, ...]:
+    """The curve of each arm; arms that have none go to ``notes``."""
+    curves = []
+    for arm in fits.values.arms:
+        fit = fits.of(arm, fits.common(arm))
+        if fit is None:
+            notes.append(f"{labels[arm]}: no curve, since no n has enough patients")
+        else:
+            curves.append(learning_curve(fit, confidence))
+    return tuple(curves)
+
+
+def _savings(
+    fits: Fits,
+    labels: Mapping[Arm, str],
+    reference: str,
+    confidence: float,
+    selection_labels: int | None,
+    notes: list[str],
+) -> tuple[LabelSaving, ...]:
+    """What each arm with a reference saves; arms without a common patient go to ``notes``."""
+    savings = []
+    for arm in fits.values.arms:
+        scratch = _reference_of(arm, fits.values, reference)
+        if scratch is None:
+            continue
+        found = label_saving(fits, arm, scratch, labels[arm], confidence, selection_labels)
+        if found is None:
+            notes.append(f"{labels[arm]}: no label saving, since it shares no patient with scratch")
+        else:
+            savings.append(found)
+    return tuple(savings)
 
 
 def _reference_of(arm: Arm, values: PatientValues, reference: str) -> Arm | None:
