@@ -29,8 +29,6 @@ def plan_study(config: StudyConfig) -> StudyPlan:
     The files of a manifest are hashed (once: digests are remembered), so that the ids of runs tell
     of their content.
 
-    .. versionadded:: 0.1
-
     Args:
         config: The study.
 
