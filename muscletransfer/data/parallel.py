@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 import threading
 import types
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 from muscletransfer.errors import DataError, SettingError
 
-__all__ = ["map_in_processes", "map_in_threads"]
+__all__ = ["can_start_processes", "map_in_processes", "map_in_threads"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -23,6 +24,11 @@ Result = TypeVar("Result")
 _WAITING = 4  # jobs a process that are given out ahead
 
 _swapping = threading.Lock()
+
+
+def can_start_processes() -> bool:
+    """Whether this process may have children; a daemonic one of `multiprocessing` may not."""
+    return not multiprocessing.current_process().daemon
 
 
 def map_in_processes(

@@ -21,8 +21,8 @@ from muscletransfer.data.dicom.series_list import image_digest, is_series_list
 from muscletransfer.data.files import Flusher
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
-from muscletransfer.data.manifest.table import row_key
-from muscletransfer.data.parallel import map_in_threads
+from muscletransfer.data.manifest.table import hash_of_rows, row_key
+from muscletransfer.data.parallel import can_start_processes, map_in_processes, map_in_threads
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.errors import DataError
 
@@ -31,7 +31,10 @@ __all__ = ["build", "cache_key"]
 _SHOWN = 10
 _THREADS = 4
 _FLUSHED = 128  # slices between two times that files are brought to the disk
-_PART = 16  # slices of one series that a thread reads at a time
+_PART = 16  # slices of one series that a builder reads at a time
+# Threads wait for each other between numpy's many short calls, processes do not; but they start in
+# a third of a second, and so pay from about this many slices on.
+_MANY = 512
 
 
 def cache_key(
@@ -41,11 +44,15 @@ def cache_key(
     allow_empty: bool,
     pad_label: int,
     memo_dir: Path | None,
+    known: dict[Path, str],
 ) -> str:
-    """Return the cache folder's name: a hash of contents, preprocessing and format."""
+    """Return the cache folder's name: a hash of contents, preprocessing and format.
+
+    Digests of the files are put into ``known``.
+    """
     _check_rows(manifest, need_masks)
     rows = []
-    known = _digests(manifest, need_masks, memo_dir)
+    known |= _digests(manifest, need_masks, memo_dir)
     for row in manifest.rows:
         try:
             key = row_key(row, memo_dir, known)
@@ -93,6 +100,7 @@ def build(
     *,
     is_whole: Callable[[], bool],
     memo_dir: Path | None,
+    known: dict[Path, str],
     workers: int,
     progress: bool,
 ) -> None:
@@ -110,7 +118,9 @@ def build(
         failures: list[Failure] = []
         bar = tqdm(total=len(manifest), desc="preprocessing", unit="slice", disable=not progress)
         with bar, Flusher(temporary, _FLUSHED) as flusher:
-            for outcomes in map_in_threads(write_group, jobs, workers):
+            apart = len(manifest) >= _MANY and can_start_processes()
+            share = map_in_processes if apart else map_in_threads
+            for outcomes in share(write_group, jobs, workers):
                 for outcome in outcomes:
                     if isinstance(outcome, Failure):
                         failures.append(outcome)
@@ -120,9 +130,9 @@ def build(
                     bar.update()
         if failures:
             raise _combined(manifest, failures)
-        writer.finish(manifest.content_hash(memo_dir))
+        writer.finish(hash_of_rows(manifest.rows, memo_dir, known))
     _warn_about_crops(manifest, preprocessing, writer.cropped)
-    _warn_about_twins(manifest, memo_dir)
+    _warn_about_twins(manifest, memo_dir, known)
 
 
 @contextmanager
@@ -192,10 +202,9 @@ def _warn_about_crops(
         )
 
 
-def _warn_about_twins(manifest: Manifest, memo_dir: Path | None) -> None:
+def _warn_about_twins(manifest: Manifest, memo_dir: Path | None, known: dict[Path, str]) -> None:
     """Warn when one image's very bytes stand under two patients: a copy leaks across folds."""
     first: dict[str, ManifestRow] = {}
-    known: dict[Path, str] = {}
     for row in manifest.rows:
         key = row_key(row, memo_dir, known)["image"]
         before = first.setdefault(key, row)

@@ -110,7 +110,7 @@ class SliceCache:
             need_masks: Read masks too; every row must then have one.
             allow_empty_masks: Accept masks without foreground (pretext data, not references).
             pad_label: Class outside the slice on the network grid: 0, or 255 to ignore it there.
-            workers: Threads that build; 0 builds in this one.
+            workers: Processes that build, or threads where slices are few; 0 builds in this one.
             progress: Show a progress bar while building.
 
         Returns:
@@ -124,7 +124,8 @@ class SliceCache:
         _check_types(manifest, preprocessing)
         root = default_cache_dir() if cache_dir is None else Path(cache_dir)
         options = (need_masks, allow_empty_masks, pad_label)
-        key = cache_key(manifest, preprocessing, *options, memo_dir=root / "digests")
+        memo_dir, known = root / "digests", dict[Path, str]()
+        key = cache_key(manifest, preprocessing, *options, memo_dir, known)
         directory = root / "slices" / key
         if problem_of(directory):
             with one_at_a_time(directory.parent / f".lock-{key}"):
@@ -135,7 +136,8 @@ class SliceCache:
                         directory,
                         *options,
                         is_whole=lambda: problem_of(directory) is None,
-                        memo_dir=root / "digests",
+                        memo_dir=memo_dir,
+                        known=known,
                         workers=workers,
                         progress=progress,
                     )

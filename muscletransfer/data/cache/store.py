@@ -1,9 +1,9 @@
 """The files of a cache, and whether they are whole.
 
 ``images.npy`` and ``masks.npy`` on the network grid; ``part0.bin`` and ``part0-masks.bin`` (and so
-on, one a thread that built) with slices as their files have them; ``cases.npy`` with a row a slice
-(geometry, type, part, where its native arrays start, checksums); and ``index.json``, written last,
-with the size and a sample of each file.
+on, one a process or thread that built) with slices as their files have them; ``cases.npy`` with a
+row a slice (geometry, type, part, where its native arrays start, checksums); and ``index.json``,
+written last, with the size and a sample of each file.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class StoreWriter:
         for name, number in self._numbers["part"].items():
             for ending in (".bin", "-masks.bin") if self.need_masks else (".bin",):
                 (self.folder / f"{name}{ending}").rename(self.folder / f"part{number}{ending}")
-        for left in self.folder.glob("native-*"):  # of a thread whose slices all failed
+        for left in self.folder.glob("native-*"):  # of a builder whose slices all failed
             left.unlink()
         np.save(self.folder / "cases.npy", self.table)
         body = {

@@ -1,7 +1,8 @@
-"""What a thread that builds a cache does: read slices, write them, give back a few numbers.
+"""What a builder of a cache does: read slices, write them, give back a few numbers.
 
-Each thread writes its own slices to disk, those of the network grid to their places in one file,
-native ones to the end of a file of its own, so that none waits for another.
+Each process or thread writes its own slices to disk, those of the network grid to their places in
+one file, native ones to the end of a file of its own, so that none waits for another. Slices of the
+network grid go through the system's page cache, for training reads them next; native ones do not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import threading
 import zlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from muscletransfer.data.cache.blocks import BlockFile
 from muscletransfer.data.cache.cases import Case, Failure, read_group
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.preprocessing import PreprocessingSpec
@@ -26,7 +29,6 @@ __all__ = ["COLUMNS", "Task", "Written", "grid_file", "write_group"]
 
 COLUMNS = ("geometry", "kind", "part", "offset", "mask_offset", "image_sum", "native_sum",
            "mask_sum", "native_mask_sum")  # fmt: skip
-_ALIGNED = 8  # every native array starts at a multiple, so that any type can be viewed in place
 
 
 @dataclass(frozen=True)
@@ -97,34 +99,33 @@ class _Files:
     """The files of a build, opened for the slices of one group."""
 
     def __init__(self, task: Task) -> None:
-        self.need_masks = task.need_masks
-        self.part = f"native-{threading.get_ident()}"
-        append = os.O_WRONLY | os.O_CREAT
-        self.images, self.image_start = _open_grid(task.folder / "images.npy")
-        self.native = os.open(task.folder / f"{self.part}.bin", append, 0o644)
-        if self.need_masks:
-            self.masks, self.mask_start = _open_grid(task.folder / "masks.npy")
-            self.native_masks = os.open(task.folder / f"{self.part}-masks.bin", append, 0o644)
+        self.task = task
+        self.part = f"native-{os.getpid()}-{threading.get_ident()}"
 
     def __enter__(self) -> _Files:
+        folder = self.task.folder
+        with ExitStack() as stack:
+            self.images = stack.enter_context(_GridFile(folder / "images.npy"))
+            self.native = stack.enter_context(BlockFile(folder / f"{self.part}.bin"))
+            if self.task.need_masks:
+                self.masks = stack.enter_context(_GridFile(folder / "masks.npy"))
+                name = f"{self.part}-masks.bin"
+                self.native_masks = stack.enter_context(BlockFile(folder / name))
+            self.stack = stack.pop_all()
         return self
 
-    def __exit__(self, *args: object) -> None:
-        for handle in (self.images, self.native):
-            os.close(handle)
-        if self.need_masks:
-            os.close(self.masks)
-            os.close(self.native_masks)
+    def __exit__(self, *error: Any) -> None:
+        self.stack.__exit__(*error)
 
     def put(self, case: Case) -> Written:
         """Write one case."""
         image = np.ascontiguousarray(case.image, np.int16)
-        numbers = {"image_sum": _put(self.images, self.image_start, case.index, image)}
+        numbers = {"image_sum": self.images.put(case.index, image)}
         numbers["offset"], numbers["native_sum"] = _append(self.native, case.native)
         classes: tuple[int, ...] = ()
         if case.mask is not None and case.native_mask is not None:
             mask = np.ascontiguousarray(case.mask, np.uint8)
-            numbers["mask_sum"] = _put(self.masks, self.mask_start, case.index, mask)
+            numbers["mask_sum"] = self.masks.put(case.index, mask)
             numbers["mask_offset"], numbers["native_mask_sum"] = _append(
                 self.native_masks, case.native_mask
             )
@@ -153,28 +154,31 @@ def grid_file(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
         file.truncate(file.tell() + int(np.prod(shape)) * kind.itemsize)
 
 
-def _open_grid(path: Path) -> tuple[int, int]:
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        start = file.tell()
-    return os.open(path, os.O_WRONLY), start
+class _GridFile:
+    """A file of `grid_file`, open for writing."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            self._start = file.tell()
+        self._file = path.open("r+b", buffering=0)
+
+    def __enter__(self) -> _GridFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def put(self, index: int, array: Array) -> int:
+        """Write a slice to its place and return its checksum."""
+        self._file.seek(self._start + index * array.nbytes)
+        data = array.data.cast("B")
+        while len(data):
+            data = data[self._file.write(data) :]
+        return zlib.crc32(array.data)
 
 
-def _put(handle: int, start: int, index: int, array: Array) -> int:
-    _write_all(handle, array, start + index * array.nbytes)
-    return zlib.crc32(array.data)
-
-
-def _append(handle: int, array: Array) -> tuple[int, int]:
+def _append(file: BlockFile, array: Array) -> tuple[int, int]:
     data = np.ascontiguousarray(array)
-    offset = -(-os.fstat(handle).st_size // _ALIGNED) * _ALIGNED
-    _write_all(handle, data, offset)
-    return offset, zlib.crc32(data.data)
-
-
-def _write_all(handle: int, array: Array, offset: int) -> None:
-    data = array.data.cast("B")
-    os.lseek(handle, offset, os.SEEK_SET)
-    while len(data):
-        data = data[os.write(handle, data) :]
+    return file.append(data.data), zlib.crc32(data.data)

@@ -27,7 +27,7 @@ from muscletransfer.data.manifest.reading import (
 from muscletransfer.data.manifest.rows import COLUMNS, ManifestRow, parse_row
 from muscletransfer.errors import ManifestError
 
-__all__ = ["Manifest", "ManifestRow", "row_key"]
+__all__ = ["Manifest", "ManifestRow", "hash_of_rows", "row_key"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,13 +205,7 @@ class Manifest:
             64 hexadecimal digits, worked out once an object.
         """
         if "hash" not in self._memo:
-            patients: dict[str, list[str]] = {}
-            known: dict[Path, str] = {}
-            for row in self.rows:
-                text = json.dumps(row_key(row, memo_dir, known), sort_keys=True)
-                patients.setdefault(row.patient_id, []).append(text)
-            groups = sorted(_sha256("\n".join(sorted(rows))) for rows in patients.values())
-            self._memo["hash"] = _sha256("\n".join(groups))
+            self._memo["hash"] = hash_of_rows(self.rows, memo_dir)
         return self._memo["hash"]
 
 
@@ -246,6 +240,21 @@ def row_key(
         "label": row.label,
         "spacing": None if row.spacing is None else list(row.spacing),
     }
+
+
+def hash_of_rows(
+    rows: Iterable[ManifestRow],
+    memo_dir: Path | None = None,
+    known: dict[Path, str] | None = None,
+) -> str:
+    """Return `Manifest.content_hash` of rows, with file digests that are known already."""
+    known = {} if known is None else known
+    patients: dict[str, list[str]] = {}
+    for row in rows:
+        text = json.dumps(row_key(row, memo_dir, known), sort_keys=True)
+        patients.setdefault(row.patient_id, []).append(text)
+    groups = sorted(_sha256("\n".join(sorted(texts))) for texts in patients.values())
+    return _sha256("\n".join(groups))
 
 
 def _sha256(text: str) -> str:
