@@ -26,15 +26,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from lightning.pytorch import Trainer
 from machine import describe
+from short_training import fine_tuned
 
-from muscletransfer import LowDataModule, SegmentationFineTuner, read_mask
-from muscletransfer.data import PreprocessingSpec
+from muscletransfer import read_mask
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.synthetic import make_cohort, phantom_slice
 from muscletransfer.data.synthetic.writing import write_image, write_label
-from muscletransfer.hardware import recommended_precision
 from muscletransfer.prediction import PredictionRun, predict_cases
 
 SHARES = {"ordinary": 88, "arms": 2, "metal": 3, "motion": 2, "truncated": 3, "level": 2}
@@ -74,32 +72,20 @@ def population(folder: Path, count: int, seed: int, workers: int) -> dict[str, s
 def train(folder: Path, seed: int, steps: int, folds: int) -> list[Path]:
     """Fine-tune folds from random weights; return their best checkpoints."""
     cohort = make_cohort(folder / "cohort", patients=40, size=256, seed=seed)
-    best = []
-    for fold in range(folds):
-        data = LowDataModule(
+    return [
+        fine_tuned(
             cohort.manifest,
+            folder / f"fold{fold}",
+            seed=fold,
+            steps=steps,
+            label=f"fold {fold}",
             train_patients="all",
             fold=fold,
             val_patients=6,
-            preprocessing=PreprocessingSpec(size=128),
-            steps_per_epoch=min(50, steps),
             cache_dir=folder / "cache",
         )
-        model = SegmentationFineTuner("timm/resnet18", "unet", seed=fold)
-        trainer = Trainer(
-            max_steps=steps,
-            precision=recommended_precision(),
-            callbacks=model.default_callbacks(),
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=folder / f"fold{fold}",
-        )
-        trainer.fit(model, datamodule=data)
-        best.append(Path(trainer.checkpoint_callback.best_model_path))
-        dice = float(trainer.checkpoint_callback.best_model_score)
-        print(f"fold {fold}: best validation Dice {dice:.3f}", flush=True)
-    return best
+        for fold in range(folds)
+    ]
 
 
 def true_dice(run: PredictionRun, folder: Path) -> dict[str, float]:

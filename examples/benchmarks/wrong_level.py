@@ -30,48 +30,33 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from lightning.pytorch import Trainer
 from machine import describe
 from scipy import stats
+from short_training import SPEC, fine_tuned
 
-from muscletransfer import LowDataModule, SegmentationFineTuner, read_ct
-from muscletransfer.data import PreprocessingSpec
+from muscletransfer import read_ct
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.synthetic import OTHER_LEVELS, make_cohort, phantom_slice
-from muscletransfer.hardware import recommended_precision
 from muscletransfer.prediction import Ensemble, Thresholds
 
 PATIENTS, STATED = 10, 0.05
 REAL_STEPS = 100  # slices a few millimetres apart are soon learnt
-SPEC = PreprocessingSpec(size=128)
 #: The real volume: slices of L3 as ``labels.json`` has them, labels as TotalSegmentator's.
 REAL = {"image": "ct.nii.gz", "labels": "total_multilabel.nii.gz", "facts": "labels.json"}
 MUSCLES = (86, 87, 88, 89)  # of the back and iliopsoas, left and right
 
 
-def fine_tuned(manifest: Path, folder: Path, seed: int, steps: int, patients: int) -> Path:
-    """Fine-tune from random weights; return the best checkpoint."""
-    data = LowDataModule(
+def trained(manifest: Path, folder: Path, seed: int, steps: int, patients: int) -> Path:
+    """Fine-tune on some patients; return the best checkpoint."""
+    return fine_tuned(
         manifest,
+        folder,
+        seed=seed,
+        steps=steps,
+        label=f"seed {seed}",
         train_patients=patients,
-        preprocessing=SPEC,
-        steps_per_epoch=min(50, steps),
         cache_dir=folder / "cache",
     )
-    model = SegmentationFineTuner("timm/resnet18", "unet", seed=seed)
-    trainer = Trainer(
-        max_steps=steps,
-        precision=recommended_precision(),
-        callbacks=model.default_callbacks(),
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )
-    trainer.fit(model, datamodule=data)
-    best = trainer.checkpoint_callback
-    print(f"seed {seed}: best validation Dice {float(best.best_model_score):.3f}", flush=True)
-    return Path(best.best_model_path)
 
 
 def drawn(job: tuple[int, int, str]) -> np.ndarray:
@@ -110,7 +95,7 @@ def phantoms(work: Path, args: argparse.Namespace) -> tuple[dict[str, object], l
     for seed in args.seeds:
         folder = work / f"seed{seed}"
         cohort = make_cohort(folder / "cohort", patients=24, size=256, seed=seed)
-        checkpoints.append(fine_tuned(cohort.manifest, folder, seed, args.steps, PATIENTS))
+        checkpoints.append(trained(cohort.manifest, folder, seed, args.steps, PATIENTS))
         kinds = ["L3"] * args.ordinary
         kinds += [level for level in OTHER_LEVELS for _ in range(args.others)]
         jobs = [(1000 + seed, number, level) for number, level in enumerate(kinds)]
@@ -167,7 +152,7 @@ def real_volume(
         "farther below": (away > 30) & below,
     }
     figures: dict[str, object] = {}
-    own = [fine_tuned(manifest, work / "real" / f"seed{s}", s, REAL_STEPS, 8) for s in seeds]
+    own = [trained(manifest, work / "real" / f"seed{s}", s, REAL_STEPS, 8) for s in seeds]
     for title, checkpoints in (
         ("fine-tuned on 8 L3 slices of this volume (validated on others of them)", own),
         ("fine-tuned on the phantom", of_phantoms),
