@@ -11,17 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from muscletransfer.errors import DataError, SettingError
 
-__all__ = ["can_start_processes", "map_in_processes", "map_in_threads"]
+__all__ = ["can_start_processes", "map_in_processes", "map_in_threads", "map_shared"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _WAITING = 4  # jobs a process that are given out ahead
+_NONE = object()
 
 _swapping = threading.Lock()
 
@@ -60,6 +62,61 @@ def map_in_processes(
     if workers < 1 or len(jobs) < 2:
         yield from map(function, jobs)
         return
+    with _processes(function, workers) as pool:
+        yield from _in_order(pool, function, jobs, workers)
+
+
+def map_shared(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Iterator[Result]:
+    """Apply a function to jobs in this process and in others, and give results as they come.
+
+    As `map_in_processes`, but this process works too: it does the first jobs while the others
+    start, and there is one fewer to start.
+
+    Args:
+        function: Importable by name from a module (not defined in ``__main__``).
+        jobs: Arguments that can be pickled.
+        workers: Processes, this one among them.
+
+    Yields:
+        One result a job, in any order.
+
+    Raises:
+        DataError: A process was killed, usually by the system for want of memory.
+        SettingError: The function is one of ``__main__``.
+
+    Example:
+        >>> sorted(map_shared(abs, [-1, -2], workers=0))
+        [1, 2]
+    """
+    others = min(workers, len(jobs)) - 1
+    if others < 1:
+        yield from map(function, jobs)
+        return
+    left = iter(jobs)
+    with _processes(function, others) as pool:
+        running: set[Future[Result]] = set()
+        try:
+            while True:
+                done = {future for future in running if future.done()}
+                running -= done
+                yield from (future.result() for future in done)
+                # Two ahead of each: none waits for work, and few are left with them in the end.
+                given = islice(left, 2 * others - len(running))
+                running |= {pool.submit(function, job) for job in given}
+                own = next(left, _NONE)
+                if own is _NONE:
+                    break
+                yield function(cast("Job", own))
+            yield from (future.result() for future in running)
+        finally:
+            for future in running:
+                future.cancel()
+
+
+@contextmanager
+def _processes(function: Callable[..., object], workers: int) -> Iterator[ProcessPoolExecutor]:
     if getattr(function, "__module__", None) == "__main__":
         raise SettingError(
             f"{getattr(function, '__name__', function)} is defined in the script that runs, which "
@@ -67,7 +124,7 @@ def map_in_processes(
         )
     try:
         with ProcessPoolExecutor(workers, mp_context=_Context()) as pool:
-            yield from _in_order(pool, function, jobs, workers)
+            yield pool
     except BrokenProcessPool as error:
         raise DataError(
             f"one of {workers} worker processes was killed, most likely because memory ran out; "

@@ -14,6 +14,7 @@ from dicom_files import body, write_slice
 from muscletransfer.data import SliceCache
 from muscletransfer.data.cache import blocks, build
 from muscletransfer.data.cache.blocks import ALIGNED, BlockFile
+from muscletransfer.data.cache.checksum import checksum
 
 SIZES = (1, 7, 4096, 100_000, 0, 3, (1 << 20) - 5, (1 << 21) + 11, 8, 999)
 
@@ -106,3 +107,25 @@ def test_processes_name_a_bad_row_and_leave_nothing(
     with pytest.raises(build.DataError, match=r"row 3: .*1\.dcm"):
         SliceCache.open_or_build(manifest, SPEC, tmp_path / "c", need_masks=False, workers=2)
     assert list((tmp_path / "c" / "slices").iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 64, 1000])
+def test_checksum_sees_every_bit_and_every_exchange_of_words(size: int) -> None:
+    rng = np.random.default_rng(size)
+    data = rng.integers(0, 256, size, np.uint8)
+    for bit in range(8 * size):
+        changed = data.copy()
+        changed[bit // 8] ^= 1 << bit % 8
+        assert checksum(changed) != checksum(data)
+    words = rng.permutation(np.arange(1 << 10, dtype=np.uint64))
+    for step in (1, 64, 512):
+        assert checksum(words) != checksum(np.roll(words, step))
+
+
+def test_checksum_is_a_sum_of_words_with_odd_weights() -> None:
+    data = np.random.default_rng(0).integers(-1000, 1000, (5, 9), np.int16)
+    raw = data.tobytes() + bytes(-data.nbytes % 8)
+    words = [int.from_bytes(raw[k : k + 8], "little") for k in range(0, len(raw), 8)]
+    total = sum(w * ((k + 1) * 0x9E3779B97F4A7C15 | 1) for k, w in enumerate(words))
+    assert checksum(data) % 2**64 == total % 2**64
+    assert -(2**63) <= checksum(data) < 2**63

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from muscletransfer.data.parallel import map_in_processes, map_in_threads
+from muscletransfer.data.parallel import map_in_processes, map_in_threads, map_shared
 from muscletransfer.errors import DataError, SettingError
 
 
@@ -120,3 +120,44 @@ def test_a_function_of_the_script_is_refused_with_the_way_out():
     mine.__module__ = "__main__"
     with pytest.raises(SettingError, match="mine is defined in the script"):
         list(map_in_processes(mine, [1, 2], workers=2))
+
+
+def meet(job: tuple[int, int, Path]) -> bool:
+    """The first job, given to another process, goes on when this one has come to its own first."""
+    number, parent, pipe = job
+    if number in (0, 2):
+        pipe.open("w" if number == 0 else "r").close()
+    return os.getpid() == parent
+
+
+def die_when_met(job: tuple[int, int, Path]) -> None:
+    number, _, pipe = job
+    if number == 0:
+        with pipe.open("w"):
+            die(0)
+    elif number == 2:
+        pipe.read_bytes()  # ends when the other process does
+
+
+def jobs_with_a_pipe(folder: Path, count: int) -> list[tuple[int, int, Path]]:
+    os.mkfifo(folder / "pipe")
+    return [(number, os.getpid(), folder / "pipe") for number in range(count)]
+
+
+def test_shared_jobs_are_done_once_each_here_and_elsewhere(tmp_path: Path) -> None:
+    found = list(map_shared(meet, jobs_with_a_pipe(tmp_path, 9), workers=2))
+    assert len(found) == 9
+    assert set(found) == {True, False}
+    assert sorted(map_shared(root_of, [n * n for n in range(40)], workers=3)) == list(range(40))
+
+
+def test_shared_jobs_without_others_stay_in_this_process() -> None:
+    assert set(map_shared(process_of, [0, 1], workers=1)) == {os.getpid()}
+    assert list(map_shared(process_of, [0], workers=8)) == [os.getpid()]
+
+
+def test_an_error_of_a_shared_job_is_raised_here(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="-4 is negative"):
+        list(map_shared(root_of, [1, -4, 9, 16], workers=2))
+    with pytest.raises(DataError, match="fewer workers"):
+        list(map_shared(die_when_met, jobs_with_a_pipe(tmp_path, 9), workers=2))

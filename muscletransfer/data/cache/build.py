@@ -22,7 +22,7 @@ from muscletransfer.data.files import Flusher
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.manifest.table import hash_of_rows, row_key
-from muscletransfer.data.parallel import can_start_processes, map_in_processes, map_in_threads
+from muscletransfer.data.parallel import can_start_processes, map_in_threads, map_shared
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.errors import DataError
 
@@ -119,7 +119,7 @@ def build(
         bar = tqdm(total=len(manifest), desc="preprocessing", unit="slice", disable=not progress)
         with bar, Flusher(temporary, _FLUSHED) as flusher:
             apart = len(manifest) >= _MANY and can_start_processes()
-            share = map_in_processes if apart else map_in_threads
+            share = map_shared if apart else map_in_threads
             for outcomes in share(write_group, jobs, workers):
                 for outcome in outcomes:
                     if isinstance(outcome, Failure):

@@ -12,7 +12,6 @@ Folder: ``cache_dir``, else the environment variable ``MUSCLETRANSFER_CACHE``, e
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +19,7 @@ from typing import TypeVar
 import numpy as np
 
 from muscletransfer.data.cache.build import build, cache_key
+from muscletransfer.data.cache.checksum import checksum
 from muscletransfer.data.cache.lock import one_at_a_time
 from muscletransfer.data.cache.store import FORMAT, problem_of, read_index
 from muscletransfer.data.cache.work import COLUMNS
@@ -206,7 +206,7 @@ class SliceCache:
             if self.has_masks:
                 arrays |= {"mask_sum": self.mask(index), "native_mask_sum": self.native_mask(index)}
             for name, array in arrays.items():
-                if zlib.crc32(np.ascontiguousarray(array).data) != self._number(index, name):
+                if checksum(array) != self._number(index, name):
                     raise DataError(
                         f"{self.directory}: the {name.removesuffix('_sum').replace('_', ' ')} "
                         f"values of case {index} are not what was written; wanted a sound cache. "

@@ -21,7 +21,7 @@ from muscletransfer.data.files import fsync_folder
 
 __all__ = ["FORMAT", "INDEX", "StoreWriter", "problem_of", "read_index"]
 
-FORMAT = 2
+FORMAT = 3
 INDEX = "index.json"  # written last: a folder without it is no cache
 _SAMPLES, _SAMPLE_BYTES = 64, 4096
 

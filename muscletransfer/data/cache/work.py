@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import zlib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +20,7 @@ import numpy as np
 
 from muscletransfer.data.cache.blocks import BlockFile
 from muscletransfer.data.cache.cases import Case, Failure, read_group
+from muscletransfer.data.cache.checksum import checksum
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import Array, SliceGeometry
@@ -176,9 +176,9 @@ class _GridFile:
         data = array.data.cast("B")
         while len(data):
             data = data[self._file.write(data) :]
-        return zlib.crc32(array.data)
+        return checksum(array)
 
 
 def _append(file: BlockFile, array: Array) -> tuple[int, int]:
     data = np.ascontiguousarray(array)
-    return file.append(data.data), zlib.crc32(data.data)
+    return file.append(data.data), checksum(data)
