@@ -69,9 +69,9 @@ def with_monai(image: Tensor, mask: Tensor) -> Callable[[], object]:
     return lambda: list_data_collate([transform(dict(sample)) for sample in samples])
 
 
-def training_step(image: Tensor, mask: Tensor) -> Callable[[], object]:
-    """One optimiser step of a resnet34 U-Net on a ready batch."""
-    model = SegmentationFineTuner("timm/resnet34", "unet").train().to(DEVICE)
+def training_step(image: Tensor, mask: Tensor, encoder: str) -> Callable[[], object]:
+    """One optimiser step of a U-Net on a ready batch."""
+    model = SegmentationFineTuner(f"timm/{encoder}", "unet").train().to(DEVICE)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     mixed = recommended_precision() != "32-true"
 
@@ -91,7 +91,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=25)
-    parser.add_argument("--steps", type=int, default=5, help="of training, for the share of a step")
+    parser.add_argument("--encoder", default="resnet34", help="a timm name, for the step")
+    parser.add_argument("--steps", type=int, default=3, help="of training, for the share of a step")
     add_json_argument(parser)
     args = parser.parse_args()
     print(describe())
@@ -119,10 +120,16 @@ def main() -> None:
     for name, found in times.items():
         limit = 13 if name == "ours" and full and on_cpu else None
         middle = 1e3 * float(np.median(found))
-        record.add(name, middle, "ms", at_most=limit, note=quartiles(found))
+        record.add(
+            name,
+            middle,
+            "ms",
+            at_most=limit,
+            note=f"{quartiles(found)}; fastest {1e3 * min(found):.4g}",
+        )
     for name, found in list(times.items())[1:]:
         record.add(f"{name} / ours", float(np.median(found) / np.median(times["ours"])))
-    step = in_turn({"step": training_step(here, labels)}, args.steps)["step"]
+    step = in_turn({"step": training_step(here, labels, args.encoder)}, args.steps)["step"]
     share = 100 * float(np.median(times["ours"]) / np.median(step))
     what = "ours as a share of a training step on a ready batch"
     record.add(what, share, "%", at_most=None if on_cpu else 5)

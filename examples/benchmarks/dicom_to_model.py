@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--native", type=int, default=512, help="of the DICOM slices")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--dice", type=float, default=0.9)
+    parser.add_argument("--every", type=int, default=10, help="steps between validations")
     parser.add_argument("--most", type=int, default=1000, help="steps at which a side gives up")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES), help="ours first")
@@ -78,7 +79,7 @@ def main() -> None:
     print(describe())
     record = Record(f"Ten labelled DICOM slices to a model of validation Dice {args.dice:g}")
     installed(record, "monai")
-    names = ("encoder", "size", "batch", "dice", "most")
+    names = ("encoder", "size", "batch", "dice", "most", "every")
     options = [word for name in names for word in (f"--{name}", str(getattr(args, name)))]
     found: dict[str, list[Taken]] = {side: [] for side in args.sides}
     with tempfile.TemporaryDirectory() as name:

@@ -43,16 +43,16 @@ from muscletransfer.finetune.native import native_prediction
 from muscletransfer.hardware import recommended_precision
 from muscletransfer.prediction import Ensemble, predict_cases
 
-SIZE, BATCH = 256, 8
+BATCH = 8
 
 
-def trained(manifest: Path, folder: Path, steps: int) -> Path:
+def trained(manifest: Path, folder: Path, steps: int, size: int) -> Path:
     """Fine-tune for a few steps."""
     data = LowDataModule(
         manifest,
         train_patients="all",
         val_patients=2,
-        preprocessing=PreprocessingSpec(size=SIZE),
+        preprocessing=PreprocessingSpec(size=size),
         batch_size=4,
         steps_per_epoch=steps,
         cache_dir=folder / "cache",
@@ -91,6 +91,8 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--slices", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, default=256, help="of the network's grid")
+    parser.add_argument("--native", type=int, default=512, help="of the slices on disk")
     parser.add_argument("--steps", type=int, default=120)
     add_json_argument(parser)
     args = parser.parse_args()
@@ -98,8 +100,10 @@ def main() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cohort = make_cohort(folder / "cohort", patients=args.slices, size=512, seed=3, workers=1)
-        checkpoint = args.checkpoint or trained(cohort.manifest, folder, args.steps)
+        cohort = make_cohort(
+            folder / "cohort", patients=args.slices, size=args.native, seed=3, workers=1
+        )
+        checkpoint = args.checkpoint or trained(cohort.manifest, folder, args.steps, args.size)
         images = [row.image for row in Manifest.read(cohort.manifest).rows]
         ensemble = Ensemble([checkpoint])
         spec = ensemble.preprocessing
@@ -153,7 +157,7 @@ def main() -> None:
         native = [[read_label(path) for path in pair] for pair in pairs]
         lowest_native = min(dice(a, b) for a, b in native)
     print(describe())
-    print(f"precision: plain 32-true, ours {ensemble.precision}; {SIZE} x {SIZE}")
+    print(f"precision: plain 32-true, ours {ensemble.precision}; {args.size} x {args.size}")
     for side, found in times.items():
         wall, cpu = zip(*found, strict=True)
         print(f"{side:>15}: {spread(wall)} a slice; CPU {1e3 * np.median(cpu):.1f} ms")

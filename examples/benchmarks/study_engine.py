@@ -63,12 +63,14 @@ def study(count: int, body: str, executor: str = "local", **options: Any) -> flo
     return taken
 
 
-def overhead(record: Record) -> None:
+def overhead(record: Record, counts: list[int]) -> None:
     """Show seconds a job for studies of very different sizes."""
     from machine import spread, timed
 
+    middle = {}
+
     print("\nWhat one job costs, beyond its body (one worker, a body that writes one file):")
-    for count in (10, 100, 1000):
+    for count in counts:
         walls, processors = [], []
         for _ in range(ROUNDS if count < 1000 else 1):
             first = timed(lambda: study(1, "nothing"))
@@ -77,11 +79,14 @@ def overhead(record: Record) -> None:
             processors.append((many[1] - first[1]) / (count - 1))
         note = f"of the processor {spread(processors).strip()}"
         record.add(f"a job of {count}", 1e3 * statistics.median(walls), "ms", note=note)
+        middle[count] = statistics.median(walls)
+    limit = 1.1 if counts[-1] >= 1000 else None
+    what = f"a job of {counts[-1]} / a job of {counts[0]}"
+    record.add(what, middle[counts[-1]] / middle[counts[0]], at_most=limit)
 
 
-def two_at_a_time(record: Record) -> None:
+def two_at_a_time(record: Record, rounds: int) -> None:
     """Show what a second worker brings."""
-    rounds = 1_000_000
     ratios = []
     for _ in range(ROUNDS):
         payload = {"rounds": rounds}
@@ -135,14 +140,16 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="one part of it")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a body, for Ray")
     parser.add_argument("--jobs", type=int, default=6, help="of a study, for Ray")
+    parser.add_argument("--counts", type=int, nargs="+", default=[10, 100, 1000], help="of jobs")
+    parser.add_argument("--burn", type=int, default=1_000_000, help="rounds of work of a job")
     add_json_argument(parser)
     args = parser.parse_args()
     print(describe())
     record = Record("The engine of a study")
     if args.only in (None, "overhead"):
-        overhead(record)
+        overhead(record, sorted(args.counts))
     if args.only in (None, "workers"):
-        two_at_a_time(record)
+        two_at_a_time(record, args.burn)
     if args.only in (None, "ray"):
         ray_beside_local(record, args.seconds, args.jobs)
     record.write(args.json)

@@ -40,6 +40,7 @@ from muscletransfer.transfer import Provenance
 
 SOURCES = 9
 SIDE = 512
+NS = [5, 10, 25, 50, 75, 100, 125]
 
 
 def discs(rng: np.random.Generator, count: int, wobble: float) -> np.ndarray:
@@ -77,10 +78,12 @@ def write_manifests(folder: Path, patients: int, observers: int) -> dict[str, An
 class Study:
     """The folder of a finished study with drawn scores."""
 
-    def __init__(self, folder: Path, data: dict[str, Any], repeats: int, masks: bool) -> None:
+    def __init__(
+        self, folder: Path, data: dict[str, Any], repeats: int, masks: bool, ns: list[int]
+    ) -> None:
         sources: list[Any] = ["random"]
         sources += [{"name": f"source {i}", "freeze": "encoder"} for i in range(1, SOURCES)]
-        plain = {"data": data, "repeats": repeats, "sources": sources}
+        plain = {"data": data, "repeats": repeats, "train_patients": ns, "sources": sources}
         plan: StudyPlan = plan_study(config_from_dict(plain))
         record_plan(open_store(folder), plan.record(), make_jobs(plan, folder))
         self.folder, self.masks = folder, masks
@@ -133,13 +136,14 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=204)
     parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--observers", type=int, default=0)
+    parser.add_argument("--ns", type=int, nargs="+", default=NS, help="patients to train on")
     parser.add_argument("--profile", action="store_true", help="print what took the time")
     add_json_argument(parser)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = write_manifests(folder, args.patients, args.observers)
-        study = Study(folder / "study", data, args.repeats, masks=args.observers > 0)
+        study = Study(folder / "study", data, args.repeats, args.observers > 0, args.ns)
         profile = cProfile.Profile()
         if args.profile:
             profile.enable()

@@ -31,6 +31,7 @@ from record import Record, add_json_argument
 from muscletransfer.data.synthetic import make_cohort
 
 WORKER = Path(__file__).parent / "two_processes_parts" / "worker.py"
+SIDES = {"alone": (1, False), "two apart": (2, False), "two under DDP": (2, True)}
 LONGEST = 600  # seconds until a process that says nothing is given up
 
 
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--cases", type=int, default=1000, help="of the gathered table, a process")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     add_json_argument(parser)
     args = parser.parse_args()
     print(describe())
@@ -90,13 +92,11 @@ def main() -> None:
         cohort = make_cohort(Path(name) / "c", patients=24, size=args.size, workers=1)
         settings |= {"manifest": str(cohort.manifest), "cache": str(Path(name) / "cache")}
         for _ in range(args.rounds):
-            for side, (count, ddp) in SIDES.items():
+            for side in args.sides:
+                count, ddp = SIDES[side]
                 found.setdefault(side, []).extend(together(count, ddp, settings))
     report(record, found, args.cases)
     record.write(args.json)
-
-
-SIDES = {"alone": (1, False), "two apart": (2, False), "two under DDP": (2, True)}
 
 
 def report(record: Record, found: dict[str, list[dict[str, Any]]], cases: int) -> None:
@@ -106,11 +106,13 @@ def report(record: Record, found: dict[str, list[dict[str, Any]]], cases: int) -
         steps = [one for run in runs for one in run["steps"]]
         middle[side] = statistics.median(steps)
         record.add(f"step, {side}", 1e3 * middle[side], "ms", note=quartiles(steps))
-    record.add("images a second: two under DDP / alone", 2 * middle["alone"]
-               / middle["two under DDP"])  # fmt: skip
-    record.add("images a second: two apart / alone", 2 * middle["alone"] / middle["two apart"])
-    record.add("step: under DDP / apart", middle["two under DDP"] / middle["two apart"])
-    connected = found["two under DDP"]
+    for side in [one for one in middle if one != "alone" and "alone" in middle]:
+        record.add(f"images a second: {side} / alone", 2 * middle["alone"] / middle[side])
+    if {"two apart", "two under DDP"} <= set(middle):
+        record.add("step: under DDP / apart", middle["two under DDP"] / middle["two apart"])
+    connected = found.get("two under DDP")
+    if connected is None:
+        return
     size = connected[0]["gradient_bytes"]
     exchange = statistics.median(run["all_reduce"] for run in connected)
     one = statistics.median(run["all_reduce_of_one"] for run in connected)

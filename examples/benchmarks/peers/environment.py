@@ -10,6 +10,7 @@ command runs in stays as it is.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import site
 import subprocess
 import sys
@@ -23,7 +24,8 @@ def make(folder: Path, requirements: Path = REQUIREMENTS) -> Path:
     """Make the environment and return its Python."""
     if (folder / "pyvenv.cfg").is_file():
         raise SystemExit(f"{folder} is an environment already; name another folder, or remove it.")
-    venv.EnvBuilder(symlinks=sys.platform != "win32", with_pip=True).create(folder)
+    alone = importlib.util.find_spec("pip") is None  # else the one of this environment serves
+    venv.EnvBuilder(symlinks=sys.platform != "win32", with_pip=alone).create(folder)
     scripts = "Scripts" if sys.platform == "win32" else "bin"
     python = folder / scripts / "python"
     code = "import site; print(site.getsitepackages()[0])"
