@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock
 from torch import Tensor, nn
 
+from muscletransfer.encoders.small_maps import SmallMapConv2d
+
 __all__ = ["UpsamplingBlock", "upsample_and_convolve", "use_fast_upsampling"]
 
 # Below this many pixels in the batch the larger kernel costs more than the products it saves
@@ -106,7 +108,7 @@ class UpsamplingBlock(UnetDecoderBlock):  # type: ignore[misc]
             and self.interpolation_mode == "nearest"
             # Attention looks at the doubled map; a hook or an adapter at what the convolution gets.
             and isinstance(self.attention1.attention, nn.Identity)
-            and type(conv) is nn.Conv2d
+            and type(conv) in (nn.Conv2d, SmallMapConv2d)
             and not (conv._forward_hooks or conv._forward_pre_hooks)
         )
 

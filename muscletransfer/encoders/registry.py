@@ -267,8 +267,11 @@ def _find_builder(name: str) -> EncoderBuilder:
     namespace, _, model = name.partition("/")
     build = _namespace(namespace).build
 
+    from muscletransfer.encoders.small_maps import use_fast_small_maps  # torch: not for listing
+
     def build_builtin(in_channels: int, depth: int, **kwargs: Any) -> nn.Module:
-        return cast("nn.Module", build(model, in_channels, depth, **kwargs))
+        module = build(model, in_channels, depth, **kwargs)
+        return use_fast_small_maps(cast("nn.Module", module))
 
     return build_builtin
 

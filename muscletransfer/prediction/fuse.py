@@ -9,7 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from muscletransfer.encoders.small_maps import SmallMapConv2d
+
 __all__ = ["fold_norms"]
+
+_CONVOLUTIONS = (nn.Conv2d, SmallMapConv2d)  # not others that derive: they may do more
 
 
 def fold_norms(network: nn.Module, image: Tensor) -> nn.Module:
@@ -66,12 +70,12 @@ def _pairs(
 
     def note(part: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         uses[id(part)] = uses.get(id(part), 0) + 1
-        if type(part) is nn.Conv2d:
+        if isinstance(part, nn.Conv2d):  # of which only such are hooked
             outputs[id(output)] = part, output
         elif id(inputs[0]) in outputs and isinstance(part, nn.BatchNorm2d):
             pairs.append((outputs[id(inputs[0])][0], part))
 
-    parts = [p for p in network.modules() if type(p) in (nn.Conv2d, nn.BatchNorm2d)]
+    parts = [p for p in network.modules() if type(p) in (*_CONVOLUTIONS, nn.BatchNorm2d)]
     hooks = [part.register_forward_hook(note) for part in parts]
     try:
         with torch.no_grad():
