@@ -36,8 +36,8 @@ BOUNDS = """## What is fast by itself, and how to turn it off
 - **The fused AdamW** on CPU and CUDA, not under a gradient scaler; off by
   `model.use_optimizer("torch.optim.AdamW", fused=False)`.
 - **Fast upsampling** on CPU from 512 pixels a batch; off by
-  `use_fast_upsampling(model, enabled=False)`. It, the layout and the fused step together stay within
-  0.05 % of the loss and 0.2 % of the largest weight.
+  `use_fast_upsampling(model, enabled=False)`. It, the layout and the fused step together stay
+  within 0.05 % of the loss and 0.2 % of the largest weight.
 - **`torch.compile`** nowhere: its start is not earned back, see [Decisions](decisions.md).
 
 `tests/finetune/test_fast_defaults.py` holds these bounds.
