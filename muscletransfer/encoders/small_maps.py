@@ -19,8 +19,8 @@ __all__ = ["SmallMapConv2d", "convolve_as_product", "use_fast_small_maps"]
 
 M = TypeVar("M", bound=nn.Module)
 
-# Measured on two cores that others used too (AVX512-BF16, 3 x 3, forward and backward): 512 channels
-# at 8 x 4 x 4 pixels gain a fifth to a half, at 8 x 2 x 2 a half; 128 channels gain next to nothing.
+# Measured on two cores in use by others too (AVX512-BF16, 3 x 3, forward and backward): at 512
+# channels maps of 8 x 4 x 4 gain a fifth to a half and 8 x 2 x 2 a half; 128 channels hardly gain.
 _FEWEST_CHANNELS = 256
 _MOST_PIXELS = 16
 _MOST_IN_BATCH = 256
