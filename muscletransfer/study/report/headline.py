@@ -9,6 +9,7 @@ from html import escape
 from muscletransfer.observers.scores import score_of
 from muscletransfer.study.report.material import Material
 from muscletransfer.study.statistics import LabelSaving, StudyAnalysis
+from muscletransfer.study.statistics.usefulness import NOT_USEFUL
 
 __all__ = ["Answer", "answers", "human_answer", "saving_answer", "what_is_missing"]
 
@@ -73,6 +74,9 @@ def saving_answer(analysis: StudyAnalysis) -> Answer:
         if len(saved) > 1:
             others = _list([f"{_name(analysis, s)} ({_short(s)})" for s in saved[1:]])
             lead += f" Labels are saved by {others} too."
+        poor = [note for note in best.notes if NOT_USEFUL in note]
+        if poor:
+            return Answer(question, f"{lead} Yet {poor[0]}.", more)
         return Answer(question, lead, more, "good")
     lead = "None is shown to save labels."
     if cost:

@@ -12,7 +12,7 @@ from muscletransfer.study.results.columns import Arm
 from muscletransfer.study.statistics.fits import Fit, Fits
 from muscletransfer.study.statistics.saving import Factor, LabelSaving, SavingAt
 from muscletransfer.study.statistics.shapes import CurveShape
-from muscletransfer.study.statistics.usefulness import poor_outlines
+from muscletransfer.study.statistics.usefulness import NOT_USEFUL, poor_outlines
 from muscletransfer.study.statistics.wording import saving_sentence
 
 __all__ = ["label_saving"]
@@ -71,7 +71,7 @@ def label_saving(
         notes.append("scratch was measured at one n: no curve to look a Dice up on")
     poor = poor_outlines(fits.values, (arm, reference))
     if poor is not None:
-        notes.append(f"neither arm reaches a useful Dice: {poor}")
+        notes.append(f"neither arm {NOT_USEFUL}: {poor}")
     sentence = saving_sentence(
         name, headline, dice_range, (source.n[0], source.n[-1]), (scratch.n[0], scratch.n[-1])
     )

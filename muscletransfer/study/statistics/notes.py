@@ -6,7 +6,7 @@ import pandas as pd
 
 from muscletransfer.agreement.bootstrap import FEWEST_PATIENTS
 from muscletransfer.study.results.columns import Arm
-from muscletransfer.study.statistics.usefulness import poor_outlines
+from muscletransfer.study.statistics.usefulness import NOT_USEFUL, poor_outlines
 from muscletransfer.study.statistics.values import PatientValues
 
 __all__ = ["study_notes"]
@@ -30,7 +30,7 @@ def study_notes(
     poor = poor_outlines(values, values.arms)
     if poor is not None:
         notes.append(
-            f"no source reaches a useful Dice: {poor}; label-saving factors compare outlines that "
+            f"no source {NOT_USEFUL}: {poor}; label-saving factors compare outlines that "
             "are too poor to use"
         )
     failed = int(table["failed"].sum())

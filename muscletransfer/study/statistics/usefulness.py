@@ -9,7 +9,10 @@ import numpy as np
 from muscletransfer.study.results.columns import Arm
 from muscletransfer.study.statistics.values import PatientValues
 
-__all__ = ["USEFUL_DICE", "poor_outlines"]
+__all__ = ["NOT_USEFUL", "USEFUL_DICE", "poor_outlines"]
+
+NOT_USEFUL = "reaches a useful Dice"
+"""Words by which a note of these is known."""
 
 USEFUL_DICE = 0.7
 """Median Dice over patients from which the outlines of an arm may be of use.

@@ -17,9 +17,11 @@ from muscletransfer.errors import DataError
 from muscletransfer.study.finish import analyse_study
 from muscletransfer.study.report import write_study_report
 from muscletransfer.study.report.choice import choose
+from muscletransfer.study.report.headline import saving_answer
 from muscletransfer.study.report.history import changes
 from muscletransfer.study.report.overlays import by_percentile
-from muscletransfer.study.results import read_results
+from muscletransfer.study.results import example_table, read_results
+from muscletransfer.study.statistics import analyse
 from muscletransfer.transfer import Provenance, format_provenance
 
 
@@ -281,3 +283,15 @@ def test_changes_between_plans():
     before = {"a": {"b": 1, "c": [1, 2]}, "sources": [{"name": "x", "lr": 1}]}
     after = {"a": {"b": 2, "c": [1, 2]}, "sources": [{"name": "x", "lr": 1}, {"name": "y"}]}
     assert changes(before, after) == ["a.b: 1 \u2192 2", "sources.y.name: not there \u2192 y"]
+
+
+def test_the_answer_says_where_no_outline_is_of_use():
+    starts = {"random": 0.2, "jigsaw": 0.4}
+    poor = saving_answer(analyse(example_table(ns=[5, 10, 15], start=starts), resamples=200))
+    assert "jigsaw" in poor.lead
+    assert "Yet neither arm reaches a useful Dice" in poor.lead
+    assert poor.tone == ""
+    starts = {"random": 0.5, "jigsaw": 0.7}
+    good = saving_answer(analyse(example_table(ns=[5, 10, 15], start=starts), resamples=200))
+    assert "useful Dice" not in good.lead
+    assert good.tone == "good"
