@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -106,7 +107,7 @@ class Record:
         script = Path(sys.argv[0]).name
         record = {
             "title": self.title,
-            "command": " ".join(["python", f"examples/benchmarks/{script}", *told]),
+            "command": shlex.join(["python", f"examples/benchmarks/{script}", *told]),
             "machine": describe(),
             "load": round(os.getloadavg()[0], 2),
             "date": datetime.now(UTC).date().isoformat(),
