@@ -236,7 +236,7 @@ def _run(options: argparse.Namespace) -> int:
     if isinstance(folder, str):  # a URL: tables are made where its files are fetched to
         return 0 if outcome.complete else 1
     if not options.no_report and (folder / "runs").is_dir():  # made by the first finished run
-        _report(argparse.Namespace(study=str(folder)))
+        _write_report(folder)
     return 0 if outcome.complete else 1
 
 
@@ -272,10 +272,13 @@ def _results(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    return _write_report(Path(options.study), options.output, pictures=not options.no_pictures)
+
+
+def _write_report(folder: Path, output: str | None = None, *, pictures: bool = True) -> int:
     from muscletransfer.study.report import write_study_report
 
-    pictures = not options.no_pictures
-    print(write_study_report(Path(options.study), options.output, pictures=pictures))
+    print(write_study_report(folder, output, pictures=pictures))
     return 0
 
 
