@@ -7,6 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from results_page import put_part
+
 from muscletransfer.data import PreprocessingSpec
 from real_ct_parts import prose, prose_targets
 from real_ct_parts.figures import SHOWN, overlay_run, write_figures
@@ -26,7 +28,7 @@ from real_ct_parts.targets import MR_CLASSES
 def write_page(
     results: dict[str, Any], source: Path, folder: Path, target: Path, command: str
 ) -> Path:
-    """Write ``results.md`` and, in ``results/`` beside it, figures and a CSV of all runs.
+    """Write its part of ``results.md`` and, in ``results/`` beside it, figures and all runs.
 
     Args:
         results: What `run_all` returned.
@@ -43,11 +45,9 @@ def write_page(
     figures = write_figures(results, source, folder, beside, settings)
     runs = write_runs(results, beside / "runs.csv")
     (folder / "results.json").write_text(json.dumps(results, indent=1))
-    page = target / "results.md"
     parts = _sections(results, settings, figures, runs.relative_to(target), command)
     text = "\n\n".join(map(_wrapped, parts))
-    page.write_text(text + "\n", encoding="utf-8")
-    return page
+    return put_part(target / "results.md", "real_ct", text)
 
 
 def _wrapped(text: str) -> str:
@@ -79,7 +79,7 @@ def _sections(
     assert spec.hu_window is not None
     quick = [prose.QUICK] if settings == QUICK else []
     return [
-        "# Results on real images",
+        "# First runs on real images: CT of one patient, MR of many",
         *quick,
         prose.INTRODUCTION,
         "## In short",

@@ -80,7 +80,7 @@ def test_page_is_complete(quick: Path) -> None:
     for row in (*pretext, *ct, *longer, *mr, *classes):
         assert all(row.values()), row
         assert not re.search(r"\b(nan|inf|None)\b", " ".join(row.values())), row
-    assert "## What this does not show" in page
+    assert "### What this does not show" in page
     assert "one patient" in page.lower()
     assert "quick form" in page
     assert os.environ[VARIABLE] not in page

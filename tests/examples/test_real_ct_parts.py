@@ -151,8 +151,8 @@ def test_the_page_in_docs_agrees_with_its_runs() -> None:
     page = (docs / "results.md").read_text()
     assert "quick form" not in page
     checked = 0
-    for data, section in (("ct", "## Muscle on CT"), ("mr", "## Heart on MR")):
-        text = page.split(section)[1].split("\n## ")[0]
+    for data, section in (("ct", "### Muscle on CT"), ("mr", "### Heart on MR")):
+        text = page.split(section)[1].split("\n### ")[0]
         for n, arm, dice in re.findall(r"^\| (\d+) \| ([^|]+) \| ([^|]*\(.*?\)) \|", text, re.M):
             medians = [
                 float(run["median_dice"])

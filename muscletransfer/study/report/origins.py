@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -136,5 +137,6 @@ def _chain(material: Material, folder: str, parent: bool = False) -> str:
     shown = found.parent if parent else found
     if shown is None:
         return f"{folder}/provenance.json names no weights that training started from."
-    # The study's folder is where it happens to lie; no part of where weights come from.
-    return format_provenance(shown).replace(f"{material.folder.absolute()}/", "")
+    # The study's folder is where it happens to lie, or lay; no part of where weights come from.
+    words = format_provenance(shown).replace(f"{material.folder.absolute()}/", "")
+    return re.sub(r"\S*/(?=pretexts/[0-9a-f]{16}/)", "", words)

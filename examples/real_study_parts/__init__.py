@@ -1,0 +1,1 @@
+"""The parts of the example `real_study.py`."""
