@@ -23,7 +23,7 @@ GROUPS: dict[str, dict[str, str | list[str]]] = {
         "monai_training.py": [*TINY, *["--rounds", "1", "--steps", "1", "--workers", "0"]],
         "augmentation.py": [*TINY, *["--repeats", "1", "--steps", "1"]],
         "contrastive.py": "--batch 2 --size 32 --repeats 1",
-        "puzzles.py": "--batch 4 --size 96 --repeats 1",
+        "puzzles.py": "--batch 2 --size 128 --repeats 1",
         "profile_steps.py": [*TINY, *["--steps", "1", "--native", "64"]],
     },
     "data": {
@@ -123,7 +123,8 @@ def test_benchmarks_run(group: str, tmp_path: Path) -> None:
     if not set(GROUPS[group]) & OTHER_JSON:
         page = tmp_path / "page.md"
         run(FOLDER / "performance_page.py", tmp_path, page)
-        assert page.read_text().count("\n## ") == len(jobs)
+        headings = page.read_text().count("\n## ")
+        assert headings == 1 + len(jobs)  # what is fast by itself, then each benchmark
 
 
 @pytest.mark.parametrize(("script", "module", "what"), PEERS)

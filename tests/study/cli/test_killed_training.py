@@ -94,7 +94,7 @@ def test_driver_and_worker_are_killed_while_they_train(tmp_path: Path) -> None:
     assert 0 < len(kept) < len(in_place(undisturbed))
 
     second = start(file, disturbed)
-    read_until(second, len(kept) + 2)
+    read_until(second, len(kept))
     (worker,) = workers_of(second.pid)
     os.kill(worker, signal.SIGKILL)
     _, said = second.communicate(timeout=TIMEOUT)
