@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -136,12 +137,32 @@ def readable() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, MuscleTransferError):
-            cause = cause.__cause__ or cause.__context__
-        if cause is None:
+        ours = _ours_in(error)
+        if ours is None:
             raise
-        raise cause from None
+        raise ours from None
+
+
+def _ours_in(error: BaseException) -> MuscleTransferError | None:
+    """Find an error of ours behind another one.
+
+    Where a value fits none of several types, jsonargparse keeps only the first type's error as the
+    cause, in many versions that of None; the others are in a list that its frames still hold.
+    """
+    waiting, seen = [error], set()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, MuscleTransferError):
+            return one
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        waiting += [linked for linked in (one.__context__, one.__cause__) if linked is not None]
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            for value in frame.f_locals.values():
+                if isinstance(value, list):
+                    waiting += [held for held in value if isinstance(held, Exception)]
+    return None
 
 
 @rank_zero_only

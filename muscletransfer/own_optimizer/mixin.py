@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, Self, cast
@@ -178,6 +179,21 @@ class ChoosesOptimizer(LightningModule):
         """Return what a checkpoint says of the choice; ``None`` stands for the default."""
         choices = {kind: getattr(self, f"_{kind}") for kind in _KINDS}
         return {k: c.to_block() if isinstance(c, Chosen) else c for k, c in choices.items()}
+
+    @staticmethod
+    def keep_no_functions(checkpoint: dict[str, Any]) -> None:
+        """Take functions out of what schedules put into a checkpoint.
+
+        SWALR of older torch puts one of its own methods there. A scheduler has its methods anyway,
+        and no reader that runs no code could open the file.
+        """
+        states = list(checkpoint.get("lr_schedulers", ()))
+        for callback in checkpoint.get("callbacks", {}).values():
+            if isinstance(callback, dict):  # averaging of weights keeps its schedule there too
+                states.append(callback.get("scheduler_state") or {})
+        for state in states:
+            for name in [name for name, value in state.items() if inspect.isroutine(value)]:
+                del state[name]
 
     def optimizer_record(self) -> dict[str, Any]:
         """Return what provenance says of the choice: the rates as they are, and what was chosen."""

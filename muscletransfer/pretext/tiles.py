@@ -270,7 +270,8 @@ def equalise_tiles(tiles: Tensor, pinned: Tensor, eps: float = 1e-4) -> Tensor:
     """
     mean = tiles.mean(dim=(-2, -1), keepdim=True)
     # torch.var_mean takes twenty times as long on a CPU as the norm of what is centred.
-    length = torch.linalg.vector_norm(tiles - mean, dim=(-2, -1), keepdim=True)
+    centred = tiles - mean
+    length = torch.linalg.vector_norm(centred, dim=(-2, -1), keepdim=True)
     spread = (length.square() / (tiles.shape[-2] * tiles.shape[-1]) + eps).sqrt()
     movable = (~pinned)[:, :, None, None, None]
     count = movable.sum(dim=1, keepdim=True).clamp(min=1)
@@ -279,4 +280,6 @@ def equalise_tiles(tiles: Tensor, pinned: Tensor, eps: float = 1e-4) -> Tensor:
     # One pass for all tiles: times 1 and plus 0 leaves a pinned one as it is.
     factor = torch.where(movable, common_spread / spread, 1.0)
     offset = torch.where(movable, common_mean - mean * factor, 0.0)
-    return torch.addcmul(offset, tiles, factor)
+    # Memory that is warm takes two thirds of the time of new memory.
+    into = None if torch.is_grad_enabled() and tiles.requires_grad else centred
+    return torch.addcmul(offset, tiles, factor, out=into)

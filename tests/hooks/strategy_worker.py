@@ -1,4 +1,7 @@
-"""Run by test_strategies.py on two processes: trains, saves, scores, writes JSON."""
+"""Run by test_strategies.py on two processes: trains, saves, scores, writes JSON.
+
+``strategy_worker.py FOLDER gpu`` does it with FSDP on one GPU.
+"""
 
 import json
 import os
@@ -27,19 +30,20 @@ class Sharded(SegmentationFineTuner):
             fully_shard(part, mesh=self.device_mesh["data_parallel"])
 
 
-def run_with(strategy, kind, folder, name):
+def run_with(strategy, kind, folder, name, scoring="ddp", **place):
     torch.manual_seed(0)
     # Shards are cut out of contiguous kernels.
-    settings = {"channels_last": kind is not Sharded, "seed": 1}
+    settings = {"channels_last": name not in ("sharded", "fsdp"), "seed": 1}
+    place = {"devices": 2} | place
     model = kind(**tiny(metrics={"error": "own_parts.volume_error"}, **settings))
-    run = trainer(folder, devices=2, strategy=strategy, max_epochs=2)
+    run = trainer(folder, strategy=strategy, max_epochs=2, **place)
     run.fit(model, datamodule=ToyData(cases=5, batch_size=2))
     path = folder / f"{name}.ckpt"
     run.save_checkpoint(path)
     run.strategy.barrier()
     artifact = read_artifact(path)
     loaded = SegmentationFineTuner.load_from_checkpoint(path)
-    figures = trainer(folder, devices=2, strategy="ddp").test(
+    figures = trainer(folder, strategy=scoring, **place).test(
         loaded, datamodule=ToyData(cases=5), verbose=False
     )[0]
     table = loaded.case_table()
@@ -55,15 +59,25 @@ def run_with(strategy, kind, folder, name):
     }
 
 
-def main(folder):
+def main(folder, place=None):
+    if place == "gpu":
+        one = {"scoring": "auto", "accelerator": "gpu", "devices": 1}
+        found = {"fsdp": run_with("fsdp", SegmentationFineTuner, folder, "fsdp", **one)}
+        (folder / "0.json").write_text(json.dumps(found))
+        return
     static = DDPStrategy(static_graph=True, process_group_backend="gloo")
     found = {"static": run_with(static, SegmentationFineTuner, folder, "static")}
-    sizes = {"data_parallel_size": 2, "tensor_parallel_size": 1}
-    shards = ModelParallelStrategy(**sizes, save_distributed_checkpoint=False)
-    found["sharded"] = run_with(shards, Sharded, folder, "sharded")
+    if hasattr(torch.cpu.Stream, "record_event"):  # torch 2.6 has no shards on a CPU
+        found["sharded"] = sharded(folder)
     rank = int(os.environ.get("LOCAL_RANK", 0))
     (folder / f"{rank}.json").write_text(json.dumps(found))
 
 
+def sharded(folder):
+    sizes = {"data_parallel_size": 2, "tensor_parallel_size": 1}
+    shards = ModelParallelStrategy(**sizes, save_distributed_checkpoint=False)
+    return run_with(shards, Sharded, folder, "sharded")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
