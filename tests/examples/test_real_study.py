@@ -57,7 +57,7 @@ def test_each_part_replaces_itself_alone(load: Any, tmp_path: Path) -> None:
 
 @needs_images
 @pytest.mark.parametrize(
-    ("name", "runs", "pretexts"), [("cardiac_mr", 224, 9), ("phantom", 168, 9)]
+    ("name", "runs", "pretexts"), [("cardiac_mr", 336, 9), ("phantom", 196, 9)]
 )
 def test_the_studies_are_the_ones_that_were_asked_for(
     name: str, runs: int, pretexts: int, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +179,7 @@ def _axes(axes: Axes, ns: Sequence[int], label: str) -> None:
     axes.minorticks_off()
     axes.set_xlim(ns[0] / 1.15, ns[-1] * 1.15)
     axes.set_xlabel("labelled patients for training")
-    axes.set_ylabel(label)
+    axes.set_ylabel(textwrap.fill(label, 24))  # a longer line would stick out of the figure
     axes.grid(axis="y", color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
