@@ -15,11 +15,15 @@ __all__ = ["stops_on_terminate"]
 def stops_on_terminate() -> Iterator[None]:
     """Raise SystemExit on SIGTERM within the block, so that ``finally`` clauses run.
 
+    A handler that somebody else has set (Ray's driver sets one) stays in place.
+
     Example:
+        >>> other = signal.signal(signal.SIGTERM, signal.SIG_DFL)
         >>> with stops_on_terminate():
         ...     signal.raise_signal(signal.SIGTERM)
         Traceback (most recent call last):
         SystemExit: 143
+        >>> _ = signal.signal(signal.SIGTERM, other)
     """
     # Handlers can be set in the main thread alone, and somebody else's own handler stays.
     if (
