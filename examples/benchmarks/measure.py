@@ -40,9 +40,12 @@ FIGURES = {
     "19_growth": "1 growth.py",
     "20_profile": "profile_steps.py",
     "21_two_processes": "two_processes.py",
+    "22_indexing": "indexing.py 10000 3",
+    "23_listing": "listing.py",
+    "24_phantom": "phantom.py",
 }
 #: What is of the CPU whether or not there is a GPU, and need not be measured again beside one.
-CPU_ONLY = ("03", "04", "05", "06", "07", "08", "11", "13", "19", "21")
+CPU_ONLY = ("03", "04", "05", "06", "07", "08", "11", "13", "19", "21", "22", "23", "24")
 
 
 def has_gpu() -> bool:

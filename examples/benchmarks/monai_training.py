@@ -8,8 +8,9 @@ MONAI's side is what its tutorials show: `CacheDataset`, `DataLoader`, dictionar
 the same steps as the library's default augmentation, `DiceCELoss`, AdamW; in fp32 and under bf16
 autocast, without loader processes and with two, and once with everything on that the library has
 on by default (bf16, channels last). The library's side is `LowDataModule` and ``Trainer.fit`` with
-their defaults. Both train the same U-Net on ten phantom slices in batches of eight, in turn in one
-process; the batches that loader processes made ahead, while others had their turn, do not count.
+their defaults. Both train the same U-Net on ten phantom slices in batches of eight, in turn, each
+way in a process of its own; the batches that loader processes made ahead, while others had their
+turn, do not count.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
 from machine import describe, quartiles
+from own_process import OwnProcess
 from peers.installed import installed
 from peers.monai_pipeline import Training, endless, items_of, training_loader
 from record import Record, add_json_argument
@@ -55,6 +57,8 @@ class Clock(Callback):
 
 def with_monai(items: list[dict[str, str]], args: argparse.Namespace, workers: int, how: str):
     """Seconds of each step of MONAI's pipeline."""
+    warnings.filterwarnings("ignore")
+    torch.manual_seed(0)
     training = Training(args.encoder, DEVICE, "bf16" in how, "channels last" in how)
     batches = endless(training_loader(items, args.size, args.batch, 10_000, workers))
     while True:
@@ -114,19 +118,20 @@ def main() -> None:
         )
         items = items_of(cohort.manifest, split, "train")
         hows = ("fp32", "bf16", "bf16, channels last")
-        sides: dict[str, Iterator[float]] = {
-            f"MONAI, {how}, {workers} workers": with_monai(items, args, workers, how)
-            for how in hows
-            for workers in args.workers
-        }
-        times: dict[str, list[float]] = {side: [] for side in sides}
-        times["ours"] = []
-        for _ in range(args.rounds):
-            for side, steps in sides.items():
-                times[side] += [next(steps) for _ in range(AHEAD + args.steps)][AHEAD:]
-            times["ours"] += ours(data, args, folder)
+        with ExitStack() as stack:
+            sides = {
+                f"MONAI, {how}, {workers} workers": stack.enter_context(
+                    OwnProcess(with_monai, items, args, workers, how)
+                )
+                for how in hows
+                for workers in args.workers
+            }
+            times: dict[str, list[float]] = {side: [] for side in (*sides, "ours")}
+            for _ in range(args.rounds):
+                for side, steps in sides.items():
+                    times[side] += steps.take(AHEAD + args.steps)[AHEAD:]
+                times["ours"] += ours(data, args, folder)
         report(record, times, args)
-        del sides  # ends the loader processes
     record.write(args.json)
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock
 from torch import Tensor, nn
 
+from muscletransfer.decoders.upsampling_product import product_pays, upsample_as_product
 from muscletransfer.encoders.small_maps import SmallMapConv2d
 
 __all__ = ["UpsamplingBlock", "upsample_and_convolve", "use_fast_upsampling"]
@@ -88,23 +89,30 @@ class UpsamplingBlock(UnetDecoderBlock):  # type: ignore[misc]
     ) -> Tensor:
         """Turn (B, C, H, W) and the skip connection into (B, K, 2H, 2W)."""
         target = (target_height, target_width)
-        if not self._pays(feature_map, target):
+        if not self._pays(feature_map, skip_connection, target):
             out: Tensor = super().forward(feature_map, *target, skip_connection)
             return out
         conv = self.conv1[0]
-        out = upsample_and_convolve(feature_map, skip_connection, conv.weight, conv.bias)
+        if skip_connection is not None and self._multiplies(feature_map, skip_connection):
+            x, skip = feature_map.bfloat16(), skip_connection.bfloat16()
+            out = upsample_as_product(x, skip, conv.weight)
+        else:
+            out = upsample_and_convolve(feature_map, skip_connection, conv.weight, conv.bias)
         for layer in list(self.conv1)[1:]:
             out = layer(out)
         out = self.attention2(self.conv2(out))
         return out
 
-    def _pays(self, x: Tensor, target: tuple[int, int]) -> bool:
+    def _multiplies(self, x: Tensor, skip: Tensor | None) -> bool:
+        return product_pays(x, skip, self.conv1[0].weight, self.conv1[0].bias)
+
+    def _pays(self, x: Tensor, skip: Tensor | None, target: tuple[int, int]) -> bool:
         batch, _, height, width = x.shape
         conv = self.conv1[0]
         return (
             x.device.type == "cpu"
             and target == (2 * height, 2 * width)
-            and batch * height * width >= _FEWEST_PIXELS
+            and (batch * height * width >= _FEWEST_PIXELS or self._multiplies(x, skip))
             and self.interpolation_mode == "nearest"
             # Attention looks at the doubled map; a hook or an adapter at what the convolution gets.
             and isinstance(self.attention1.attention, nn.Identity)

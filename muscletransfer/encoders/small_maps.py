@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.overrides import has_torch_function
 
-__all__ = ["SmallMapConv2d", "convolve_as_product", "use_fast_small_maps"]
+__all__ = ["SmallMapConv2d", "computes_in_bf16", "convolve_as_product", "use_fast_small_maps"]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -78,7 +78,7 @@ class SmallMapConv2d(nn.Conv2d):
         return (
             0 < pixels <= _MOST_PIXELS
             and pixels * len(x) <= _MOST_IN_BATCH
-            and _computes_in_bf16(x, self.weight)
+            and computes_in_bf16(x, self.weight)
             and self.weight.is_contiguous(memory_format=torch.channels_last)
         )
 
@@ -120,7 +120,8 @@ def _can(part: nn.Module) -> bool:
     )
 
 
-def _computes_in_bf16(x: Tensor, weight: Tensor) -> bool:
+def computes_in_bf16(x: Tensor, weight: Tensor) -> bool:
+    """Whether a CPU's convolution of these is one of bf16, by itself or under autocast."""
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu") == torch.bfloat16
     return x.dtype == weight.dtype == torch.bfloat16

@@ -19,6 +19,7 @@ from muscletransfer.finetune.holding import holding
 from muscletransfer.finetune.model import SegmentationModel
 from muscletransfer.finetune.profile import Spread, TrainingProfile
 from muscletransfer.finetune.scoring import NativeScores
+from muscletransfer.freed_memory import give_back_freed_memory, keep_freed_memory
 from muscletransfer.own_optimizer import ChoosesOptimizer
 from muscletransfer.transfer import (
     CHECKPOINT_KEY,
@@ -164,6 +165,13 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
     def on_fit_start(self) -> None:
         """Rehearse the transfer: what no checkpoint could hand on fails in the first second."""
         rehearse(self.model.encoder, self.model.decoder)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+
+    def on_fit_end(self) -> None:
+        """Hand back what training held."""
+        if self.device.type == "cpu":
+            give_back_freed_memory()
 
     def provenance(self) -> Provenance:
         """Return the record of this run, with the records of what it started from."""

@@ -8,6 +8,7 @@ from torch import nn
 from torchmetrics import Metric
 
 from muscletransfer.errors import ContractError
+from muscletransfer.freed_memory import give_back_freed_memory, keep_freed_memory
 from muscletransfer.own_optimizer import ChoosesOptimizer
 from muscletransfer.transfer import (
     CHECKPOINT_KEY,
@@ -60,6 +61,13 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
         rehearse(self.encoder, getattr(self, "decoder", None))
         if self.global_rank == 0 and self.preprocessing():
             warn_preprocessing_mismatch(self.provenance().parent, self.preprocessing())
+        if self.device.type == "cpu":
+            keep_freed_memory()
+
+    def on_fit_end(self) -> None:
+        """Hand back what training held."""
+        if self.device.type == "cpu":
+            give_back_freed_memory()
 
     def teardown(self, stage: str) -> None:
         """Forget the data of a fit without a step, as when only a learning rate was looked for."""
