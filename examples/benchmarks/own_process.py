@@ -22,9 +22,10 @@ class OwnProcess:
     """
 
     def __init__(self, loop: Callable[..., Iterator[float]], *arguments: Any) -> None:
+        way = multiprocessing.get_start_method()
         context = multiprocessing.get_context("spawn")
         self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, loop, arguments))
+        self._process = context.Process(target=_serve, args=(there, loop, arguments, way))
         self._process.start()
         there.close()
 
@@ -44,8 +45,13 @@ class OwnProcess:
 
 
 def _serve(
-    connection: Connection, loop: Callable[..., Iterator[float]], arguments: tuple[Any, ...]
+    connection: Connection,
+    loop: Callable[..., Iterator[float]],
+    arguments: tuple[Any, ...],
+    way: str,
 ) -> None:
+    # Its loader processes start as those of a script do, which this process stands for.
+    multiprocessing.set_start_method(way, force=True)
     steps = loop(*arguments)
     while True:
         try:

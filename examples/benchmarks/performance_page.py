@@ -38,6 +38,12 @@ BOUNDS = """## What is fast by itself, and how to turn it off
 - **Fast upsampling** on CPU from 512 pixels a batch; off by
   `use_fast_upsampling(model, enabled=False)`. It, the layout and the fused step together stay
   within 0.05 % of the loss and 0.2 % of the largest weight.
+- **Convolutions of many channels and few pixels as products of matrices**, in bf16 on CPU: in the
+  encoders of timm and smp, off by `use_fast_small_maps(encoder, enabled=False)`, and within the
+  fast upsampling.
+- **Freed memory stays in the process** while training on CPU (`mallopt` of glibc, up to 1 GiB), and
+  is handed back when a fit ends; off by `MUSCLETRANSFER_KEEP_MEMORY=0` in the environment, and by
+  itself where the environment has settings for the allocator or another allocator.
 - **`torch.compile`** nowhere: its start is not earned back, see [Decisions](decisions.md).
 
 `tests/finetune/test_fast_defaults.py` holds these bounds.
