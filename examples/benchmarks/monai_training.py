@@ -25,14 +25,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, Trainer
+from fit_steps import fit_steps
 from machine import describe, quartiles
 from own_process import OwnProcess
 from peers.installed import installed
 from peers.monai_pipeline import Training, endless, items_of, training_loader
 from record import Record, add_json_argument
 
-from muscletransfer import LowDataModule, SegmentationFineTuner
+from muscletransfer import LowDataModule
 from muscletransfer.data import PreprocessingSpec
 from muscletransfer.data.splits import Split
 from muscletransfer.data.synthetic import make_cohort
@@ -40,19 +40,6 @@ from muscletransfer.hardware import recommended_precision
 
 AHEAD = 5  # steps of a turn that do not count: two loader processes make four batches ahead
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-
-
-class Clock(Callback):
-    """Notes when each training step has ended."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, *_: object) -> None:
-        """Note it."""
-        if DEVICE == "cuda":
-            torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
 
 
 def with_monai(items: list[dict[str, str]], args: argparse.Namespace, workers: int, how: str):
@@ -65,24 +52,6 @@ def with_monai(items: list[dict[str, str]], args: argparse.Namespace, workers: i
         start = time.perf_counter()
         training.step(next(batches))
         yield time.perf_counter() - start
-
-
-def ours(data: LowDataModule, args: argparse.Namespace, folder: Path) -> list[float]:
-    """Seconds of the steps of one ``Trainer.fit``."""
-    clock = Clock()
-    trainer = Trainer(
-        max_steps=args.steps + AHEAD,
-        precision=recommended_precision(),
-        callbacks=[clock],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        default_root_dir=folder,
-    )
-    trainer.fit(SegmentationFineTuner(f"timm/{args.encoder}", "unet"), datamodule=data)
-    return np.diff(clock.ends)[AHEAD - 1 :].tolist()
 
 
 def main() -> None:
@@ -130,7 +99,7 @@ def main() -> None:
             for _ in range(args.rounds):
                 for side, steps in sides.items():
                     times[side] += steps.take(AHEAD + args.steps)[AHEAD:]
-                times["ours"] += ours(data, args, folder)
+                times["ours"] += fit_steps(args.encoder, data, args.steps, AHEAD, folder, "auto")
         report(record, times, args)
     record.write(args.json)
 

@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
-from lightning.pytorch import Callback, Trainer
+from fit_steps import fit_steps
 from machine import describe, spread
 from own_process import OwnProcess
 from record import Record, add_json_argument
@@ -47,17 +47,6 @@ from muscletransfer.schedule import warmup_cosine
 from muscletransfer.transfer import layerwise_groups
 
 BATCH, SIZE, WARM_UP = 8, 128, 4
-
-
-class Clock(Callback):
-    """Notes when each training step has ended."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, *_: object) -> None:
-        """Note it."""
-        self.ends.append(time.perf_counter())
 
 
 def plain_loop(batch: dict[str, torch.Tensor], keep: bool) -> Iterator[float]:
@@ -109,25 +98,6 @@ def bare_loop(data: LowDataModule, ready: dict[str, torch.Tensor] | None) -> Ite
         yield time.perf_counter() - start
 
 
-def fit(data: LowDataModule, steps: int, folder: Path) -> list[float]:
-    """Times of the steps of one Trainer.fit."""
-    clock = Clock()
-    trainer = Trainer(
-        max_steps=steps + WARM_UP,
-        precision=recommended_precision(),
-        accelerator="cpu",
-        callbacks=[clock],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        default_root_dir=folder,
-    )
-    trainer.fit(SegmentationFineTuner("timm/resnet18", "unet"), datamodule=data)
-    return np.diff(clock.ends)[WARM_UP - 1 :].tolist()
-
-
 def main() -> None:
     """Let the loops take turns, print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -164,7 +134,7 @@ def main() -> None:
                 times["kept"] += kept.take(count)[-args.steps :]
                 for name, loop in loops.items():
                     times[name] += [next(loop) for _ in range(count)][-args.steps :]
-                times["fit"] += fit(data, args.steps, folder)
+                times["fit"] += fit_steps("resnet18", data, args.steps, WARM_UP, folder, "cpu")
     medians = {name: float(np.median(found)) for name, found in times.items()}
     print(describe())
     print(f"precision of ours: {recommended_precision()}; of plain: 32-true")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from muscletransfer.data.augmentation.positions import affine_positions
+from muscletransfer.data.augmentation.sampling import grid_sample
 
 __all__ = ["body_window", "draw_view", "from_unit", "random_view", "sample", "to_unit"]
 
+_CACHED = 1 << 20  # pixels
 _SPECK = 0.02  # a row with less than this part above air holds noise or the table's edge, no body
 
 
@@ -36,11 +37,9 @@ def body_window(brightness: Tensor, air: float) -> tuple[Tensor, Tensor]:
         >>> body_window(image, 0.5)
         (tensor([[ 0.0000, -0.2500]]), tensor([0.5000]))
     """
-    # Compared and made numbers in one pass.
-    body = torch.gt(brightness, air, out=torch.empty_like(brightness))
     centres, sides = [], []
-    for axis in (1, 2):  # the share over the rows gives the extent in x, then the other way for y
-        filled = (body.mean(dim=axis) > _SPECK).to(torch.uint8)
+    for share in _shares_above(brightness, air):
+        filled = (share > _SPECK).to(torch.uint8)
         length = filled.shape[1]
         first = filled.argmax(dim=1)
         last = length - filled.flip(1).argmax(dim=1)
@@ -50,6 +49,23 @@ def body_window(brightness: Tensor, air: float) -> tuple[Tensor, Tensor]:
     room = (1.0 - zoom).unsqueeze(1)
     centre = torch.stack(centres, dim=1)
     return torch.minimum(torch.maximum(centre, -room), room), zoom
+
+
+def _shares_above(brightness: Tensor, air: float) -> tuple[Tensor, Tensor]:
+    """Return the parts above air (B, W) of columns, for the extent in x, and (B, H) of rows."""
+    images = len(brightness)
+    if brightness.device.type == "cpu" and images:  # a few at a time stay in the cache
+        images = max(1, _CACHED // max(1, brightness[0].numel()))
+    columns, rows = [], []
+    body: Tensor | None = None
+    for start in range(0, max(1, len(brightness)), max(1, images)):
+        few = brightness[start : start + images]
+        if body is None or len(body) != len(few):
+            body = torch.empty_like(few)
+        torch.gt(few, air, out=body)  # compared and made numbers in one pass
+        columns.append(body.mean(dim=1))
+        rows.append(body.mean(dim=2))
+    return torch.cat(columns), torch.cat(rows)
 
 
 def random_view(
@@ -123,21 +139,21 @@ def draw_view(
     return torch.stack((row_x, row_y), dim=1)
 
 
-def sample(images: Tensor, positions: Tensor) -> Tensor:
+def sample(images: Tensor, positions: Tensor | Callable[[slice], Tensor]) -> Tensor:
     """Read images bilinearly; outside they are mirrored at the border.
 
     Args:
         images: (B, C, H, W).
-        positions: (B, h, w, 2), see
-            :func:`~muscletransfer.data.augmentation.positions.affine_positions`.
+        positions: (B, h, w, 2) of float32, see
+            :func:`~muscletransfer.data.augmentation.positions.affine_positions`; or what makes
+            those of a slice of the batch.
 
     Returns:
         (B, C, h, w) of the images' type, computed in float32: positions in half precision would be
         off by half a pixel.
     """
-    values = images.to(positions.dtype)
-    read = F.grid_sample(values, positions, padding_mode="reflection", align_corners=False)
-    return read.to(images.dtype)
+    values = images.float()
+    return grid_sample(values, positions, "bilinear", "reflection").to(images.dtype)
 
 
 def to_unit(images: Tensor, preprocessing: Mapping[str, Any]) -> Tensor:

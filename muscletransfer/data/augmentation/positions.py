@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -32,7 +34,9 @@ def affine_positions(theta: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.view_as_real(rows.unsqueeze(2) + columns.unsqueeze(1))
 
 
-def tile_positions(theta: Tensor, size: tuple[int, int], corners: Tensor, crop: int) -> Tensor:
+def tile_positions(
+    theta: Tensor, size: tuple[int, int], corners: Tensor, crop: int
+) -> Callable[[slice], Tensor]:
     """Return the part of :func:`affine_positions` that square tiles cover, and no more.
 
     Args:
@@ -42,12 +46,13 @@ def tile_positions(theta: Tensor, size: tuple[int, int], corners: Tensor, crop: 
         crop: Side of the tiles in pixels.
 
     Returns:
-        (B, T * crop, crop, 2), the same numbers as in the whole grid, tile under tile.
+        A function from a slice of the batch, of b images, to (b, T * crop, crop, 2): the same
+        numbers as in the whole grid, tile under tile.
 
     Example:
         >>> theta = torch.tensor([[[0.5, 0.1, 0.0], [-0.1, 1.0, 0.2]]])
         >>> whole = affine_positions(theta, (5, 7))
-        >>> part = tile_positions(theta, (5, 7), torch.tensor([[[1, 2], [3, 5]]]), 2)
+        >>> part = tile_positions(theta, (5, 7), torch.tensor([[[1, 2], [3, 5]]]), 2)(slice(None))
         >>> torch.equal(part, torch.cat([whole[:, 1:3, 2:4], whole[:, 3:5, 5:7]], dim=1))
         True
     """
@@ -57,7 +62,11 @@ def tile_positions(theta: Tensor, size: tuple[int, int], corners: Tensor, crop: 
     inside = (corners.unsqueeze(-1) + side).movedim(2, 0).reshape(2, batch, -1)
     rows = rows.gather(1, inside[0]).view(batch, tiles, crop, 1)
     columns = columns.gather(1, inside[1]).view(batch, tiles, 1, crop)
-    return torch.view_as_real((rows + columns).flatten(1, 2))
+
+    def positions(few: slice) -> Tensor:
+        return torch.view_as_real((rows[few] + columns[few]).flatten(1, 2))
+
+    return positions
 
 
 def _shares(theta: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from muscletransfer.data.augmentation.positions import affine_positions
+from muscletransfer.data.augmentation.sampling import grid_sample
 
 __all__ = ["affine_matrices", "warp"]
 
@@ -83,11 +83,11 @@ def warp(
         grid = grid + displacement.movedim(1, -1)
     # outside pixels come out as 0, so the fill is made the zero point while sampling
     moved = image - fill if fill else image
-    moved = F.grid_sample(moved, grid, "bilinear", "zeros", align_corners=False)
+    moved = grid_sample(moved, grid, "bilinear", "zeros")
     if fill:
         moved = moved + fill
     if mask is None:
         return moved, None
     labels = mask.unsqueeze(1).to(image.dtype) - mask_fill
-    labels = F.grid_sample(labels, grid, "nearest", "zeros", align_corners=False)
+    labels = grid_sample(labels, grid, "nearest", "zeros")
     return moved, (labels.squeeze(1) + mask_fill).long()
