@@ -17,7 +17,16 @@ ROOT = Path(muscletransfer.__file__).parent
 # Lower layers first. A module may import its own layer and those before it.
 LAYERS = [
     {"_version", "errors", "plain", "lazy", "folders", "deprecation", "class_paths"},
-    {"registry", "hardware", "schedule", "randomness", "optimizer", "own_optimizer", "losses"},
+    {
+        "registry",
+        "hardware",
+        "freed_memory",
+        "schedule",
+        "randomness",
+        "optimizer",
+        "own_optimizer",
+        "losses",
+    },
     {"data", "metrics", "measures", "agreement"},
     {"observers"},
     {"encoders"},
