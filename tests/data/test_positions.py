@@ -23,7 +23,9 @@ def test_tiles_get_the_very_numbers_of_the_whole():
     theta = maps(2, torch.float32)
     whole = affine_positions(theta, (40, 50))
     corners = torch.tensor([[[0, 0], [3, 41], [31, 7]], [[30, 40], [1, 2], [9, 9]]])
-    parts = tile_positions(theta, (40, 50), corners, 9).unflatten(1, (3, 9))
+    made = tile_positions(theta, (40, 50), corners, 9)
+    parts = made(slice(None)).unflatten(1, (3, 9))
+    assert torch.equal(made(slice(1, 2)).unflatten(1, (3, 9)), parts[1:])
     for b, image in enumerate(corners.tolist()):
         for t, (row, column) in enumerate(image):
             assert torch.equal(parts[b, t], whole[b, row : row + 9, column : column + 9])

@@ -32,8 +32,8 @@ SHOWN = {
     "muscletransfer study report my_study": "likewise",
     "python examples/real_ct.py DATA_FOLDER": "needs images that are not part of the project",
     "python examples/real_files.py DATA_FOLDER": "likewise",
-    "python examples/real_study.py DATA_FOLDER --study phantom": "likewise, and takes hours",
-    "python examples/real_study.py DATA_FOLDER --study cardiac_mr": "likewise",
+    "python examples/real_study.py DATA_FOLDER --study phantom --workers 2": "likewise; hours long",
+    "python examples/real_study.py DATA_FOLDER --study cardiac_mr --workers 2": "likewise",
 }
 
 

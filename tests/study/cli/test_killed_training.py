@@ -81,7 +81,7 @@ def rows(folder: Path) -> pd.DataFrame:
 def test_driver_and_worker_are_killed_while_they_train(tmp_path: Path) -> None:
     plain = study(
         ct_cases(tmp_path / "cases"),
-        sources=["random", {"pretext": "reconstruction", "data": {"images": "manifest"}}],
+        sources=["random"],
         finetune={"steps": 25, "batch_size": 2, "lr": 0.01},
     )
     file = tmp_path / "study.yaml"

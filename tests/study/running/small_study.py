@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import select
 import subprocess
 import sys
@@ -119,6 +120,8 @@ def workers_of(driver: int) -> list[int]:
 
 
 if __name__ == "__main__":
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and their children too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     jobs = small_jobs(folder)
     if "gated" in sys.argv:
