@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -120,7 +120,7 @@ def workers_of(driver: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    # A shell that starts the tests in the background has them ignore Ctrl-C, and their children too.
+    # Tests that a shell starts in the background ignore Ctrl-C, and so would their children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     jobs = small_jobs(folder)
