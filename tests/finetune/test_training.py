@@ -1,5 +1,7 @@
 """Training: it learns, freezes what it says it freezes, and resumes to the bit."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from finetune_toys import ToyData, copy_of, equal_states, tiny, trainer
@@ -269,6 +271,32 @@ def test_the_last_checkpoint_follows_validation(tmp_path, settings, epochs):
     run = trainer(tmp_path, **settings)
     run.fit(SegmentationFineTuner(**tiny()), datamodule=ToyData())
     assert written == epochs
+
+
+def test_the_last_checkpoint_is_of_the_last_step_copied_or_saved(tmp_path):
+    copied, improved = [], []
+
+    class Listening(BestAndLast):
+        def _keep_last(self, trainer):
+            super()._keep_last(trainer)
+            best, last = Path(self.best_model_path), Path(self.last_model_path)
+            assert torch.load(last, weights_only=True)["global_step"] == trainer.global_step
+            copied.append(best.read_bytes() == last.read_bytes())
+            improved.append(self._saved_at == trainer.global_step)
+            assert not last.samefile(best)
+
+    model = SegmentationFineTuner(**tiny())
+    run = trainer(
+        tmp_path,
+        enable_checkpointing=True,
+        limit_val_batches=1.0,
+        max_epochs=8,
+        callbacks=[Listening()],
+    )
+    run.fit(model, datamodule=ToyData())
+    assert copied == improved
+    assert set(copied) == {True, False}  # some validations improved and some did not
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_resume_from_the_last_checkpoint_equals_an_uninterrupted_run(tmp_path):
