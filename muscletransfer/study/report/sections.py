@@ -51,12 +51,14 @@ def curves(page: StudyPage, figures: Figures) -> None:
     if analysis.human is not None and analysis.human.bands:
         words += " The grey band is the range of the observers against the same reference."
     page.text(words)
+    banded = analysis.human is not None and "dta_rms" in analysis.human.bands
     drawn = [(figures.curves(), "Mean Dice over patients.")]
     distance = figures.medians("dta_rms")
     if distance is not None:
         drawn.append(
             (distance, "RMS distance-to-agreement: medians and quartiles over patients, since the "
-             "mean is infinite where a mask was missed. The band is of the observers' medians.")
+             "mean is infinite where a mask was missed."
+             + " The band is of the observers' medians." * banded)
         )  # fmt: skip
     page.figures(drawn)
     page.figures(figures.each_arm(), "small")

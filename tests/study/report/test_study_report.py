@@ -196,6 +196,7 @@ def test_pixels_and_two_structures(odd):
     assert "agreement-sma" not in Tables(odd.text).tables
     assert not (odd.results / "agreement.csv").exists()
     assert "there are no observers" in odd.text
+    assert "where a mask was missed.<" in odd.text  # and no word of a band of theirs
     table = read_results(odd.results)
     rows = Tables(odd.text).tables["structures"]
     assert {row[0]["text"] for row in rows} == {"<i>disc</i>", "box"}
