@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
+from training_only import training_only
 
 from muscletransfer import LowDataModule, SegmentationFineTuner
-from muscletransfer.hardware import recommended_precision
 
 
 class Clock(Callback):
@@ -31,17 +31,6 @@ def fit_steps(
 ) -> list[float]:
     """Train a U-Net of an encoder of timm; the first steps are done and do not count."""
     clock = Clock()
-    trainer = Trainer(
-        max_steps=steps + skipped,
-        precision=recommended_precision(accelerator),
-        accelerator=accelerator,
-        callbacks=[clock],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        default_root_dir=folder,
-    )
+    trainer = training_only(folder, steps + skipped, accelerator, callbacks=[clock])
     trainer.fit(SegmentationFineTuner(f"timm/{encoder}", "unet"), datamodule=data)
     return np.diff(clock.ends)[skipped - 1 :].tolist()

@@ -39,6 +39,7 @@ from muscletransfer.data.synthetic import make_cohort
 from muscletransfer.hardware import recommended_precision
 
 AHEAD = 5  # steps of a turn that do not count: two loader processes make four batches ahead
+HOWS = ["fp32", "bf16", "bf16, channels last"]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5, help="timed steps a side and round")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
+    parser.add_argument("--hows", nargs="+", choices=HOWS, default=HOWS, help="of MONAI's side")
     add_json_argument(parser)
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -86,13 +88,12 @@ def main() -> None:
             cache_dir=folder / "cache",
         )
         items = items_of(cohort.manifest, split, "train")
-        hows = ("fp32", "bf16", "bf16, channels last")
         with ExitStack() as stack:
             sides = {
                 f"MONAI, {how}, {workers} workers": stack.enter_context(
                     OwnProcess(with_monai, items, args, workers, how)
                 )
-                for how in hows
+                for how in args.hows
                 for workers in args.workers
             }
             times: dict[str, list[float]] = {side: [] for side in (*sides, "ours")}
@@ -112,7 +113,7 @@ def report(record: Record, times: dict[str, list[float]], args: argparse.Namespa
         record.add(f"{side}, {recommended_precision()}" if side == "ours" else side,
                    rate[side], "images/s", note=note)  # fmt: skip
     limits = {"fp32": 3.0, "bf16": None} if DEVICE == "cuda" else {"fp32": 2.3, "bf16": 1.15}
-    for how in ("fp32", "bf16", "bf16, channels last"):
+    for how in args.hows:
         best = max(rate[f"MONAI, {how}, {workers} workers"] for workers in args.workers)
         same = how == "fp32" or recommended_precision() != "32-true"
         limit = limits.get(how) if same else None

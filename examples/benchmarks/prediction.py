@@ -31,16 +31,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning.pytorch import Trainer
 from machine import describe, spread
 from record import Record, add_json_argument
+from training_only import training_only
 
 from muscletransfer import LowDataModule, SegmentationFineTuner, read_ct, write_mask
 from muscletransfer.data import Manifest, PreprocessingSpec
 from muscletransfer.data.synthetic import make_cohort
 from muscletransfer.decoders import use_fast_upsampling
 from muscletransfer.finetune.native import native_prediction
-from muscletransfer.hardware import recommended_precision
 from muscletransfer.prediction import Ensemble, predict_cases
 
 BATCH = 8
@@ -58,16 +57,7 @@ def trained(manifest: Path, folder: Path, steps: int, size: int) -> Path:
         cache_dir=folder / "cache",
     )
     model = SegmentationFineTuner("timm/resnet18", "unet")
-    trainer = Trainer(
-        max_steps=steps,
-        precision=recommended_precision(),
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        enable_checkpointing=False,
-        default_root_dir=folder,
-    )
+    trainer = training_only(folder, steps)
     trainer.fit(model, datamodule=data)
     trainer.save_checkpoint(folder / "trained.ckpt")
     return folder / "trained.ckpt"

@@ -34,6 +34,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from machine import describe, quartiles
 from record import Record, add_json_argument
 from torch.profiler import ProfilerActivity, profile
+from training_only import training_only
 
 from muscletransfer import JigsawPretext, LowDataModule, PretextDataModule, SegmentationFineTuner
 from muscletransfer.data import Manifest, PreprocessingSpec, read_ct
@@ -98,17 +99,7 @@ def training(
     """Profile ``Trainer.fit``; return its Trainer."""
     seen = Profiled(steps)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            max_steps=WARM_UP + 2 * steps,
-            precision=recommended_precision(),
-            callbacks=[seen],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-            default_root_dir=folder,
-        )
+        trainer = training_only(folder, WARM_UP + 2 * steps, callbacks=[seen])
         trainer.fit(model, datamodule=data)
     record.add(what, 1e3 * float(np.median(seen.times)), "ms", note=quartiles(seen.times))
     record.table(f"{what}: operators by their own time", table_of(seen.found, steps))

@@ -15,6 +15,7 @@ from muscletransfer.cli.observing import add_observers
 from muscletransfer.cli.predicting import add_predict, is_for_lightning
 from muscletransfer.cli.studying import add_study
 from muscletransfer.errors import MuscleTransferError
+from muscletransfer.quick_exit import exit_quickly
 
 __all__ = ["main"]
 
@@ -112,6 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         jigsaw
         0
     """
+    if argv is None:
+        exit_quickly()
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
     if arguments[:1] == ["predict"] and is_for_lightning(arguments):

@@ -10,6 +10,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
+from muscletransfer.checkpoint_io import write_checkpoints_directly
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.encoders.probe import first_features
 from muscletransfer.errors import ContractError, TransferError
@@ -165,6 +166,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
     def on_fit_start(self) -> None:
         """Rehearse the transfer: what no checkpoint could hand on fails in the first second."""
         rehearse(self.model.encoder, self.model.decoder)
+        write_checkpoints_directly(self.trainer.strategy)
         if self.device.type == "cpu":
             keep_freed_memory()
 

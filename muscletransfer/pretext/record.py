@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self, cast
 from torch import nn
 from torchmetrics import Metric
 
+from muscletransfer.checkpoint_io import write_checkpoints_directly
 from muscletransfer.errors import ContractError
 from muscletransfer.freed_memory import give_back_freed_memory, keep_freed_memory
 from muscletransfer.own_optimizer import ChoosesOptimizer
@@ -61,6 +62,7 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
         rehearse(self.encoder, getattr(self, "decoder", None))
         if self.global_rank == 0 and self.preprocessing():
             warn_preprocessing_mismatch(self.provenance().parent, self.preprocessing())
+        write_checkpoints_directly(self.trainer.strategy)
         if self.device.type == "cpu":
             keep_freed_memory()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from muscletransfer.errors import ContractError
+from muscletransfer.quick_exit import exit_quickly
 
 __all__ = ["check_two_processes"]
 
@@ -98,4 +99,5 @@ def main(path: str, settings: dict[str, Any], num_classes: int, size: int, folde
 
 
 if __name__ == "__main__":
+    exit_quickly()
     main(*json.loads(sys.argv[1]))

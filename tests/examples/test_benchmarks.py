@@ -18,9 +18,12 @@ TINY = ["--encoder", "resnet10t", "--size", "32", "--batch", "2"]
 # In four tests, so that two workers share them; {out} is a folder of the test.
 GROUPS: dict[str, dict[str, str | list[str]]] = {
     "training": {
-        "training_speed.py": "--rounds 1 --steps 1",
+        "training_speed.py": "--rounds 1 --steps 1 --loops plain bare fit",
         "prediction.py": "--slices 4 --rounds 1 --steps 1 --size 64 --native 96",
-        "monai_training.py": [*TINY, *["--rounds", "1", "--steps", "1", "--workers", "0"]],
+        "monai_training.py": [
+            *TINY,
+            *["--rounds", "1", "--steps", "1", "--workers", "0", "--hows", "fp32"],
+        ],
         "augmentation.py": [*TINY, *["--repeats", "1", "--steps", "1"]],
         "contrastive.py": "--batch 2 --size 32 --repeats 1",
         "puzzles.py": "--batch 2 --size 128 --repeats 1",
@@ -53,7 +56,7 @@ GROUPS: dict[str, dict[str, str | list[str]]] = {
         "study_planning.py": "--runs 50 --times 1",
         "study_report.py": "--patients 12 --repeats 1 --ns 2 4",
         "study_statistics.py": "--sources 2 --patients 12 --repeats 2",
-        "quality_flags.py": "--cases 100 --steps 1 --folds 1 --workers 1",
+        "quality_flags.py": "--cases 30 --steps 1 --folds 1 --workers 1",
         "wrong_level.py": "--seeds 0 --ordinary 4 --others 1 --steps 1",
     },
 }

@@ -16,11 +16,21 @@ ROOT = Path(muscletransfer.__file__).parent
 
 # Lower layers first. A module may import its own layer and those before it.
 LAYERS = [
-    {"_version", "errors", "plain", "lazy", "folders", "deprecation", "class_paths"},
+    {
+        "_version",
+        "errors",
+        "plain",
+        "lazy",
+        "folders",
+        "deprecation",
+        "class_paths",
+        "quick_exit",
+    },
     {
         "registry",
         "hardware",
         "freed_memory",
+        "checkpoint_io",
         "schedule",
         "randomness",
         "optimizer",

@@ -6,13 +6,15 @@ import logging
 import sys
 import tempfile
 import warnings
+from pathlib import Path
 
-from lightning.pytorch import Trainer
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from peaks import after_imports, peaks
+from training_only import training_only
 
 from muscletransfer import LowDataModule, SegmentationFineTuner
 from muscletransfer.data import PreprocessingSpec
-from muscletransfer.hardware import recommended_precision
 
 
 def main(encoder: str, size: int, batch: int, steps: int, manifest: str, cache: str) -> None:
@@ -29,17 +31,8 @@ def main(encoder: str, size: int, batch: int, steps: int, manifest: str, cache: 
         cache_dir=cache,
     )
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            max_steps=steps,
-            precision=recommended_precision(),
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-            default_root_dir=folder,
-        )
-        trainer.fit(SegmentationFineTuner(f"timm/{encoder}", "unet"), datamodule=data)
+        model = SegmentationFineTuner(f"timm/{encoder}", "unet")
+        training_only(folder, steps).fit(model, datamodule=data)
     print(peaks(imported))
 
 

@@ -14,15 +14,18 @@ import sys
 import tempfile
 import time
 import warnings
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from training_only import training_only
 
 from muscletransfer import LowDataModule, SegmentationFineTuner
 from muscletransfer.data import PreprocessingSpec
 from muscletransfer.finetune.case_rows import CaseRows
-from muscletransfer.hardware import recommended_precision
 
 WARM_UP, REPEATS, COLUMNS = 2, 7, 12
 
@@ -94,19 +97,13 @@ def main(
     host = middle(lambda: next(loader))
     clock = Clock(cases)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            max_steps=WARM_UP + steps + 1,
-            precision=recommended_precision("cpu"),
-            accelerator="cpu",
+        trainer = training_only(
+            folder,
+            WARM_UP + steps + 1,
+            "cpu",
             devices=2 if ddp else 1,
             strategy="ddp" if ddp else "auto",
             callbacks=[clock],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-            default_root_dir=folder,
         )
         print("ready", flush=True)
         sys.stdin.readline()

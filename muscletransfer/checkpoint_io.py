@@ -1,0 +1,63 @@
+"""Checkpoints written straight to their file, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
+
+__all__ = ["DirectCheckpointIO", "write_checkpoints_directly"]
+
+
+class DirectCheckpointIO(TorchCheckpointIO):
+    """Writes a local checkpoint beside its place and renames it; the same file, in less time.
+
+    Lightning's own serialises into memory first, then copies that through the folder of temporary
+    files, which takes twice as long. A low-data run is validated, and its best checkpoint written,
+    every few seconds, so this is time that is felt. A URL is written as Lightning does.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "run" / "a.ckpt"
+        >>> DirectCheckpointIO().save_checkpoint({"state_dict": {}}, file)
+        >>> [p.name for p in file.parent.iterdir()], torch.load(file)
+        (['a.ckpt'], {'state_dict': {}})
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: What `torch.save` takes.
+            path: The file; its folder is made. What is there stays until the new one is whole.
+            storage_options: Not used; see Lightning.
+        """
+        if storage_options is not None or "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # One name for each checkpoint: what a killed process leaves, the resumed one overwrites.
+        unfinished = file.with_name(f".{file.name}.part")
+        try:
+            torch.save(checkpoint, unfinished)
+            os.replace(unfinished, file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def write_checkpoints_directly(strategy: Strategy) -> None:
+    """Let a Trainer's strategy use `DirectCheckpointIO`, unless it was given another plugin.
+
+    Args:
+        strategy: ``trainer.strategy``; one that holds parts of the weights is left as it is.
+    """
+    whole = isinstance(strategy, SingleDeviceStrategy | DDPStrategy)
+    if whole and type(strategy.checkpoint_io) is TorchCheckpointIO:
+        strategy.checkpoint_io = DirectCheckpointIO()
