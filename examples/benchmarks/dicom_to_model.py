@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -42,16 +43,29 @@ SIDES = {
 }
 
 
-Taken = tuple[float, float, int, float]
+@dataclass(frozen=True)
+class Taken:
+    """Seconds of a process and of a processor, what it ended with, and where its seconds went."""
+
+    wall: float
+    busy: float
+    steps: int
+    dice: float
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def run(side: str, files: list[Path], seed: int, options: list[str]) -> Taken:
-    """Wall and processor seconds of the process, its steps and the Dice that it ended with."""
+    """Let a side have the machine for itself."""
     script, more = SIDES[side]
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, PEERS / script, *files, out, "--seed", str(seed)]
         before, start = os.times(), time.perf_counter()
-        done = subprocess.run([*command, *more, *options], capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, *more, *options],
+            env={**os.environ, "BEGAN": str(time.time())},
+            capture_output=True,
+            text=True,
+        )
         seconds, after = time.perf_counter() - start, os.times()
     if done.returncode:
         raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")
@@ -59,7 +73,22 @@ def run(side: str, files: list[Path], seed: int, options: list[str]) -> Taken:
     busy = after.children_user + after.children_system
     busy -= before.children_user + before.children_system
     print(f"{side}, seed {seed}: {seconds:.1f} s, {busy:.1f} s of processor, {found}", flush=True)
-    return seconds, busy, found["steps"], found["dice"]
+    return Taken(seconds, busy, **found)
+
+
+def middle(runs: list[Taken], what: str) -> float:
+    """Median of a figure over the runs of a side."""
+    return float(np.median([getattr(one, what) for one in runs]))
+
+
+def where_it_went(runs: list[Taken]) -> str:
+    """A table of the medians over the runs of what a side says of its seconds."""
+    parts = {
+        name: float(np.median([one.seconds[name] for one in runs])) for name in runs[0].seconds
+    }
+    parts["all else, and the end of the process"] = middle(runs, "wall") - sum(parts.values())
+    lines = [f"{'part of ours':<42} {'seconds':>8}"]
+    return "\n".join([*lines, *(f"{name:<42} {value:>8.2f}" for name, value in parts.items())])
 
 
 def main() -> None:
@@ -93,11 +122,11 @@ def main() -> None:
             for side in args.sides:
                 found[side].append(run(side, files, seed, options))
     wall, busy, steps = (
-        {side: float(np.median([one[k] for one in runs])) for side, runs in found.items()}
-        for k in range(3)
+        {side: middle(runs, what) for side, runs in found.items()}
+        for what in ("wall", "busy", "steps")
     )
     for side, runs in found.items():
-        seconds, _, taken, dice = zip(*runs, strict=True)
+        seconds, taken, dice = zip(*((one.wall, one.steps, one.dice) for one in runs), strict=True)
         note = f"{min(seconds):.3g} to {max(seconds):.3g}; {busy[side]:.3g} s of processor time; "
         note += f"{min(taken)} to {max(taken)} steps; Dice {min(dice):.3f} to {max(dice):.3f}"
         record.add(side, wall[side], "s", note=note)
@@ -111,6 +140,7 @@ def main() -> None:
         record.add(f"{side} / ours, processor time", busy[side] / busy["ours"])
         each = (wall[side] / steps[side]) / (wall["ours"] / steps["ours"])
         record.add(f"{side} / ours, seconds of the process a step", each)
+    record.table("Where the seconds of ours go, medians", where_it_went(found["ours"]))
     record.write(args.json)
 
 

@@ -34,7 +34,7 @@ FIGURES = {
     "13_observers": "1 observers.py",
     "14_augmentation": "augmentation.py",
     "15_monai_training": "monai_training.py --size 128",
-    "16_dicom_to_model": "dicom_to_model.py --size 128",
+    "16_dicom_to_model": "dicom_to_model.py",
     "17_contrastive": "contrastive.py",
     "18_memory": "memory.py",
     "19_growth": "1 growth.py",
@@ -43,6 +43,7 @@ FIGURES = {
     "22_indexing": "indexing.py 10000 3",
     "23_listing": "listing.py",
     "24_phantom": "phantom.py",
+    "25_dicom_to_model_128": "dicom_to_model.py --size 128",
 }
 #: What is of the CPU whether or not there is a GPU, and need not be measured again beside one.
 CPU_ONLY = ("03", "04", "05", "06", "07", "08", "11", "13", "19", "21", "22", "23", "24")

@@ -47,6 +47,11 @@ class BestAndLast(ModelCheckpoint):
         )
         self._saved_at: int | None = None
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget what an earlier fit has saved: at the same step, it was of other weights."""
+        super().setup(trainer, pl_module, stage)
+        self._saved_at = None
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the best; and the last, when validation does not follow the epochs."""
         super().on_validation_end(trainer, pl_module)

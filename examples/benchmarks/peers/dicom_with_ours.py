@@ -1,6 +1,6 @@
 """From labelled DICOM slices to a validated model with the library; see dicom_to_model.py.
 
-Prints the steps it took and the validation Dice that it ended with, as JSON.
+Prints as JSON its steps, the validation Dice that it ended with, and where its seconds went.
 """
 
 from __future__ import annotations
@@ -8,17 +8,61 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
+import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from muscletransfer import LowDataModule, SegmentationFineTuner
 from muscletransfer.data import PreprocessingSpec
+from muscletransfer.finetune import BestAndLast
 from muscletransfer.hardware import recommended_precision
 
+
+class Spent(Callback):
+    """Adds up the seconds of steps and validations."""
+
+    def __init__(self) -> None:
+        self.trains = self.began = 0.0
+        self.seconds = {"steps": 0.0, "validation": 0.0}
+
+    def on_train_start(self, *_: Any) -> None:
+        """Preparation is over."""
+        self.trains = time.perf_counter()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """A step begins."""
+        self.began = time.perf_counter()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """A step is done."""
+        self.seconds["steps"] += time.perf_counter() - self.began
+
+    on_validation_start = on_train_batch_start
+
+    def on_validation_end(self, *_: Any) -> None:
+        """A validation is done."""
+        self.seconds["validation"] += time.perf_counter() - self.began
+
+
+class TimedBestAndLast(BestAndLast):
+    """The library's own, which adds up the seconds that it takes."""
+
+    seconds = 0.0
+
+    def on_train_epoch_end(self, *arguments: Any) -> None:
+        """Write what is to be written."""
+        start = time.perf_counter()
+        super().on_train_epoch_end(*arguments)
+        self.seconds += time.perf_counter() - start
+
+
 if __name__ == "__main__":
+    imported, since_start = time.perf_counter(), time.time() - float(os.environ["BEGAN"])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
     parser.add_argument("split", type=Path)
@@ -43,11 +87,12 @@ if __name__ == "__main__":
         cache_dir=args.out / "cache",
     )
     model = SegmentationFineTuner(f"timm/{args.encoder}", "unet", seed=args.seed)
+    spent, files = Spent(), TimedBestAndLast()
     stop = EarlyStopping("val_dice", mode="max", stopping_threshold=args.dice, patience=args.most)
     trainer = Trainer(
         max_steps=args.most,
         precision=recommended_precision(),
-        callbacks=[*model.default_callbacks(), stop],
+        callbacks=[spent, files, stop],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -55,4 +100,10 @@ if __name__ == "__main__":
     )
     trainer.fit(model, datamodule=data)
     dice = float(trainer.callback_metrics["val_dice"])
-    print(json.dumps({"steps": trainer.global_step, "dice": dice}))
+    seconds = {
+        "start of the process and imports": since_start,
+        "reading, cache and network": spent.trains - imported,
+        **spent.seconds,
+        "checkpoints": files.seconds,
+    }
+    print(json.dumps({"steps": trainer.global_step, "dice": dice, "seconds": seconds}))
