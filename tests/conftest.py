@@ -1,6 +1,7 @@
 """What holds for every test: one thread, a cache folder that goes with the run, a browser."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -17,3 +18,9 @@ if "MUSCLETRANSFER_TEST_RUN" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["MUSCLETRANSFER_CACHE"], ignore_errors=True)
 
 from browser import browser  # noqa: F401 - a fixture of all tests
+
+
+def pytest_collection_finish() -> None:
+    """Spare each later search for cycles the million objects that collecting has imported."""
+    gc.collect()
+    gc.freeze()

@@ -6,7 +6,6 @@ import pytest
 import torch
 from finetune_toys import ToyData, copy_of, equal_states, tiny, trainer
 from lightning.pytorch import Callback
-from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from torch import nn
 
 from muscletransfer.finetune import (
@@ -311,27 +310,6 @@ def test_the_last_checkpoint_is_of_this_fit_where_the_callback_has_seen_another(
     trainer(tmp_path, callbacks=[keep], **settings).fit(second, datamodule=ToyData())
     last = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert equal_states(last["state_dict"], copy_of(second))
-
-
-def test_checkpoints_written_in_the_background_hold_the_same(tmp_path):
-    found = {}
-    for name, plugins in (("at once", None), ("later", [AsyncCheckpointIO()])):
-        keep, model = BestAndLast(tmp_path / name), SegmentationFineTuner(**tiny())
-        run = trainer(
-            tmp_path,
-            enable_checkpointing=True,
-            limit_val_batches=1.0,
-            max_epochs=4,
-            callbacks=[keep],
-            plugins=plugins,
-        )
-        run.fit(model, datamodule=ToyData())
-        paths = keep.best_model_path, keep.last_model_path
-        found[name] = [torch.load(path, weights_only=True) for path in paths]
-        assert len(list((tmp_path / name).iterdir())) == 2
-    for at_once, later in zip(*found.values(), strict=True):
-        assert at_once["global_step"] == later["global_step"]
-        assert equal_states(at_once["state_dict"], later["state_dict"])
 
 
 def test_resume_from_the_last_checkpoint_equals_an_uninterrupted_run(tmp_path):

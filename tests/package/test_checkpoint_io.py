@@ -13,7 +13,6 @@ import pytest
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from lightning.pytorch.strategies import FSDPStrategy, SingleDeviceStrategy
 from torch.utils.data import DataLoader
 
@@ -81,13 +80,6 @@ def test_a_url_is_written_as_lightning_does() -> None:
 def test_options_of_a_storage_are_refused_as_lightning_does(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="storage_options"):
         DirectCheckpointIO().save_checkpoint(STATE, tmp_path / "a.ckpt", {"x": 1})
-
-
-def test_what_the_user_chose_stays() -> None:
-    chosen = AsyncCheckpointIO()
-    trainer = Trainer(plugins=[chosen], accelerator="cpu", logger=False, devices=1)
-    write_checkpoints_directly(trainer.strategy)
-    assert trainer.strategy.checkpoint_io is chosen
 
 
 def test_a_strategy_that_splits_the_weights_keeps_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -58,7 +59,8 @@ def gated(payload: dict[str, Any], folder: Path) -> None:
 def settings(payload: dict[str, Any], folder: Path) -> None:
     """Write down what process it is and what it may use, then wait like `gated`."""
     names = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
-    facts = {"pid": os.getpid(), **{name: os.environ.get(name) for name in names}}
+    facts: dict[str, Any] = {name: os.environ.get(name) for name in names}
+    facts |= {"pid": os.getpid(), "passed_over": gc.get_freeze_count()}
     (folder / "facts.json").write_text(json.dumps(facts))
     if "gate" in payload:
         with open(payload["gate"]) as gate:

@@ -40,11 +40,12 @@ def main(driver: int) -> None:
     Thread(target=_listen, args=(tasks, lines), daemon=True).start()
 
     from muscletransfer.study.running.executors.base import Task
-    from muscletransfer.study.running.performing import perform
+    from muscletransfer.study.running.performing import pass_over_imports, perform
 
     while True:
         report = perform(Task.from_plain(json.loads(lines.get())))
         reports.write(json.dumps(asdict(report)).encode() + b"\n")
+        pass_over_imports()
 
 
 def _listen(tasks: BinaryIO, lines: SimpleQueue[bytes]) -> None:
