@@ -106,7 +106,8 @@ def main() -> None:
     add_json_argument(parser)
     args = parser.parse_args()
     print(describe())
-    record = Record(f"Ten labelled DICOM slices to a model of validation Dice {args.dice:g}")
+    what = f"{args.size} x {args.size}, batch {args.batch}"
+    record = Record(f"Ten labelled DICOM slices to a model of Dice {args.dice:g}: {what}")
     installed(record, "monai")
     names = ("encoder", "size", "batch", "dice", "most", "every")
     options = [word for name in names for word in (f"--{name}", str(getattr(args, name)))]

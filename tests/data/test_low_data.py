@@ -1,71 +1,35 @@
-"""LowDataModule: who trains, what is in a batch, what goes wrong and how it says so."""
+"""LowDataModule: who trains, and what is in a batch."""
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import multiprocessing
-import pickle
-import shutil
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-from PIL import Image
-from small_cohort import SPACING, draw, make_small_cohort, save
+from low_data_modules import SPEC, batches, draw_cohorts, module, ready
+from small_cohort import SPACING, draw
 
 from muscletransfer.data import (
     Augmentation,
-    LowDataModule,
     Manifest,
     PreprocessingSpec,
     SliceGeometry,
-    Split,
 )
 from muscletransfer.errors import (
     DataError,
     ManifestError,
-    SettingError,
     SplitError,
-    UnknownNameError,
 )
-
-SPEC = PreprocessingSpec(size=32)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cohort")
-    make_small_cohort(folder)
-    make_small_cohort(folder / "volumes", patients=6, slices=5)
-    return folder
-
-
-def module(root: Path, name: str = "manifest.csv", **kwargs: Any) -> LowDataModule:
-    options: dict[str, Any] = {
-        "train_patients": 3,
-        "num_folds": 3,
-        "preprocessing": SPEC,
-        "batch_size": 4,
-        "cache_dir": root / "cache",
-    }
-    return LowDataModule(root / name, **(options | kwargs))
-
-
-def ready(root: Path, **kwargs: Any) -> LowDataModule:
-    data = module(root, **kwargs)
-    data.prepare_data()
-    data.setup("fit")
-    return data
-
-
-def batches(data: LowDataModule, loader: Any) -> list[dict[str, Any]]:
-    return [data.on_after_batch_transfer(copy.copy(b), 0) for b in loader]
+    return draw_cohorts(tmp_path_factory.mktemp("cohort"))
 
 
 def test_subsets_are_nested_and_the_rest_stays_fixed(root: Path) -> None:
@@ -291,230 +255,3 @@ def test_predict_manifest_needs_no_mask(root: Path) -> None:
     assert "mask" not in batch
     assert "native_mask" not in batch
     assert np.array_equal(batch["native_hu"][1].numpy(), draw(500)[0])
-
-
-class Recorder(pl.LightningModule):
-    """Keeps what the Trainer hands over."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = torch.nn.Conv2d(1, 1, 3, padding=1)
-        self.seen: dict[str, list[Any]] = {"train": [], "val": [], "test": [], "predict": []}
-
-    def training_step(self, batch: dict[str, Any], _: int) -> torch.Tensor:
-        self.seen["train"].append(batch)
-        return self.layer(batch["image"]).square().mean()
-
-    def validation_step(self, batch: dict[str, Any], _: int) -> None:
-        self.seen["val"].append(batch)
-        self.layer(batch["image"])
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        self.seen["test"].append(batch)
-
-    def predict_step(self, batch: dict[str, Any], _: int) -> list[str]:
-        self.seen["predict"].append(batch)
-        return [self.trainer.datamodule.case_name(c) for c in batch["case"].tolist()]
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-def trainer(root: Path, **kwargs: Any) -> pl.Trainer:
-    return pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=root,
-        **{"max_epochs": 2, "enable_checkpointing": False, **kwargs},
-    )
-
-
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true", "64-true"])
-def test_under_a_trainer(root: Path, precision: Any) -> None:
-    (root / "new.csv").write_text("patient_id,image\nX1,p03.nii.gz\nX2,p05.nii.gz\n")
-    data = module(root, steps_per_epoch=3, predict_manifest=root / "new.csv")
-    model, run = Recorder(), trainer(root, precision=precision)
-    run.fit(model, datamodule=data)
-    run.test(model, datamodule=data, verbose=False)
-    named = run.predict(model, datamodule=data)
-    assert named == [["X1", "X2"]]
-    assert data.case_name(0) == "P00"
-    assert len(model.seen["train"]) == 6
-    dtype = {"bf16-true": torch.bfloat16, "64-true": torch.float64}.get(precision, torch.float32)
-    for batch in [b for kind in model.seen.values() for b in kind]:
-        assert batch["image"].dtype == dtype
-        assert "step" not in batch
-    assert model.seen["test"][0]["geometry"][0].native_shape == (40, 48)
-    assert torch.equal(model.seen["val"][0]["image"], model.seen["val"][-1]["image"])
-
-
-@pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*")
-@pytest.mark.parametrize("stop", [1, 3, 5])
-def test_resumed_run_ends_with_the_same_weights(root: Path, tmp_path: Path, stop: int) -> None:
-    def fit(**kwargs: Any) -> dict[str, torch.Tensor]:
-        torch.manual_seed(0)
-        model = Recorder()
-        resume = kwargs.pop("ckpt_path", None)
-        run = trainer(root, **kwargs)
-        run.fit(model, datamodule=module(root, steps_per_epoch=3), ckpt_path=resume)
-        return model.state_dict()
-
-    keep = ModelCheckpoint(tmp_path, every_n_train_steps=stop, save_top_k=-1)
-    whole = fit()
-    fit(max_steps=stop, max_epochs=-1, enable_checkpointing=True, callbacks=[keep])
-    resumed = fit(ckpt_path=keep.best_model_path)
-    for name, value in whole.items():
-        assert torch.equal(resumed[name], value)
-
-
-@pytest.mark.filterwarnings("ignore:Total length of .list. across ranks is zero")
-def test_without_validation(root: Path) -> None:
-    data = module(root, val_patients=0)
-    model = Recorder()
-    trainer(root).fit(model, datamodule=data)
-    assert not model.seen["val"]
-    with pytest.raises(DataError, match="no images to validate"):
-        trainer(root).validate(model, datamodule=data)
-
-
-def monai_transform() -> Any:
-    from monai.transforms import Compose, RandFlipd, RandGaussianNoised, RandRotated
-
-    return Compose(
-        [
-            RandFlipd(["image", "mask"], prob=0.5, spatial_axis=1),
-            RandRotated(["image", "mask"], range_x=0.4, prob=0.5, mode=["bilinear", "nearest"]),
-            RandGaussianNoised(["image"], prob=0.9, std=0.05),
-        ]
-    )
-
-
-def test_monai_transform_replaces_the_default_augmentation(root: Path) -> None:
-    def run(workers: int = 0, **kwargs: Any) -> list[dict[str, Any]]:
-        data = ready(
-            root, transform=monai_transform(), steps_per_epoch=3, num_workers=workers, **kwargs
-        )
-        return batches(data, data.train_dataloader())
-
-    data = ready(root, transform=monai_transform())
-    assert data.augmentation is None
-    first, again, forked = run(), run(), run(workers=2)
-    plain = ready(root, augmentation=None, steps_per_epoch=3)
-    for one, two, three, raw in zip(
-        first, again, forked, batches(plain, plain.train_dataloader()), strict=True
-    ):
-        assert type(one["image"]) is torch.Tensor
-        assert one["mask"].dtype == torch.int64
-        assert torch.equal(one["case"], raw["case"])
-        assert not torch.equal(one["image"], raw["image"])
-        for other in (two, three):
-            assert torch.equal(one["image"], other["image"])
-            assert torch.equal(one["mask"], other["mask"])
-    # one case drawn twice is changed in two ways
-    same = [(b["image"][i], c) for b in first for i, c in enumerate(b["case"].tolist())]
-    of_one = [image for image, case in same if case == same[0][1]]
-    assert len(of_one) > 1
-    assert not torch.equal(of_one[0], of_one[1])
-    # evaluation is not touched, and both together are possible
-    torch.testing.assert_close(
-        batches(data, data.test_dataloader())[0]["image"],
-        batches(plain, plain.test_dataloader())[0]["image"],
-    )
-    both = run(augmentation=Augmentation())
-    assert not torch.equal(both[0]["image"], first[0]["image"])
-
-
-def test_bad_transforms_are_named(root: Path) -> None:
-    def lose(sample: dict[str, Any]) -> dict[str, Any]:
-        return {"image": sample["image"]}
-
-    def halve(sample: dict[str, Any]) -> dict[str, Any]:
-        return {**sample, "mask": sample["mask"] * 0.5}
-
-    def crop(sample: dict[str, Any]) -> dict[str, Any]:
-        return {**sample, "image": sample["image"][:, 4:]}
-
-    def fail(sample: dict[str, Any]) -> dict[str, Any]:
-        raise RuntimeError("boom")
-
-    def array(sample: dict[str, Any]) -> Any:
-        return sample["image"]
-
-    for transform, message in (
-        (lose, "lose lost the key 'mask'"),
-        (halve, "between classes, such as 0.5"),
-        (crop, r"mask of shape \(1, 32, 32\) for an image of \(1, 28, 32\)"),
-        (fail, "the transform fail failed on image .*boom"),
-        (array, "returned Tensor; wanted a dictionary"),
-    ):
-        with pytest.raises(DataError, match=message):
-            next(iter(ready(root, transform=transform).train_dataloader()))
-
-
-def test_plain_images_of_several_classes(tmp_path: Path) -> None:
-    lines = ["patient_id,image,mask"]
-    for i in range(8):
-        rng = np.random.default_rng(i)
-        Image.fromarray(rng.integers(0, 255, (30, 40), dtype=np.uint8)).save(tmp_path / f"{i}.png")
-        mask = np.zeros((30, 40), np.uint8)
-        mask[5:12], mask[15:20], mask[22:24] = 1, 3, 255
-        Image.fromarray(mask).save(tmp_path / f"{i}_m.png")
-        lines.append(f"P{i},{i}.png,{i}_m.png")
-    (tmp_path / "manifest.csv").write_text("\n".join(lines))
-    spec = PreprocessingSpec(size=32, hu_window=None, percentiles=(1, 99))
-    data = ready(tmp_path, preprocessing=spec, num_classes=4)
-    assert data.classes == (0, 1, 3)
-    (batch,) = batches(data, data.test_dataloader())
-    assert batch["geometry"][0].spacing is None
-    assert set(batch["mask"].unique().tolist()) == {0, 1, 3, 255}
-    assert batch["native_hu"][0].dtype == torch.int16
-    assert data.reference_image(0) is None
-    with pytest.raises(DataError, match=r"row 2: the mask holds the value 3.*num_classes=4"):
-        ready(tmp_path, preprocessing=spec, num_classes=3)
-
-
-def test_pickles_small(root: Path) -> None:
-    data = ready(root)
-    assert len(pickle.dumps(data.train_set)) < 5000
-    assert torch.equal(
-        pickle.loads(pickle.dumps(data.train_set))[0]["image"], data.train_set[0]["image"]
-    )
-    with pytest.raises(IndexError):
-        data.train_set[3]
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "error", "message"),
-    [
-        ({"train_patients": 0}, SettingError, "train_patients is 0"),
-        ({"train_patients": "ten"}, SettingError, "'ten'; wanted a number from 1, or 'all'"),
-        ({"batch_size": 0}, SettingError, "batch_size is 0"),
-        ({"seed": -1}, SettingError, "seed is -1"),
-        ({"num_classes": 0}, SettingError, "num_classes is 0"),
-        ({"augmentation": "defualt"}, UnknownNameError, "Did you mean default"),
-        ({"preprocessing": {"size": 64}}, SettingError, "is a dict; wanted a PreprocessingSpec"),
-        ({"train_patients": 7}, SplitError, "only 6"),
-        ({"num_folds": 13}, SplitError, "12 patients for 13 folds"),
-        ({"fold": 3}, SplitError, "fold is 3; wanted 0 to 2"),
-        ({"val_patients": 8}, SplitError, "val_patients is 8"),
-        ({"split": "nowhere.json"}, SplitError, "nowhere.json: cannot be read"),
-        ({"split": Split(("P00",), (), ("Q9",))}, SplitError, "1 of its test patients.*'Q9'"),
-        ({"mask_column": "msk"}, ManifestError, "no column 'msk'"),
-        ({"fold_column": "fold"}, SplitError, "column 'fold' is missing"),
-    ],
-)
-def test_bad_settings(root: Path, kwargs: dict[str, Any], error: Any, message: str) -> None:
-    with pytest.raises(error, match=message):
-        ready(root, **kwargs)
-
-
-def test_bad_files_name_their_row_and_leave_nothing(root: Path, tmp_path: Path) -> None:
-    for file in root.glob("*.nii.gz"):
-        shutil.copy(file, tmp_path)
-    shutil.copy(root / "manifest.csv", tmp_path)
-    save(np.zeros((40, 48), np.uint8), tmp_path / "p04_mask.nii.gz")
-    with pytest.raises(DataError, match=r"manifest.csv row 6: .*no foreground"):
-        ready(tmp_path)
-    assert not list((tmp_path / "cache").rglob("*.npy"))

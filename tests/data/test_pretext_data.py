@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from pathlib import Path
@@ -12,83 +11,27 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_cohort import draw, make_small_cohort
+from pretext_layouts import batches, cases, draw_layouts, ready
+from small_cohort import draw
 
-from muscletransfer.data import Augmentation, PreprocessingSpec, PretextDataModule, Split
+from muscletransfer.data import Augmentation, PreprocessingSpec, Split
 from muscletransfer.data.manifest.slices import count_slices
 from muscletransfer.data.preprocessing.photographs import CoverSpec
 from muscletransfer.data.sources.opening import detect_kind, open_source
 from muscletransfer.errors import (
     DataError,
-    GeometryError,
     ImageReadError,
     ManifestError,
     SettingError,
-    SplitError,
-    UnknownNameError,
 )
 from muscletransfer.transfer import Provenance
 
 REAL = os.environ.get("MUSCLETRANSFER_REAL_DATA")
 
 
-def paint(path: Path, value: int, size: tuple[int, int] = (40, 30), mode: str = "RGB") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    width, height = size
-    x = np.linspace(0, 60, width)[None, :] + np.zeros((height, 1))
-    planes = [np.clip(value + x, 0, 255), 255 - np.clip(value + x, 0, 255), x * 4]
-    array = np.stack(planes, -1).astype(np.uint8)
-    Image.fromarray(array if mode == "RGB" else array[..., 0]).save(path)
-
-
-def paint_mask(path: Path, values: list[int], size: tuple[int, int] = (40, 30)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    width, height = size
-    bands = np.array_split(np.arange(width), len(values))
-    mask = np.zeros((height, width), np.uint8)
-    for value, columns in zip(values, bands, strict=True):
-        mask[:, columns] = value
-    Image.fromarray(mask).save(path)
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pretext")
-    make_small_cohort(folder / "ct")
-    make_small_cohort(folder / "volumes", patients=4, slices=6)
-    for kind, step in (("cat", 10), ("dog", 90), ("eel", 160)):
-        for k in range(4):
-            paint(folder / "classes" / kind / f"{k}.jpg", step + k)
-            paint(folder / "roles" / "train" / kind / f"{k}.png", step + k)
-        paint(folder / "roles" / "val" / kind / "v.png", step + 9)
-    for role, count, value in (("train", 5, 0), ("val", 2, 7), ("test", 3, 13)):
-        for k in range(count):
-            paint(folder / "pairs" / role / "images" / f"{k}.jpg", 20 * k + value)
-            paint_mask(folder / "pairs" / role / "masks" / f"{k}.png", [0, 1, 2, 11])
-    lines = ["file,name,coarse"]
-    for k in range(12):
-        paint(folder / "listed" / "images" / f"{k}.jpg", 10 * k, (60 - 3 * k, 40))
-        lines.append(f"{k}.jpg,thing{k},{'fish' if k % 3 else 'bird'}")
-    (folder / "listed" / "classes.csv").write_text("\n".join(lines))
-    return folder
-
-
-def ready(root: Path, source: Any, **kwargs: Any) -> PretextDataModule:
-    if isinstance(source, str):
-        source = root / source
-    options: dict[str, Any] = {"size": 32, "batch_size": 4, "cache_dir": root / "cache"}
-    data = PretextDataModule(source, **(options | kwargs))
-    data.prepare_data()
-    data.setup("fit")
-    return data
-
-
-def batches(data: PretextDataModule, loader: Any) -> list[dict[str, Any]]:
-    return [data.on_after_batch_transfer(copy.copy(b), 0) for b in loader]
-
-
-def cases(loader: Any) -> list[int]:
-    return [c for b in loader for c in b["case"].tolist()]
+    return draw_layouts(tmp_path_factory.mktemp("pretext"))
 
 
 @pytest.mark.parametrize(
@@ -200,16 +143,6 @@ def test_excluded_patients_are_never_drawn(root: Path, tmp_path: Path) -> None:
     assert (told["excluded_patients"], told["excluded_images"]) == (3, 3)
     stricter = ready(root, "ct/manifest.csv", exclude=split, exclude_val=True)
     assert stricter.describe()["excluded_patients"] == 4
-
-
-def test_exclusion_that_goes_wrong(root: Path) -> None:
-    everyone = Split(train=(), val=(), test=tuple(f"P{i:02d}" for i in range(12)))
-    with pytest.raises(SplitError, match="bars all of its 12 patients"):
-        ready(root, "ct/manifest.csv", exclude=everyone)
-    with pytest.warns(UserWarning, match="names 1 patients and none of them"):
-        ready(root, "ct/manifest.csv", exclude=Split((), (), ("Q1",)))
-    with pytest.raises(SplitError, match=r"missing\.json"):
-        ready(root, "ct/manifest.csv", exclude=root / "missing.json")
 
 
 def test_class_folder(root: Path) -> None:
@@ -337,59 +270,6 @@ def test_describe_names_nobody(root: Path) -> None:
     assert not any(f"P{i:02d}" in text for i in range(12))
     assert data.describe()["licence"] == "CC0"
     assert data.describe()["manifest_hash"] == data.sources[0].manifest.content_hash()
-
-
-def test_one_patient_cannot_validate(root: Path) -> None:
-    (root / "volumes" / "single.csv").write_text("patient_id,image\nP00,p00.nii.gz\n")
-    with pytest.raises(SplitError, match="Set val_fraction=0"):
-        ready(root, "volumes/single.csv", slices="all")
-    assert len(ready(root, "volumes/single.csv", slices="all", val_fraction=0).train_set) == 6
-
-
-def test_layout_errors(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    paint(tmp_path / "lone" / "images" / "a.jpg", 3)
-    paint(tmp_path / "lone" / "images" / "b.jpg", 3)
-    paint_mask(tmp_path / "lone" / "masks" / "a.png", [0, 1])
-    paint(tmp_path / "sized" / "images" / "a.jpg", 3, (40, 30))
-    paint_mask(tmp_path / "sized" / "masks" / "a.png", [0, 1], (20, 30))
-    paint(tmp_path / "broken" / "cat" / "a.jpg", 3)
-    (tmp_path / "broken" / "cat" / "b.jpg").write_bytes(b"\xff\xd8 not a photograph")
-    lists = tmp_path / "lists"
-    paint(lists / "a.jpg", 3)
-    for name, text in {
-        "gone": "file,label\nb.jpg,x",
-        "nameless": "picture,label\na.jpg,x",
-        "unlabelled": "file,label\na.jpg,",
-        "short": "file,label\na.jpg",
-        "column": "file,coarse\na.jpg,x",
-        "none": "file,label",
-    }.items():
-        (lists / f"{name}.csv").write_text(text + "\n")
-    for source, error, message in (
-        (tmp_path / "emptty", DataError, "does not exist.*did you mean 'empty'"),
-        (tmp_path / "empty", DataError, "holds no images: found nothing"),
-        (tmp_path / "lone", DataError, r"b\.jpg has no mask.*none is named 'b'"),
-        (tmp_path / "sized", GeometryError, r"shape \(30, 20\)"),
-        (tmp_path / "broken", ImageReadError, r"b\.jpg"),
-        (lists / "a.jpg", DataError, "single file that is no CSV"),
-        (lists / "gone.csv", ManifestError, "row 2: file 'b.jpg' is neither in"),
-        (lists / "nameless.csv", ManifestError, "no column of file names; found picture, label"),
-        (lists / "unlabelled.csv", ManifestError, "row 2: label is empty"),
-        (lists / "short.csv", ManifestError, "row 2: has 1 values, the header 2"),
-        (lists / "column.csv", ManifestError, "no column 'label'.*label_column="),
-        (lists / "none.csv", ManifestError, "a header and no rows"),
-    ):
-        with pytest.raises(error, match=message):
-            ready(tmp_path, source, val_fraction=0)
-    with pytest.raises(UnknownNameError, match="Did you mean class_folder"):
-        ready(root, "classes", kind="class_folders")
-    with pytest.raises(DataError, match="wanted a folder images/ and a folder masks/"):
-        ready(root, "classes", kind="mask_folders")
-    with pytest.raises(SettingError, match="1 sources and 2 kinds"):
-        ready(root, [root / "classes"], kind=["class_folder", None])
-    with pytest.raises(SettingError, match="val_fraction is 1"):
-        ready(root, "classes", val_fraction=1)
 
 
 @pytest.mark.skipif(REAL is None, reason="MUSCLETRANSFER_REAL_DATA names no folder")
