@@ -37,6 +37,9 @@ class DirectCheckpointIO(TorchCheckpointIO):
             checkpoint: What `torch.save` takes.
             path: The file; its folder is made. What is there stays until the new one is whole.
             storage_options: Not used; see Lightning.
+
+        Raises:
+            OSError: The file cannot be written, as on a full disk; it names the file.
         """
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
@@ -46,8 +49,14 @@ class DirectCheckpointIO(TorchCheckpointIO):
         # One name for each checkpoint: what a killed process leaves, the resumed one overwrites.
         unfinished = file.with_name(f".{file.name}.part")
         try:
-            torch.save(checkpoint, unfinished)
+            with unfinished.open("wb") as opened:
+                torch.save(checkpoint, opened)
             os.replace(unfinished, file)
+        except RuntimeError as error:  # torch's words for a full disk: "unexpected pos 704 vs 598"
+            cause = error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            raise OSError(cause.errno, cause.strerror, str(file)) from error
         finally:
             unfinished.unlink(missing_ok=True)
 

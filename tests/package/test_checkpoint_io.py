@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -30,6 +31,18 @@ class Deadly:
         os.kill(os.getpid(), signal.SIGKILL)
 
 DirectCheckpointIO().save_checkpoint({"w": torch.ones(1000), "bad": Deadly()}, sys.argv[1])
+"""
+FULL = """
+import resource, signal, sys
+import torch
+from muscletransfer.checkpoint_io import DirectCheckpointIO
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # stands for a full disk
+try:
+    DirectCheckpointIO().save_checkpoint({"w": torch.ones(1_000_000)}, sys.argv[1])
+except OSError as error:
+    print(error.errno, error.filename)
 """
 
 
@@ -68,6 +81,17 @@ def test_a_kill_leaves_what_was_there_and_the_next_save_clears_up(tmp_path: Path
     assert len(list(tmp_path.iterdir())) == 2  # what was begun
     DirectCheckpointIO().save_checkpoint({**STATE, "epoch": 4}, file)
     assert torch.load(file)["epoch"] == 4
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+def test_a_full_disk_is_told_as_such_and_leaves_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "last.ckpt"
+    DirectCheckpointIO().save_checkpoint(STATE, file)
+    before = file.read_bytes()
+    done = subprocess.run([sys.executable, "-c", FULL, file], capture_output=True, timeout=120)
+    assert done.stdout.decode().split() == [str(errno.EFBIG), str(file)], done.stderr
+    assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
 
 
