@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
 
-__all__ = ["DirectCheckpointIO", "write_checkpoints_directly"]
+__all__ = ["DirectCheckpointIO", "holds_all_weights", "write_checkpoints_directly"]
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
@@ -61,12 +61,30 @@ class DirectCheckpointIO(TorchCheckpointIO):
             unfinished.unlink(missing_ok=True)
 
 
+def holds_all_weights(strategy: Strategy) -> bool:
+    """Tell whether each process of a strategy holds all of the weights.
+
+    Args:
+        strategy: ``trainer.strategy``.
+
+    Example:
+        >>> holds_all_weights(SingleDeviceStrategy())
+        True
+    """
+    return isinstance(strategy, SingleDeviceStrategy | DDPStrategy)
+
+
 def write_checkpoints_directly(strategy: Strategy) -> None:
     """Let a Trainer's strategy use `DirectCheckpointIO`, unless it was given another plugin.
 
     Args:
         strategy: ``trainer.strategy``; one that holds parts of the weights is left as it is.
+
+    Example:
+        >>> strategy = SingleDeviceStrategy()
+        >>> write_checkpoints_directly(strategy)
+        >>> type(strategy.checkpoint_io).__name__
+        'DirectCheckpointIO'
     """
-    whole = isinstance(strategy, SingleDeviceStrategy | DDPStrategy)
-    if whole and type(strategy.checkpoint_io) is TorchCheckpointIO:
+    if holds_all_weights(strategy) and type(strategy.checkpoint_io) is TorchCheckpointIO:
         strategy.checkpoint_io = DirectCheckpointIO()

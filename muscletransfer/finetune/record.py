@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
-from muscletransfer.checkpoint_io import write_checkpoints_directly
+from muscletransfer.checkpoint_io import holds_all_weights, write_checkpoints_directly
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.encoders.probe import first_features
 from muscletransfer.errors import ContractError, TransferError
@@ -152,7 +151,8 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         if self._attached and self.trainer.is_global_zero:
             warn_preprocessing_mismatch(before, self._attached.to_dict())
         if stage == "fit":
-            self._stage_of = None if self._is_whole() else first_features(self.model.encoder)
+            whole = holds_all_weights(self.trainer.strategy)
+            self._stage_of = None if whole else first_features(self.model.encoder)
             self._profiled_step, self._spreads = -1, None
             self._trained_on = self._attached
             self._data = source.describe() if hasattr(source, "describe") else {}
@@ -202,7 +202,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         if trainer is None or trainer.state.fn != TrainerFn.FITTING:
             return self._profile
         # Where processes hold parts of the weights, one of them cannot run the encoder by itself.
-        if not self._is_whole() or not hasattr(source, "plain_batches"):
+        if not holds_all_weights(trainer.strategy) or not hasattr(source, "plain_batches"):
             return self._profile
         if self._profiled_step != self.global_step:  # best and last are saved at the same step
             if self._spreads is None:
@@ -214,10 +214,6 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
             self._profile = TrainingProfile(*self._spreads, features)
             self._profiled_step = self.global_step
         return self._profile
-
-    def _is_whole(self) -> bool:
-        """Whether this process holds all of the weights."""
-        return isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the block that says what the weights are and how to rebuild them."""

@@ -5,9 +5,7 @@ import torch.nn.functional as F
 from pretext_toys import TINY, loader, trainer
 
 import muscletransfer as mt
-from muscletransfer.pretext import (
-    ClassificationHead,
-)
+from muscletransfer.pretext import ClassificationHead
 
 
 class Mean(mt.PretextTask):

@@ -7,30 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
-from pretext_toys import TINY, TinyEncoder, loader, trainer
+from pretext_toys import TinyEncoder, loader, trainer
+from smallest_task import Mean
 from torch import nn
 
-import muscletransfer as mt
 from muscletransfer.encoders import register_encoder
 from muscletransfer.errors import ContractError, SettingError
-from muscletransfer.pretext import ClassificationHead
 
 HERE = "module 'test_broken_tasks' (not an installed distribution)"
-
-
-class Mean(mt.PretextTask):
-    """Guess the mean brightness."""
-
-    def __init__(self, encoder=TINY, in_channels=1, depth=3, **kwargs):
-        super().__init__(encoder, in_channels, depth, **kwargs)
-        self.head = ClassificationHead(self.encoder.out_channels[-1], 1)
-
-    def make_targets(self, batch):
-        return batch["image"], batch["image"].mean((1, 2, 3))
-
-    def compute_loss(self, outputs, targets):
-        return F.mse_loss(outputs[:, 0], targets)
 
 
 def failure(task, error=ContractError, steps=2):
