@@ -102,6 +102,8 @@ class MonotonePieces:
             inside = (wanted >= low) & (wanted <= high)
             with np.errstate(divide="ignore", invalid="ignore"):
                 share = np.where(high > low, (wanted - low) / (high - low), 0.0)
+            # Beyond the piece, which is not used, a nearly flat one would lead to any n.
+            share = np.clip(share, 0, 1)
             value = np.exp(known[place] + share * (known[place + 1] - known[place]))
             found = np.where(inside, value, found)
         return found

@@ -114,6 +114,13 @@ def test_pieces_are_straight_in_log_n() -> None:
     assert flat.inverse(np.array([[0.6]]))[0, 0] == pytest.approx(5.0)  # the smallest n
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_nearly_flat_piece_warns_of_nothing() -> None:
+    pieces = MonotonePieces(np.array([5.0, 10.0, 20.0]), np.array([[0.6, 0.6 + 1e-9, 0.8]]))
+    found = pieces.inverse(np.array([[0.6, 0.7, 0.8, 0.9]]))[0]
+    np.testing.assert_allclose(found, [5.0, 10 * np.sqrt(2), 20.0, np.nan], rtol=1e-6)
+
+
 def by_quadratic_programme(dice: np.ndarray) -> np.ndarray:
     found = optimize.minimize(
         lambda x: ((x - dice) ** 2).sum(),
