@@ -261,7 +261,7 @@ class Sample(TypedDict, total=False):
 
 
 def narrowest(array: Array) -> Array:
-    """Return whole numbers as int16 (or int32 where they do not fit), fractions as float32."""
+    """Return whole numbers as int16 (or int32, int64 where they must), fractions as float32."""
     if array.dtype == np.int16:
         return array
     if array.dtype.kind == "f" and not _is_whole(array):
@@ -269,7 +269,10 @@ def narrowest(array: Array) -> Array:
     if not array.size:
         return array.astype(np.int16)
     low, high = float(array.min()), float(array.max())
-    return array.astype(np.int16 if low >= -32768 and high <= 32767 else np.int32)
+    for kind in (np.int16, np.int32):
+        if low >= np.iinfo(kind).min and high <= np.iinfo(kind).max:
+            return array.astype(kind)
+    return array.astype(np.int64)
 
 
 def _is_whole(array: Array) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,15 @@ class _Object:
     series: frozenset[str]
     patient: str
     made: str
+    images: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Series:
+    """A row of the index and its images; phases that share a series UID are a row each."""
+
+    row: ManifestRow
+    images: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,11 @@ def prepare_planned(
         links=links, key=key, workers=workers, progress=progress,
     )  # fmt: skip
     rows = Manifest.read(index.manifest).rows
-    by_series = {grid.series: row for row in rows if (grid := read_grid(row.image)).series}
+    by_series: dict[str, list[_Series]] = {}
+    for row in rows:
+        grid = read_grid(row.image)
+        if grid.series:
+            by_series.setdefault(grid.series, []).append(_Series(row, frozenset(grid.instances)))
     objects, problems = _outline_files(root, output)
     jobs, unmatched = _match(objects, by_series, output, table)
     results = [CaseResult(problems=(*problems, *unmatched))]
@@ -145,16 +159,30 @@ def _read_object(path: Path) -> _Object:
             str(data.get(name, ""))
             for name in ("StructureSetDate", "StructureSetTime", "ContentDate", "ContentTime")
         )
-        return _Object(path, frozenset(series), str(data.get("PatientID", "")).strip(), made)
+        patient = str(data.get("PatientID", "")).strip()
+        return _Object(path, frozenset(series), patient, made, _images_of(data))
+
+
+def _images_of(data: Any) -> frozenset[str]:
+    """UIDs of the images that an outline file was drawn on."""
+    found = [
+        image
+        for roi in data.get("ROIContourSequence", [])
+        for contour in roi.get("ContourSequence", [])
+        for image in contour.get("ContourImageSequence", [])
+    ]
+    for series in data.get("ReferencedSeriesSequence", []):
+        found.extend(series.get("ReferencedInstanceSequence", []))
+    return frozenset(str(image.ReferencedSOPInstanceUID) for image in found)
 
 
 def _match(
     objects: Sequence[_Object],
-    by_series: dict[str, ManifestRow],
+    by_series: dict[str, list[_Series]],
     output: Path,
     table: dict[str | int, int],
 ) -> tuple[list[_Job], list[Problem]]:
-    chosen: dict[str, _Object] = {}
+    chosen: dict[Path, tuple[_Object, ManifestRow]] = {}
     problems: list[Problem] = []
     for item in sorted(objects, key=lambda o: (o.made, str(o.path)), reverse=True):
         here = sorted(item.series & set(by_series))
@@ -167,17 +195,30 @@ def _match(
                     "Export the series that it was drawn on, too.",
                 )
             )
-        elif here[0] in chosen:
+            continue
+        parts = by_series[here[0]]
+        if len(parts) > 1 and not any(part.images & item.images for part in parts):
             problems.append(
                 Problem(
                     str(item.path),
-                    f"{chosen[here[0]].path.name}, made later, outlines the same series",
+                    f"refers to a series that is {len(parts)} phases or reconstructions, and names "
+                    "images of none of them",
+                    "Export them as series of their own.",
+                )
+            )
+            continue
+        row = max(parts, key=lambda part: len(part.images & item.images)).row
+        if row.image in chosen:
+            problems.append(
+                Problem(
+                    str(item.path),
+                    f"{chosen[row.image][0].path.name}, made later, outlines the same series",
                     "Keep one of them in the tree; several observers go into a manifest each.",
                 )
             )
         else:
-            chosen[here[0]] = item
-    return [_Job(item, by_series[uid], output, table) for uid, item in chosen.items()], problems
+            chosen[row.image] = item, row
+    return [_Job(item, row, output, table) for item, row in chosen.values()], problems
 
 
 def _case(job: _Job) -> CaseResult:

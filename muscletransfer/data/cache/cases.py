@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from muscletransfer.data.dicom.series_list import is_series_list
 from muscletransfer.data.io import read_ct, read_image, read_mask, read_volume
-from muscletransfer.data.io.masks import check_same_grid
+from muscletransfer.data.io.grids import ImageGrid, read_grid
+from muscletransfer.data.io.masks import check_same_grid, is_same_grid
 from muscletransfer.data.io.plain import is_plain
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.preprocessing import PreprocessingSpec
@@ -117,6 +120,26 @@ class _Reader:
         self.whole = whole
         self._volume: Volume | None = None
         self._masks: dict[str, MaskImage] = {}
+        self._grids: dict[Path, ImageGrid] = {}
+
+    def _slice_of(self, mask: MaskImage, row: ManifestRow, image: Volume) -> MaskImage:
+        """Return the row's slice of a mask of the whole image.
+
+        Where slices are missing or the gantry is tilted the mask's file, which holds one origin and
+        one gap, cannot say where its slices lie: there the whole grids are compared, by their first
+        slice, and the slice is where the image's is.
+        """
+        found = mask.slice(row.slice_index or 0)
+        if not any(map(math.isnan, image.origin)) and is_same_grid(found, image):
+            return found
+        if row.image not in self._grids:
+            self._grids[row.image] = read_grid(row.image)
+        grid = self._grids[row.image]
+        if grid.is_regular:
+            return found
+        whole = grid.volume
+        check_same_grid(mask, replace(whole, spacing=(math.nan, *whole.spacing[1:])))
+        return replace(found, origin=image.origin)
 
     def plain(self, row: ManifestRow) -> Array:
         if row.slice_index not in (None, 0):
@@ -174,7 +197,7 @@ class _Reader:
                     f"the mask {key} has slices 0 to {mask.num_slices - 1}, and slice_index is "
                     f"{row.slice_index}; wanted the image's own grid."
                 )
-            mask = mask.slice(row.slice_index)
+            mask = self._slice_of(mask, row, image)
         if image is None or is_plain(row.mask or row.image):
             if mask.shape[1:] != shape:
                 raise GeometryError(

@@ -22,7 +22,7 @@ _WANTED = frozenset(
         0x0020000D, 0x0020000E, 0x00200012, 0x00200032, 0x00200037, 0x00200052, 0x00200100,
         0x00209056, 0x00209128, 0x00209156, 0x00280002, 0x00280004, 0x00280008, 0x00280010,
         0x00280011, 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280301,
-        0x00281052, 0x00281053, 0x00281054, 0x00283000,
+        0x00280120, 0x00281052, 0x00281053, 0x00281054, 0x00283000,
         _SHARED, _PER_FRAME, _MEASURES, _PLACE, _PLANE, _TRANSFORM, _FRAME_TYPE, _CONTENT,
     }
 )  # fmt: skip
@@ -113,6 +113,7 @@ class Facts:
     signed: bool
     rescale_type: str
     has_lut: bool
+    padding: float  # stored value of pixels that were not measured
     gap: float
     frames: tuple[Frame, ...]
 
@@ -166,6 +167,7 @@ def read_facts(path: Path) -> Facts:
         signed=_signed(top),
         rescale_type=top.text(0x00281054).upper(),
         has_lut=0x00283000 in raw.values,
+        padding=top.stored(0x00280120),
         gap=top.lenient(0x00180088),
         frames=_frames(top),
     )
@@ -269,6 +271,14 @@ class _Tags:
             return absent
         kind = "H" if len(value) == 2 else "I"
         return int(struct.unpack(f"{self.order}{kind}", value)[0])
+
+    def stored(self, tag: int) -> float:
+        """Return a value as pixels are stored, with a sign where they have one, or ``nan``."""
+        value = self.values.get(tag)
+        if not isinstance(value, bytes) or len(value) != 2:
+            return math.nan
+        signed = self.whole(0x00280103) == 1
+        return float(struct.unpack(f"{self.order}{'h' if signed else 'H'}", value)[0])
 
     def items(self, tag: int) -> list[_Tags]:
         value = self.values.get(tag)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,9 @@ __all__ = [
 SUFFIX = ".series.json"
 _WANTED = "wanted a series list as written by 'muscletransfer data index'; run it again"
 _FORMAT = "muscletransfer DICOM series 1"
+_DETACHED = (".mhd", ".nhdr")
+_VOXELS = re.compile(rb"^(?:ElementDataFile\s*=|data ?file:)[ \t]*(.+?)\s*$", re.IGNORECASE | re.M)
+_LONGEST_HEADER = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,21 @@ def image_digest(path: Path, memo_dir: Path | None = None) -> str:
     """
     if is_series_list(path):
         return digest_files(read_list(path).files, memo_dir)
+    if path.name.lower().endswith(_DETACHED):
+        return digest_files([path, *_voxel_files(path)], memo_dir)
     return digest(path, memo_dir)
+
+
+def _voxel_files(header: Path) -> list[Path]:
+    """Return the files that a header names instead of holding the voxels itself."""
+    with header.open("rb") as file:
+        found = _VOXELS.search(file.read(_LONGEST_HEADER))
+    if found is None or found[1].upper() == b"LOCAL":
+        return []
+    name = os.fsdecode(found[1])
+    if name.upper().startswith("LIST") or "%" in name:  # a file a slice: all that lie beside it
+        return sorted(p for p in header.parent.iterdir() if p.is_file() and p != header)
+    return [path for path in [header.parent / name] if path.is_file()]
 
 
 def _relative(file: Path, root: Path) -> str:

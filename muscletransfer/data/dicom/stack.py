@@ -12,7 +12,7 @@ from muscletransfer.data.dicom.facts import Frame
 from muscletransfer.data.types import Array
 from muscletransfer.errors import GeometryError
 
-__all__ = ["Stacking", "same_plane", "stack"]
+__all__ = ["Stacking", "are_even", "same_plane", "stack", "usual_gap"]
 
 SAME_PLACE_MM = 1e-3
 
@@ -49,14 +49,12 @@ class Stacking:
     @property
     def gap(self) -> float:
         """The usual gap in mm; ``nan`` for one slice."""
-        return float(np.median(self.gaps)) if len(self.gaps) else math.nan
+        return usual_gap(self.gaps)
 
     @property
     def is_even(self) -> bool:
         """Whether all gaps are the usual one, to a hundredth of it."""
-        if not len(self.gaps):
-            return True
-        return bool(np.abs(self.gaps - self.gap).max() <= max(0.01 * self.gap, 0.01))
+        return are_even(self.gaps)
 
     @property
     def is_straight(self) -> bool:
@@ -70,6 +68,38 @@ class Stacking:
             (self.order[k], self.order[k + 1])
             for k in np.flatnonzero(self.gaps < SAME_PLACE_MM).tolist()
         ]
+
+
+def usual_gap(gaps: Array) -> float:
+    """Return the gap that stands for all: their mean where they are even, else their median.
+
+    Files round positions. Of even gaps the mean alone puts the last slice where it lies; where a
+    slice is missing it would be nobody's gap.
+
+    Args:
+        gaps: In mm.
+
+    Returns:
+        mm; ``nan`` where there is none.
+
+    Example:
+        >>> round(usual_gap(np.diff([0.0, 0.62, 1.25, 1.88, 2.5])), 4)
+        0.625
+        >>> usual_gap(np.array([5.0, 5.0, 10.0]))
+        5.0
+    """
+    if not len(gaps):
+        return math.nan
+    return float(gaps.mean()) if are_even(gaps) else float(np.median(gaps))
+
+
+def are_even(gaps: Array) -> bool:
+    """Whether all gaps are the middle one to a hundredth of it, or of a millimetre."""
+    if not len(gaps):
+        return True
+    middle = float(np.median(gaps))
+    # A little more, since two positions of two decimals differ by 0.01 and a rounding error.
+    return bool(np.abs(gaps - middle).max() <= max(0.01 * middle, 0.01) + 1e-6)
 
 
 def same_plane(a: Frame, b: Frame) -> bool:

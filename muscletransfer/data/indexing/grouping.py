@@ -127,8 +127,9 @@ def _without_odd(
 def _same_values(files: list[SliceFile], problems: list[Problem]) -> list[SliceFile]:
     """Leave out files whose numbers mean something else than those of nearly all others.
 
-    A rescale that differs in every file is a way to store CT; one that differs in a few files of
-    many is damage. So is another layout of bits.
+    A rescale of its own in every file is a way to store CT, in which some may be equal by chance;
+    one that differs in a few files, where most have another, is damage. So is another layout of
+    bits.
     """
     if not files:
         return []
@@ -142,7 +143,8 @@ def _same_values(files: list[SliceFile], problems: list[Problem]) -> list[SliceF
         look = file.look
         rescale = (look.rescale_slope, look.rescale_intercept)
         few_bits = _bits(look) != usual_bits and bits[_bits(look)] < _LEAST_SHARE * enough + 2
-        few = rescale != usual_rescale and most > 1 and rescales[rescale] < _LEAST_SHARE * most + 2
+        few = rescale != usual_rescale and rescales[rescale] < _LEAST_SHARE * most + 2
+        few = few and 2 * most > len(files)
         (odd if few or few_bits else kept).append(file)
     if len(files) == 2 and (len(bits) > 1 or len(rescales) > 1):
         odd, kept = list(files), []  # nothing tells which of the two is right

@@ -115,7 +115,8 @@ def index_images(
             are HU: ``"middle"``, ``"all"`` or ``"none"`` (headers only, for NIfTI too).
         links: Also write which pseudonym is which patient, to this file of mode 0600.
         key: File with a secret from which pseudonyms are made, the same in every run; it is made
-            when it is not there. By default patients are numbered.
+            when it is not there. By default patients are numbered, after four digits that stand
+            for all of them, so that names of one index are nobody's in another.
         patient: Whose NIfTI, NRRD and MHA files are: ``"auto"``, ``"file"``, ``"folder"`` or a
             regular expression with one group that is searched in the path.
         workers: Processes; 0 for this one alone. By default as many as there are cores, for more
@@ -138,7 +139,7 @@ def index_images(
         >>> cohort = make_cohort(root / "export", patients=2, size=64, image_format="dicom")
         >>> index = index_images(root / "export", root / "manifest.csv")
         >>> index.patients, [row.patient_id for row in Manifest.read(index.manifest)][0]
-        (2, 'P0001')
+        (2, 'P08F2-0001')
     """
     if pixels not in get_args(Pixels):
         raise SettingError(f"pixels is {pixels!r}; wanted one of {', '.join(get_args(Pixels))}.")

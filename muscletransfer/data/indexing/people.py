@@ -12,8 +12,12 @@ from muscletransfer.data.indexing.records import Problem
 
 __all__ = ["Identity", "People", "sort_people"]
 
-_NO_NAME = re.compile(r"anon|unknown|no.?name|test|remove|deident|de-ident|patient|none|^x+$|^\d+$")
-_FEW = 3
+# Whole words: Manon and Testa are people.
+_NO_NAME = re.compile(
+    r"\b(anon\w*|unknown|no ?name|tests?|removed?|de ?-?ident\w*|pseudo\w*|patient|none|x+)\b"
+    r"|^[\d\W]*$"
+)
+_FEW = 3  # a name and a date of birth that more ids share may stand for nobody
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def _one_name_two_ids(
         keys = {
             (_folded(i.person.name), i.person.birth_date)
             for i in group
-            if i.person.birth_date and i.person.name and not _NO_NAME.search(i.person.name.lower())
+            if i.person.birth_date and i.person.name and not _is_no_name(i.person.name)
         }
         for key in keys:
             by_name.setdefault(key, []).append(number)
@@ -132,10 +136,24 @@ def _one_name_two_ids(
         return number
 
     for numbers in by_name.values():
-        if not 1 < len(numbers) <= _FEW:
+        if len(numbers) < 2:
             continue
         a = groups[numbers[0]][0]
         alike = [n for n in numbers[1:] if _sexes_agree(a.person, groups[n][0].person)]
+        if len(numbers) > _FEW and len(alike) >= _FEW:
+            problems.append(
+                Problem(
+                    first_file[a],
+                    f"has the name and birth date of {len(alike)} other patient ids: one patient "
+                    "with an id a study?",
+                    "They have a pseudonym each, since so many may share a name that stands for "
+                    "nobody. If they are one person, give them one patient_id in the manifest, or "
+                    "they may be in two folds.",
+                    "check",
+                    len(alike) + 1,
+                )
+            )
+            continue
         for number in alike:
             parent[root(number)] = root(numbers[0])
             problems.append(
@@ -153,6 +171,11 @@ def _one_name_two_ids(
     for number, group in enumerate(groups):
         merged.setdefault(root(number), []).extend(group)
     return list(merged.values())
+
+
+def _is_no_name(name: str) -> bool:
+    """Whether a name stands for nobody in particular."""
+    return bool(_NO_NAME.search(re.sub(r"[\^_=,.]+", " ", name.lower())))
 
 
 def _sexes_agree(a: Person, b: Person) -> bool:

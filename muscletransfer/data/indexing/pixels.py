@@ -46,7 +46,10 @@ def check_pixels_of(job: tuple[Sequence[str], bool]) -> PixelReport:
             header = read_header(Path(path))
             count = len(header.facts.frames)
             for k in range(count) if every else [count // 2]:
-                histogram.add(read_frames(header.facts, [k]))
+                facts = header.facts
+                frame = facts.frames[k]
+                padding = facts.padding * frame.slope + frame.intercept
+                histogram.add(read_frames(facts, [k]), padding)
         except DataError as error:
             broken.append((path, str(error).removeprefix(f"{path}: ")))
     if broken and not every and len(files) > 1:

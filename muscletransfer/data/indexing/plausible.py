@@ -31,12 +31,21 @@ class Histogram:
         self.low, self.high = np.inf, -np.inf
         self.finite = True
 
-    def add(self, array: Array) -> None:
-        """Take in slices ``(..., rows, columns)``, of which every fourth pixel is counted."""
+    def add(self, array: Array, padding: float = np.nan) -> None:
+        """Take in slices ``(..., rows, columns)``, of which every fourth pixel is counted.
+
+        Args:
+            array: Values.
+            padding: The value of pixels that were not measured, which say nothing.
+        """
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             self.finite = False
             return
         part = array[..., ::_STEP, ::_STEP]
+        if np.isfinite(padding) and (array == padding).any():
+            array, part = array[array != padding], part[part != padding]
+        if not part.size:
+            return
         self.count += part.size
         self.soft += int(((part >= _SOFT[0]) & (part <= _SOFT[1])).sum())
         self.wild += int(((part < _WILD[0]) | (part > _WILD[1])).sum())

@@ -22,13 +22,20 @@ _DIGITS = 12
 
 
 def numbered(keys: Iterable[str]) -> dict[str, str]:
-    """Number patients in the order given.
+    """Number patients in the order given, after four digits that stand for who they are.
+
+    The same patients get the same names in every run; among other patients nobody is called alike,
+    so that a split of one index never names somebody else in another.
 
     Example:
         >>> numbered(["b", "a", "b"])
-        {'b': 'P0001', 'a': 'P0002'}
+        {'b': 'PD26D-0001', 'a': 'PD26D-0002'}
+        >>> numbered(["a", "b", "c"])["a"]
+        'P8B7B-0001'
     """
-    return {key: f"P{number:04d}" for number, key in enumerate(dict.fromkeys(keys), 1)}
+    found = dict.fromkeys(keys)
+    tag = hashlib.sha256(repr(sorted(found)).encode()).hexdigest()[:4].upper()
+    return {key: f"P{tag}-{number:04d}" for number, key in enumerate(found, 1)}
 
 
 def hashed(keys: Iterable[str], secret: bytes) -> dict[str, str]:

@@ -125,7 +125,8 @@ def _frames(facts: Facts) -> tuple[float, str, str]:
     if not all(same_plane(frames[0], f) for f in frames):
         return 0.0, "", "its frames have several orientations or pixel spacings"
     rescales = Counter((f.slope, f.intercept) for f in frames).most_common()
-    if len(rescales) > 1 and rescales[0][1] > 1 and rescales[1][1] < 0.1 * rescales[0][1] + 2:
+    most = rescales[0][1]
+    if len(rescales) > 1 and 2 * most > len(frames) and rescales[1][1] < 0.1 * most + 2:
         return 0.0, "", f"{rescales[1][1]} of its frames have another rescale than the others"
     found = Stacking(frames)
     if found.twins:

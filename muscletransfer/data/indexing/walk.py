@@ -71,6 +71,11 @@ def _walk(
         for entry in entries:
             if entry.name.startswith(".") or entry.path in left or _is_ours(entry.name):
                 continue
+            if not _is_text(entry.name):
+                what = os.fsencode(entry.path).decode("utf-8", "backslashreplace")
+                way_out = "Rename it, for instance with convmv; a folder with all that is in it."
+                problems.append(Problem(what, "has a name that is no UTF-8", way_out))
+                continue
             try:
                 mode = os.stat(entry.path).st_mode
             except OSError as error:
@@ -84,6 +89,15 @@ def _walk(
                 files.add(entry.path)
             else:  # opening a pipe or a device could wait for ever
                 problems.append(Problem(entry.path, "is no regular file", "Nothing to do."))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a manifest can hold the name; those of old exports may be in another encoding."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_ours(name: str) -> bool:

@@ -18,7 +18,7 @@ from muscletransfer.data.dicom.facts import Facts, Frame
 from muscletransfer.data.dicom.header import is_dicom, read_header
 from muscletransfer.data.dicom.series import slice_files
 from muscletransfer.data.dicom.series_list import is_series_list, read_list
-from muscletransfer.data.dicom.stack import stack
+from muscletransfer.data.dicom.stack import are_even, stack, usual_gap
 from muscletransfer.data.io.plain import is_plain
 from muscletransfer.data.io.volume import VOLUME_SUFFIXES, check_exists, quiet, reason
 from muscletransfer.data.types import IDENTITY, Array, Volume
@@ -72,13 +72,21 @@ class ImageGrid:
         """The usual distance between slices; ``nan`` for one slice or when unknown."""
         if self.shape[0] < 2:
             return math.nan
-        return float(np.median(np.abs(np.diff(self.places_mm))))
+        return usual_gap(np.abs(np.diff(self.places_mm)))
 
     @property
     def is_even(self) -> bool:
         """Whether all gaps are the usual one, to a hundredth of it."""
-        gaps = np.abs(np.diff(self.places_mm))
-        return bool((np.abs(gaps - self.gap_mm) <= max(0.01 * self.gap_mm, 0.01)).all())
+        return are_even(np.abs(np.diff(self.places_mm)))
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether one origin and one gap say where all slices lie: none missing, none shifted."""
+        along = (self.places_mm - self.places_mm[0])[:, None] * self.axes[2]
+        shifts = np.diff(self.origins - along, axis=0)
+        return self.is_even and bool(
+            (np.linalg.norm(shifts, axis=1) <= max(0.01 * self.gap_mm, 0.05)).all()
+        )
 
     @property
     def centres(self) -> Array:

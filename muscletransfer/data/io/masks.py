@@ -143,10 +143,20 @@ def write_mask(
     return path
 
 
+def is_same_grid(mask: Volume, reference: Volume) -> bool:
+    """Whether `check_same_grid` lets the two pass."""
+    try:
+        check_same_grid(mask, reference)
+    except GeometryError:
+        return False
+    return True
+
+
 def check_same_grid(mask: Volume, reference: Volume) -> None:
     """Raise `GeometryError` unless both lie on one grid, to a tenth of a pixel.
 
-    Spacings that one of them does not know are not compared.
+    Spacings that one of them does not know are not compared, nor is the gap between slices where
+    there is one slice (what a file says of it is its thickness, or nothing).
 
     .. versionadded:: 0.1
 
@@ -162,6 +172,7 @@ def check_same_grid(mask: Volume, reference: Volume) -> None:
         problems.append("shape")
     else:
         pairs = list(zip(mask.spacing, reference.spacing, strict=True))
+        pairs = pairs[1:] if mask.num_slices == 1 else pairs
         if any(abs(a - b) > 1e-3 * b for a, b in pairs):
             problems.append("spacing")
         if not np.allclose(mask.direction, reference.direction, atol=1e-3):

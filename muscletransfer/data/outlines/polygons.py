@@ -80,8 +80,13 @@ def combine(
             kept.append(points)
     kept.sort(key=lambda points: -_area(points))
     region = np.zeros(shape, bool)
+    filled: list[tuple[Array, Array]] = []
     for points in kept:
         part = fill(points, shape)
+        if not exclusive and any(_covers_the_same(points, part, *other) for other in filled):
+            notes.append("a contour occurs twice and was taken once")
+            continue
+        filled.append((points, part))
         overlap = part & region
         if exclusive or (overlap.any() and overlap.sum() == part.sum()):
             region ^= part
@@ -97,6 +102,13 @@ def combine(
 
 def _same(a: Array, b: Array) -> bool:
     return a.shape == b.shape and bool(np.allclose(a, b, atol=1e-6))
+
+
+def _covers_the_same(a: Array, part: Array, b: Array, other: Array) -> bool:
+    """Whether one contour is the other, begun elsewhere, run backwards or closed once more."""
+    one, two = _area(a), _area(b)
+    same_area = abs(one - two) <= 1e-6 * max(one, two)
+    return same_area and bool(part.any()) and np.array_equal(part, other)
 
 
 def _area(points: Array) -> float:

@@ -105,7 +105,8 @@ def assign_roles(
         rank_zero_warn(
             f"exclude names {len(barred)} patients and none of them has an image here. Right if "
             "these are other people; if not, the ids are written differently and test patients "
-            "are being learnt from."
+            "are being learnt from. Pseudonyms of two indexes agree where both were made with one "
+            "key (data index --key)."
         )
     return Roles(tuple(train), tuple(val), tuple(test), out_patients, out_images)
 

@@ -43,7 +43,8 @@ def test_outlines_find_their_series_in_any_folder(root: Path, tmp_path: Path) ->
         file.rename(root / "export_000" / f"B{file.name}")
     done = prepare_planned(root, tmp_path / "out", "Muscle L3", links=tmp_path / "links.csv")
     manifest = Manifest.read(done.manifest, need_masks=True)
-    assert (done.rows, manifest.patients, done.problems) == (3, ["P0001", "P0002", "P0003"], ())
+    assert (done.rows, done.problems) == (3, ())
+    assert [name[-5:] for name in manifest.patients] == ["-0001", "-0002", "-0003"]
     for row in manifest.rows:
         ct = read_ct(row.image, row.slice_index)
         mask = read_mask(str(row.mask), ct)
@@ -75,6 +76,54 @@ def test_what_does_not_belong_together_is_left_out(root: Path, tmp_path: Path) -
     assert said["export_001/RS0000"] == "names another patient than the series that it refers to"
     assert "RS0000, made later, outlines the same series" in said["export_002/RS0001"]
     assert "SOMEONE" not in done.problems_csv.read_text()
+
+
+@pytest.mark.parametrize("drawn", [0, 1])
+def test_outlines_go_to_the_phase_that_they_were_drawn_on(
+    root: Path, tmp_path: Path, drawn: int
+) -> None:
+    """Two phases under one series UID are two rows of the index; contours name their images."""
+    export = root / "export_000"
+    outlines = pydicom.dcmread(export / "RS0000")
+    images = sorted(p for p in export.iterdir() if p.name.startswith("IM"))
+    names: dict[str, str] = {}
+    for path in images:
+        phase = pydicom.dcmread(path)
+        phase.AcquisitionNumber = 1
+        phase.save_as(path)
+        old = phase.SOPInstanceUID
+        phase.AcquisitionNumber, phase.SOPInstanceUID = 2, f"{old}.2"
+        phase.file_meta.MediaStorageSOPInstanceUID = phase.SOPInstanceUID
+        phase.RescaleIntercept = phase.RescaleIntercept + 7  # told apart by its values
+        phase.save_as(path.with_name(f"late_{path.name}"))
+        names[old] = phase.SOPInstanceUID if drawn else old
+    for contour in outlines.ROIContourSequence[0].ContourSequence:
+        image = contour.ContourImageSequence[0]
+        image.ReferencedSOPInstanceUID = names[image.ReferencedSOPInstanceUID]
+    outlines.save_as(export / "RS0000")
+    done = prepare_planned(root, tmp_path / "out", "Muscle L3")
+    rows = Manifest.read(done.manifest, need_masks=True).rows
+    early = [read_ct(path).hu[0] for path in images]
+    found = [read_ct(row.image, row.slice_index).hu[0] for row in rows]
+    for late in (0, 1):
+        drawn_on = [hu for hu in found if any(np.array_equal(hu, e + 7 * late) for e in early)]
+        assert len(drawn_on) == (late == drawn)
+
+
+def test_outlines_that_name_images_of_no_phase_are_left_out(root: Path, tmp_path: Path) -> None:
+    export = root / "export_000"
+    for path in [p for p in export.iterdir() if p.name.startswith("IM")]:
+        phase = pydicom.dcmread(path)
+        for number in (1, 2):
+            phase.AcquisitionNumber = number
+            phase.SOPInstanceUID = f"{pydicom.dcmread(path).SOPInstanceUID[:60]}.{number}"
+            phase.file_meta.MediaStorageSOPInstanceUID = phase.SOPInstanceUID
+            phase.save_as(path.with_name(f"{number}_{path.name}"))
+        path.unlink()
+    done = prepare_planned(root, tmp_path / "out", "Muscle L3")
+    assert done.rows == 2
+    said = problems(done.problems_csv)["export_000/RS0000"]
+    assert said.endswith("2 phases or reconstructions, and names images of none of them")
 
 
 def test_an_unknown_roi_stops_with_its_name(root: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_manifest_lists_problems_and_cache_name_nobody(tmp_path: Path) -> None:
     found = index(tmp_path)
     manifest = Manifest.read(found.manifest)
     row = manifest.rows[0]
-    assert (row.patient_id, row.sex, row.height_m, row.bmi) == ("P0001", "F", 1.62, 22.1)
+    assert (row.patient_id[-5:], row.sex, row.height_m, row.bmi) == ("-0001", "F", 1.62, 22.1)
     SliceCache.open_or_build(
         expand_slices(manifest, "all"),
         PreprocessingSpec(size=16),
@@ -61,12 +61,12 @@ def test_names_in_paths_are_told(tmp_path: Path) -> None:
 def test_links_are_written_when_asked_and_for_the_owner_alone(tmp_path: Path) -> None:
     write_series(tmp_path / "in", 2)
     links = tmp_path / "safe" / "links.csv"
-    index(tmp_path, links=links)
+    (pseudonym,) = pseudonyms(index(tmp_path, links=links))
     assert stat.S_IMODE(links.stat().st_mode) == 0o600
     with links.open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row == {
-        "patient_id": "P0001",
+        "patient_id": pseudonym,
         "original_patient_id": "HOSP-1234",
         "name": "Lovelace^Ada HOSP-1234",
         "birth_date": "18151210",
@@ -87,7 +87,7 @@ def test_key_gives_one_pseudonym_in_every_run(tmp_path: Path) -> None:
     again = pseudonyms(index(tmp_path, key=key))
     assert first in again
     assert len(set(again)) == 2
-    assert set(pseudonyms(index(tmp_path))) == {"P0001", "P0002"}
+    assert {name[-5:] for name in pseudonyms(index(tmp_path))} == {"-0001", "-0002"}
     assert first not in pseudonyms(index(tmp_path, key=tmp_path / "another"))
     (tmp_path / "short").write_text("secret")
     with pytest.raises(SettingError, match="at least 16"):
@@ -141,11 +141,46 @@ def test_one_patient_with_two_ids_is_kept_together(tmp_path: Path) -> None:
     assert "another patient id: one patient with two ids?" in row["reason"]
     links = tmp_path / "links.csv"
     index(tmp_path, links=links)
-    assert "P0001,X1," in links.read_text()
-    assert "P0001,X2," in links.read_text()
+    (pseudonym,) = set(pseudonyms(found))
+    assert f"{pseudonym},X1," in links.read_text()
+    assert f"{pseudonym},X2," in links.read_text()
 
 
-@pytest.mark.parametrize("name", ["ANONYMOUS", "Removed^By^Hospital", "", "xxx", "12345"])
+@pytest.mark.parametrize("name", ["Dupont^Manon", "Testa^Maria", "Patienta^Nonette"])
+def test_names_that_hold_a_placeholder_are_names(name: str, tmp_path: Path) -> None:
+    found = two(tmp_path, {"patient": "X1", "PatientName": name},
+                {"patient": "X2", "PatientName": name})  # fmt: skip
+    assert (found.rows, found.patients) == (2, 1)
+
+
+def test_one_name_under_many_ids_is_told(tmp_path: Path) -> None:
+    for k in range(4):
+        write_series(tmp_path / "in" / str(k), 2, start=5 * k, patient=f"X{k}",
+                     PatientName="King^Ada")  # fmt: skip
+    found = index(tmp_path)
+    assert found.patients == 4
+    (row,) = problems_of(found.problems_csv)
+    assert (row["outcome"], row["files"]) == ("check", "4")
+    assert "name and birth date of 3 other patient ids" in row["reason"]
+
+
+def test_names_of_one_index_are_nobodys_in_another(tmp_path: Path) -> None:
+    for name in "BDF":
+        write_series(tmp_path / "in" / name, 2, patient=name, PatientName=f"{name}^X")
+    first, again = pseudonyms(index(tmp_path)), pseudonyms(index(tmp_path))
+    assert first == again
+    for name in "ACE":  # now the same numbers would be other people's
+        write_series(tmp_path / "in" / name, 2, patient=name, PatientName=f"{name}^X")
+    more = pseudonyms(index(tmp_path))
+    assert len(set(more)) == 6
+    assert not set(more) & set(first)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ANONYMOUS", "Anonymized^4711", "Removed^By^Hospital", "No^Name", "DE-IDENTIFIED", "UNKNOWN^U",
+     "", "xxx", "12345"],
+)  # fmt: skip
 def test_placeholders_of_anonymisers_make_nobody_one(name: str, tmp_path: Path) -> None:
     same = {"PatientName": name, "PatientBirthDate": "19000101"}
     found = two(tmp_path, {"patient": "X1", **same}, {"patient": "X2", **same})

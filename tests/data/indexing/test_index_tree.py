@@ -246,7 +246,7 @@ def test_command_line(
     assert "5 axial CT series of 4 patients" in text.out
     assert "4 files, left out: its modality is PT" in text.out
     assert text.err == ""
-    assert Manifest.read(output).rows[0].patient_id == "P0001"
+    assert Manifest.read(output).rows[0].patient_id.endswith("-0001")
     assert main(["data", "index", str(tmp_path / "no"), "-o", str(output)]) == 2
     assert "does not exist" in capsys.readouterr().err
 

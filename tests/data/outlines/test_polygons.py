@@ -70,6 +70,20 @@ def test_an_island_in_a_hole_and_a_second_part() -> None:
     assert notes == []
 
 
+@pytest.mark.parametrize("how", ["begun elsewhere", "backwards", "closed once more"])
+def test_one_contour_written_in_two_ways_is_taken_once(how: str) -> None:
+    disc, hole = circle((20, 20), 12.3), circle((21, 19), 5.2)
+    again = {
+        "begun elsewhere": np.roll(disc, 7, axis=0),
+        "backwards": disc[::-1],
+        "closed once more": np.vstack([disc, disc[:1]]),
+    }[how]
+    wanted = crossings(disc, (40, 40)) & ~crossings(hole, (40, 40))
+    region, notes = combine([disc, hole, again], (40, 40))
+    np.testing.assert_array_equal(region, wanted)
+    assert notes == ["a contour occurs twice and was taken once"]
+
+
 def test_contours_that_cross_are_added_and_twins_are_taken_once() -> None:
     a, b = circle((15, 15), 8.2), circle((22, 15), 8.2)
     region, notes = combine([a, b], (30, 40))
