@@ -68,9 +68,34 @@ def test_monai_losses_are_monai(name, num_classes):
     theirs = {
         "focal": FocalLoss(use_softmax=num_classes > 1),
         "tversky": TverskyLoss(**activation, include_background=background),
-        "generalized_dice": GeneralizedDiceLoss(**activation),
-    }[name](logits, reference)
-    torch.testing.assert_close(build_loss(name, num_classes)(logits, target), theirs)
+        "generalized_dice": GeneralizedDiceLoss(softmax=num_classes > 1),
+    }[name]
+    if name == "generalized_dice" and num_classes == 1:  # whose background is a class as well
+        logits = torch.cat([1 - logits.sigmoid(), logits.sigmoid()], dim=1)
+        reference = torch.cat([1 - reference, reference], dim=1)
+        whole = logits.logit()[:, 1:]
+    else:
+        whole = logits
+    theirs = theirs(logits, reference)
+    torch.testing.assert_close(build_loss(name, num_classes)(whole, target), theirs)
+
+
+@pytest.mark.parametrize("num_classes", [1, 2, 4])
+@pytest.mark.parametrize("name", ["dice", "tversky", "generalized_dice"])
+def test_a_wrong_mask_on_an_empty_image_is_wrong(name, num_classes):
+    logits = torch.full((2, num_classes, 8, 8), -6.0)
+    logits[:, -1] = 6.0
+    empty = torch.zeros(2, 8, 8, dtype=torch.long)
+    assert build_loss(name, num_classes)(logits, empty) > 0.9 / max(1, num_classes - 1)
+
+
+@pytest.mark.parametrize("num_classes", [1, 3])
+@pytest.mark.parametrize("name", list_losses())
+def test_an_image_that_nobody_annotated_changes_nothing(name, num_classes):
+    logits, target = draw(num_classes)
+    wanted = build_loss(name, num_classes)(logits[:2], target[:2])
+    target[2] = 255
+    torch.testing.assert_close(build_loss(name, num_classes)(logits, target), wanted)
 
 
 def test_arguments_reach_the_monai_loss():

@@ -57,8 +57,9 @@ def icc2_1(ratings: ArrayLike, confidence: float = 0.95) -> IntraclassCorrelatio
         cases that differ have ICC 1 with the interval (1, 1).
 
     Raises:
-        DataError: Not a table of two cases and two raters at least, a missing rating, or ratings
-            that are all the same, where the ICC is 0/0.
+        DataError: Not a table of two cases and two raters at least, a missing rating, or cases
+            whose means are all the same, where the interval (and with equal ratings the ICC) is
+            0/0.
 
     Example:
         >>> found = icc2_1([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6],
@@ -94,6 +95,11 @@ def icc2_1(ratings: ArrayLike, confidence: float = 0.95) -> IntraclassCorrelatio
     # Rounding leaves a trace of a residual where there is none; F ratios of it mean nothing.
     noise = (np.finfo(float).eps * np.abs(table).max()) ** 2 * table.size
     mse = 0.0 if mse <= noise else mse
+    if msr <= noise:
+        raise DataError(
+            f"All {n} cases have the same mean over the raters, {overall:g}, so nothing tells how "
+            "well raters tell cases apart; wanted cases that differ."
+        )
     icc = (msr - mse) / (msr + (k - 1) * mse + k * (msc - mse) / n)
     if mse == 0 and msc <= noise:
         return IntraclassCorrelation(1.0, (1.0, 1.0), n, k, confidence)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from muscletransfer.errors import SettingError
 
-__all__ = ["SegmentationLoss", "activate"]
+__all__ = ["SegmentationLoss", "activate", "share_of_images"]
 
 
 def activate(logits: Tensor) -> Tensor:
@@ -28,6 +28,22 @@ def activate(logits: Tensor) -> Tensor:
         [0.25, 0.25, 0.25, 0.25]
     """
     return torch.sigmoid(logits) if logits.shape[1] == 1 else torch.softmax(logits, dim=1)
+
+
+def share_of_images(valid: Tensor) -> Tensor:
+    """Return what turns a mean over all images into one over those that have a valid pixel.
+
+    Args:
+        valid: (B, 1, H, W) bool. An image without any must have the loss 0.
+
+    Returns:
+        A float32 scalar: 1 where every image has a valid pixel.
+
+    Example:
+        >>> share_of_images(torch.tensor([True, False]).view(2, 1, 1, 1)).item()
+        2.0
+    """
+    return len(valid) / valid.flatten(1).any(1).sum().clamp(min=1).float()
 
 
 class SegmentationLoss(nn.Module):

@@ -59,7 +59,8 @@ def _generalized_dice(
 ) -> SegmentationLoss:
     from monai.losses.dice import GeneralizedDiceLoss
 
-    # Class 0 stays: the weights of this loss exist to balance it against the rest.
+    # Background stays, with one class too: the weights of this loss exist to balance it against
+    # the rest.
     loss = GeneralizedDiceLoss(w_type=w_type)
     return OverlapLoss(loss, num_classes, ignore_index, include_background=True)
 

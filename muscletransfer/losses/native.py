@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from muscletransfer.errors import SettingError
-from muscletransfer.losses.base import SegmentationLoss, activate
+from muscletransfer.losses.base import SegmentationLoss, activate, share_of_images
 
 __all__ = ["CrossEntropyLoss", "SoftDiceLoss", "WeightedSumLoss"]
 
@@ -41,7 +41,7 @@ class CrossEntropyLoss(SegmentationLoss):
 
 
 class SoftDiceLoss(SegmentationLoss):
-    """One minus the soft Dice, a mean over images and foreground classes.
+    """One minus the soft Dice, a mean over images (with a valid pixel) and foreground classes.
 
     ``1 - (2 sum(p g) + s) / (sum(p) + sum(g) + s)`` for each image and class (Milletari et al.
     2016, arXiv 1606.04797, without the squares). The probabilities are never rounded: a rounded
@@ -74,7 +74,8 @@ class SoftDiceLoss(SegmentationLoss):
             probability, target = probability[:, 1:], target[:, 1:]
         overlap = (probability * target).sum(dim=(2, 3))
         total = probability.sum(dim=(2, 3)) + target.sum(dim=(2, 3))
-        return (1 - (2 * overlap + self.smooth) / (total + self.smooth)).mean()
+        loss = (1 - (2 * overlap + self.smooth) / (total + self.smooth)).mean()
+        return loss * share_of_images(valid)
 
 
 class WeightedSumLoss(SegmentationLoss):

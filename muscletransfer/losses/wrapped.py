@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from muscletransfer.errors import SettingError
-from muscletransfer.losses.base import SegmentationLoss, activate
+from muscletransfer.losses.base import SegmentationLoss, activate, share_of_images
 
 __all__ = ["OneHotLoss", "OverlapLoss", "PixelLoss"]
 
@@ -35,12 +35,17 @@ class OverlapLoss(SegmentationLoss):
         super().__init__(num_classes, ignore_index)
         self.loss = loss
         self.first = 0 if include_background or num_classes == 1 else 1
+        self.adds_background = include_background and num_classes == 1
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the wrapped loss; see :meth:`SegmentationLoss.compute`."""
-        probability = torch.where(valid, activate(logits), 0.0)[:, self.first :]
+        probability = activate(logits)
+        if self.adds_background:
+            probability = torch.cat([1 - probability, probability], dim=1)
+            target = torch.cat([1 - target, target], dim=1)
+        probability = torch.where(valid, probability, 0.0)[:, self.first :]
         value: Tensor = self.loss(probability, torch.where(valid, target, 0.0)[:, self.first :])
-        return value
+        return value * share_of_images(valid)
 
 
 class PixelLoss(SegmentationLoss):

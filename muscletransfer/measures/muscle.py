@@ -211,7 +211,7 @@ def _check_grid(spacing: Sequence[float], image: NDArray[Any]) -> tuple[tuple[fl
     if np.shape(spacing) == (3,) and image.shape[0] == 1:
         return check_spacing(spacing[1:], 2), math.nan  # one slice: its thickness does not matter
     z, y, x = check_spacing(spacing, 3)
-    if z == y != x:
+    if math.isclose(z, y, rel_tol=1e-3) and not math.isclose(y, x, rel_tol=1e-3):
         raise GeometryError(
             f"The spacing is ({z:g}, {y:g}, {x:g}), which looks like (x, y, z); wanted array "
             f"order (z, y, x), so ({x:g}, {y:g}, {z:g})."

@@ -139,7 +139,8 @@ def _rows_of(
     yield {"group": ALL, **total, **{k: v for k, v in fat.items() if k not in shared}, **shared}
     for group, code in (groups or {}).items():
         own: dict[str, Any] = {figure: found[f"{group}_{figure}"] for figure in FIGURES}
-        own["slices_count"] = max(1, int((case.labels == code).any(axis=(1, 2)).sum()))
+        drawn = int((case.labels == code).any(axis=(1, 2)).sum())
+        own["slices_count"] = drawn if len(case.labels) > 1 else 1
         if row.height_m is not None:
             own["smi_cm2_m2"] = own["sma_cm2"] / row.height_m**2
         yield {"group": group, **own, **shared}

@@ -13,6 +13,8 @@ from muscletransfer.errors import DataError, UnknownNameError, close_matches
 
 __all__ = ["HU_WINDOWS", "check_hu", "hu_windows"]
 
+_AIR = -1000
+
 Window = tuple[float, float]
 
 #: Inclusive ranges in HU. ``muscle`` and ``fat`` (IMAT and SAT): Aubrey et al., Acta Physiol
@@ -84,7 +86,7 @@ def check_hu(hu: NDArray[Any], windows: Mapping[str, Window]) -> None:
 
     Warns:
         UserWarning: The image looks clipped inside a window, as for the input of a network; what
-            lies below the clip is then counted at the clip.
+            lies beyond the clip is then counted at the clip.
 
     Example:
         >>> check_hu(np.array([[-1000, 40]]), HU_WINDOWS)
@@ -107,11 +109,16 @@ def check_hu(hu: NDArray[Any], windows: Mapping[str, Window]) -> None:
             f"The image runs from {low:g} to {high:g}, as if {looks}; wanted Hounsfield units, "
             "where air is near -1000. Read the original CT with read_ct, and pass the whole slice."
         )
-    cut = [name for name, (start, end) in windows.items() if start < low <= end]
-    # Noise never puts 1 % of the pixels on the lowest value; a clip does.
-    if cut and np.count_nonzero(hu == low) > 0.01 * hu.size:
-        warnings.warn(
-            f"The image seems clipped at {low:g} HU, inside the window(s) {', '.join(cut)}: pixels "
-            "that were lower count as part of them. Measure on the original CT.",
-            stacklevel=3,
-        )
+    # Windows include their ends: what was clipped to an end counts. Padding to air is no clip.
+    ends = {
+        "lower": (low, [n for n, (a, b) in windows.items() if a < low <= b or a == low > _AIR]),
+        "higher": (high, [n for n, (a, b) in windows.items() if a <= high <= b]),
+    }
+    for side, (value, cut) in ends.items():
+        # Noise never puts 1 % of the pixels on the lowest or highest value; a clip does.
+        if cut and np.count_nonzero(hu == value) > 0.01 * hu.size:
+            warnings.warn(
+                f"The image seems clipped at {value:g} HU, inside the window(s) {', '.join(cut)}: "
+                f"pixels that were {side} count as part of them. Measure on the original CT.",
+                stacklevel=3,
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import pandas as pd
@@ -114,6 +115,7 @@ def _figures(
         icc = icc2_1(known[["first", "second"]].to_numpy(), confidence)
     except DataError as error:
         notes.append(f"no ICC: {error}")
+        figures |= dict.fromkeys(("icc", "icc_low", "icc_high"), math.nan)
     else:
         figures |= {"icc": icc.icc, "icc_low": icc.ci[0], "icc_high": icc.ci[1]}
     if is_area:  # Hounsfield units have no true zero, so a share of them means nothing

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from muscletransfer.data.io import read_ct, read_image, read_mask, read_volume
@@ -21,6 +22,7 @@ from muscletransfer.errors import DataError, GeometryError, ManifestError
 __all__ = ["CaseFiles", "CaseMasks", "case_files", "case_key"]
 
 Key: TypeAlias = tuple[Path, int]
+_IGNORE = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,8 @@ class CaseMasks:
             plain image.
         reference: The reference mask, if there is one.
         model: The model's mask, if there is one.
+        ignored: Pixels that somebody marked as not annotated (255), which count in no mask;
+            ``None`` where there are none.
     """
 
     masks: dict[str, NDArray[Any]]
@@ -41,6 +45,7 @@ class CaseMasks:
     hu: NDArray[Any] | None
     reference: NDArray[Any] | None
     model: NDArray[Any] | None
+    ignored: NDArray[np.bool_] | None = None
 
 
 @dataclass
@@ -86,12 +91,21 @@ class CaseFiles:
                 f"{self.first.where}: the spacing of {self.first.image} is not known; wanted "
                 "columns spacing_x_mm and spacing_y_mm (1 each gives results in pixels)."
             )
-        masks = {who: _mask(row, image, label) for who, row in self.observers.items()}
-        more = {what: _mask(row, image, label) for what, row in self.more.items()}
+        labels = {who: _labels(row, image, label) for who, row in self.observers.items()}
+        others = {what: _labels(row, image, label) for what, row in self.more.items()}
+        ignored = np.zeros(image.shape[1:], bool)
+        for drawn in (*labels.values(), *others.values()):
+            ignored |= drawn == _IGNORE
+        masks, more = (
+            {who: ((drawn == 1) if label is None else (drawn == label)) & ~ignored
+             for who, drawn in found.items()}
+            for found in (labels, others)
+        )  # fmt: skip
         is_ct = with_hu and not is_plain(self.first.image)
         return CaseMasks(
-            masks, own, image.array[0] if is_ct else None, more.get("reference"), more.get("model")
-        )
+            masks, own, image.array[0] if is_ct else None, more.get("reference"), more.get("model"),
+            ignored if ignored.any() else None,
+        )  # fmt: skip
 
 
 def case_files(
@@ -187,7 +201,7 @@ def _image(row: ManifestRow, with_hu: bool) -> Volume:
     return volume
 
 
-def _mask(row: ManifestRow, image: Volume, label: int | None) -> NDArray[Any]:
+def _labels(row: ManifestRow, image: Volume, label: int | None) -> NDArray[Any]:
     if row.mask is None:
         raise ManifestError(f"{row.where}: no mask; wanted one in every row.")
     mask = read_mask(row.mask)
@@ -201,10 +215,10 @@ def _mask(row: ManifestRow, image: Volume, label: int | None) -> NDArray[Any]:
             )
     else:
         check_same_grid(mask, image)
-    if label is None and not set(mask.classes) <= {0, 1}:
+    if label is None and not set(mask.classes) <= {0, 1, _IGNORE}:
         raise DataError(
             f"{row.where}: the mask {row.mask} holds the values {list(mask.classes)}; wanted 0 "
-            "and 1, or label= to choose a class."
+            "and 1 (and 255 where nobody looked), or label= to choose a class."
         )
     labels: NDArray[Any] = mask.labels[0]
-    return labels if label is None else labels == label
+    return labels

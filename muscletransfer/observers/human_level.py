@@ -61,7 +61,8 @@ class HumanLevel:
         model_observer: Mean agreement of the model with an observer.
         observer_observer: Mean agreement of two observers, on the same cases.
         difference: Model-observer minus observer-observer, with its interval over patients.
-        without: Observer to the difference without that observer; empty with two observers.
+        without: Observer to the difference without that observer; empty with two observers, and
+            without those that no pair can do without.
         leave_one_out: The comparison with the consensus of the others, or ``None`` where no case
             has three observers.
         bands: Range of the observers' means with the model's beside it, against the reference,
@@ -160,11 +161,14 @@ def human_level(
     varied = bool((pairs.loc[pairs["observer"] != MODEL, "value"] != score.perfect).any())
     outcome = decide(difference, limit, score, varied)
     observers = sorted(set(pairs["other"]))
-    without = {}
+    without: dict[str, float] = {}
     if len(observers) > 2:
         for name in observers:
             kept = pairs[(pairs["observer"] != name) & (pairs["other"] != name)]
-            without[name] = float(_per_case(kept, study)[0]["difference"].mean())
+            try:
+                without[name] = float(_per_case(kept, study)[0]["difference"].mean())
+            except DataError:  # this observer is in every pair, as one who outlined everything
+                more.append(f"without {name!r}: no case has two observers, so no difference")
     bands, lacking = study.bands(metric, absolute=not score.higher_is_better)
     means = float(per_case["model_observer"].mean()), float(per_case["observer_observer"].mean())
     return HumanLevel(

@@ -47,7 +47,7 @@ def icc_table(study: ObserverStudy, confidence: float = 0.95) -> pd.DataFrame:
         if MODEL in wide:
             groups["observers and model"] = [*groups["observers"], MODEL]
         for raters, names in groups.items():
-            part, left_out = _largest_complete(wide[names])
+            part, left_out = _largest_complete(wide[names], MODEL if MODEL in names else "")
             row: dict[str, object] = {
                 "measure": measure,
                 "raters": raters,
@@ -67,10 +67,17 @@ def icc_table(study: ObserverStudy, confidence: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "icc", "icc_low", "icc_high", "note"])
 
 
-def _largest_complete(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The complete part with the most ratings, leaving out those with the fewest cases first."""
+def _largest_complete(table: pd.DataFrame, stays: str = "") -> tuple[pd.DataFrame, list[str]]:
+    """The complete part with the most ratings, leaving out those with the fewest cases first.
+
+    Args:
+        table: Cases by raters.
+        stays: The rater whose reliability is asked for and who is never left out.
+    """
+    if stays:
+        table = table[table[stays].notna()]
     counts = table.notna().sum()
-    names = sorted(map(str, table), key=lambda name: (-int(counts[name]), name))
+    names = sorted(map(str, table), key=lambda name: (name != stays, -int(counts[name]), name))
     best, kept = table.dropna(), list(names)
     for count in range(len(names) - 1, 1, -1):
         part = table[names[:count]].dropna()

@@ -37,6 +37,7 @@ class StudyCase:
         reference: The reference mask, if there is one.
         model: The model's mask, if there is one.
         hu: The image in Hounsfield units, if it is known.
+        ignored: Where somebody did not look; every mask is empty there.
     """
 
     name: str
@@ -45,6 +46,7 @@ class StudyCase:
     reference: BoolMask | None = None
     model: BoolMask | None = None
     hu: NDArray[Any] | None = None
+    ignored: BoolMask | None = None
 
 
 def check_cases(

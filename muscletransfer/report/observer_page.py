@@ -85,10 +85,11 @@ def _verdict(page: Page, human: Sequence[HumanLevel], study: ObserverStudy) -> N
                 page.text(str(found.leave_one_out))
             if found.without:
                 low, high = min(found.without.values()), max(found.without.values())
+                every = len(found.without) == len(study.observers)
+                who = "any one of the observers" if every else "any one who can be left out"
                 page.text(
-                    f"Without any one of the observers the difference would be {low:+.3g} to "
-                    f"{high:+.3g}. The interval is over patients; it does not speak of other "
-                    "observers."
+                    f"Without {who} the difference would be {low:+.3g} to {high:+.3g}. The "
+                    "interval is over patients; it does not speak of other observers."
                 )
             for band in found.bands:
                 page.text(f"{band}.")

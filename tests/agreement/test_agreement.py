@@ -122,3 +122,9 @@ def test_pairs_without_limits_are_refused(first, second, message):
 def test_confidence_is_a_share():
     with pytest.raises(DataError, match="confidence"):
         bland_altman([1, 2, 3], [1, 2, 4], confidence=95)
+
+
+@pytest.mark.parametrize("ratings", [[[4, 5], [5, 4]], [[1, 1, 1], [1, 0, 2], [2, 1, 0]]])
+def test_cases_with_one_mean_have_no_icc(ratings):
+    with pytest.raises(DataError, match="have the same mean over the raters"):
+        icc2_1(ratings)

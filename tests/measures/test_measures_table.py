@@ -197,3 +197,15 @@ def test_arguments_that_cannot_be_read(cohort, tmp_path, argument, capsys):
     output = str(tmp_path / "m.csv")
     assert main(["measure", str(cohort.manifest), "-o", output, argument]) == 2
     assert "wanted a name" in capsys.readouterr().err
+
+
+def test_a_muscle_that_is_on_no_slice_is_on_no_slice(tmp_path):
+    hu, _, drawn, _ = small_slice(slices=3)
+    save(hu, tmp_path / "ct.nii.gz")
+    drawn[2] = 0
+    save(drawn, tmp_path / "m.nii.gz")
+    (tmp_path / "m.csv").write_text("patient_id,image,mask\nP1,ct.nii.gz,m.nii.gz\n")
+    table = measure_manifest(tmp_path / "m.csv", groups={"psoas": 1, "rectus": 2})
+    assert dict(zip(table["group"], table["slices_count"], strict=True)) == {
+        "all": 2, "psoas": 2, "rectus": 0,
+    }  # fmt: skip

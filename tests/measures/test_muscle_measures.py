@@ -191,6 +191,17 @@ def test_spacing_in_the_order_of_simpleitk_is_refused():
         muscle_measures(volume, outline, (0.8, 0.8, 5.0))
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_equal_spacings_may_differ_by_rounding(place):
+    """NIfTI holds spacings in single precision."""
+    hu, mask = noisy_slice()
+    spacing = [1.5, 1.5, 1.5]
+    spacing[place] *= 1 + 1e-7
+    found = muscle_measures(np.stack([hu, hu]), np.stack([mask, mask]), spacing)
+    wanted = muscle_measures(np.stack([hu, hu]), np.stack([mask, mask]), (1.5, 1.5, 1.5))
+    assert found["sma_cm2"] == pytest.approx(wanted["sma_cm2"], rel=1e-6)
+
+
 @pytest.mark.parametrize("scale", [255, 1])
 def test_an_image_windowed_to_8_bits_is_refused(scale):
     hu, mask = noisy_slice()
@@ -199,10 +210,26 @@ def test_an_image_windowed_to_8_bits_is_refused(scale):
         muscle_measures(windowed.astype(np.uint8) if scale == 255 else windowed, mask, (1, 1))
 
 
-def test_an_image_clipped_inside_a_window_warns():
+@pytest.mark.parametrize(
+    ("ends", "message"),
+    [
+        ((-150, 250), "clipped at -150 HU.*fat.*lower"),
+        ((-29, 250), "clipped at -29 HU.*muscle.*lower"),  # windows include their ends
+        ((-190, 250), "clipped at -190 HU.*fat.*lower"),
+        ((-1000, 30), "clipped at 30 HU.*muscle.*higher"),
+        ((-1000, 150), "clipped at 150 HU.*muscle.*higher"),
+    ],
+)
+def test_an_image_clipped_inside_a_window_warns(ends, message):
     hu, mask = noisy_slice()
-    with pytest.warns(UserWarning, match="clipped at -150 HU.*fat"):
-        muscle_measures(np.clip(hu, -150, 250), mask, (1, 1))
+    hu = hu.copy()
+    hu[:3] = 400  # bone
+    with pytest.warns(UserWarning, match=message):
+        muscle_measures(np.clip(hu, *ends), mask, (1, 1))
+
+
+def test_an_image_that_is_not_clipped_does_not_warn():
+    hu, mask = noisy_slice()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         muscle_measures(hu, mask, (1, 1))

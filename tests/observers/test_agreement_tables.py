@@ -102,6 +102,15 @@ def test_identical_observers_have_no_bias_and_icc_1():
     assert np.isnan(flat["icc"])
 
 
+def test_the_icc_with_the_model_has_the_model():
+    counts, model, _ = simulate(np.random.default_rng(3), cases=20)
+    few = dict(list(model.items())[:5])
+    table = icc_table(study_of(counts, few)).set_index("raters").loc["observers and model"]
+    assert (table["n_raters"], table["n_cases"], table["left_out"]) == (4, 5, "")
+    wanted = icc2_1([[*(n / 100 for n in counts[c].values()), few[c] / 100] for c in few])
+    assert table["icc"] == pytest.approx(wanted.icc)
+
+
 def test_several_cases_of_a_patient_are_said():
     counts, _, _ = simulate(np.random.default_rng(1), cases=6)
     patients = {case: case[:2] for case in counts}

@@ -214,3 +214,12 @@ def test_a_study_without_a_model_or_without_pairs_is_named():
     apart = {"c1": {"A": 300}, "c2": {"B": 300}}
     with pytest.raises(DataError, match="outlined by two observers"):
         human_level(study_of(apart, {"c1": 300}), 0.01)
+
+
+def test_someone_who_outlined_everything_cannot_be_left_out():
+    """A in all cases, the others share them: without A nobody could be compared."""
+    counts = {f"c{i}": {"A": 400 + i % 3, "BCD"[i % 3]: 410} for i in range(9)}
+    found = human_level(study_of(counts, dict.fromkeys(counts, 405)), margin=0.05)
+    assert found.outcome == "as_good"
+    assert set(found.without) == {"B", "C", "D"}
+    assert "without 'A': no case has two observers, so no difference" in found.notes

@@ -134,3 +134,25 @@ def test_bad_files_are_named(tmp_path):
     (tmp_path / "other.csv").write_text("patient_id,image,mask\nP9,other.nii.gz,P1_A.nii.gz\n")
     with pytest.raises(ManifestError, match="shares no image"):
         observer_study_from_manifest(paths["observers"], reference=tmp_path / "other.csv")
+
+
+@pytest.mark.parametrize("label", [None, 1])
+def test_where_nobody_looked_no_mask_counts(tmp_path, label):
+    """Half of the reference is 255: it says nothing of what the observers drew there."""
+    masks = {"A": disc(9), "B": np.roll(disc(9), 1, axis=0), "reference": disc(9)}
+    masks["reference"][:, 20:] = 255
+    save(hounsfield(), tmp_path / "ct.nii.gz")
+    for who, mask in masks.items():
+        save(mask, tmp_path / f"{who}.nii.gz")
+    head = "patient_id,image,mask"
+    rows = [f"P1,ct.nii.gz,{who}.nii.gz,{who}" for who in "AB"]
+    (tmp_path / "o.csv").write_text("\n".join([f"{head},observer", *rows]))
+    (tmp_path / "r.csv").write_text(f"{head}\nP1,ct.nii.gz,reference.nii.gz\n")
+    study = observer_study_from_manifest(tmp_path / "o.csv", tmp_path / "r.csv", label=label)
+    table = study.against_reference.set_index("observer")
+    assert table.loc["A", ["dice", "dta_rms_mm", "sma_outline_difference_percent"]].tolist() == [
+        1, 0, 0,
+    ]  # fmt: skip
+    left, moved = disc(9)[:, :20] > 0, np.roll(disc(9), 1, axis=0)[:, :20] > 0
+    wanted = 2 * (left & moved).sum() / (left.sum() + moved.sum())
+    assert table.loc["B", "dice"] == pytest.approx(wanted)

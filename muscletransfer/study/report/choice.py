@@ -20,7 +20,7 @@ class Choice:
         arm: Its arm.
         n: Its labelled patients.
         repeat: Which draw of the training patients; one, since a user has one model.
-        scratch: The arm from scratch to show beside it, if it was measured at this n.
+        scratch: The arm from scratch to show beside it, if it was measured at this n and repeat.
         why: Why it was chosen, in words.
     """
 
@@ -55,7 +55,10 @@ def choose(analysis: StudyAnalysis, table: pd.DataFrame) -> Choice:
     scratch = scratch_of(analysis, arm)
     same = (table[list(Arm._fields)] == list(arm)).all(axis=1) & (table["n"] == n)
     repeat = int(table.loc[same, "repeat"].min())  # of a study under way some may be missing
-    return Choice(arm, n, repeat, scratch if (scratch, n) in means else None, why)
+    if scratch is not None:
+        there = (table[list(Arm._fields)] == list(scratch)).all(axis=1) & (table["n"] == n)
+        scratch = scratch if (there & (table["repeat"] == repeat)).any() else None
+    return Choice(arm, n, repeat, scratch, why)
 
 
 def scratch_of(analysis: StudyAnalysis, arm: Arm) -> Arm | None:

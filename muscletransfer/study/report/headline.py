@@ -97,11 +97,18 @@ def human_answer(analysis: StudyAnalysis) -> Answer:
     score = score_of(human.metric)
     within = f"within {human.margin:g}{score.unit} of {score.name} of another observer"
     passing = sorted((n, analysis.labels[a]) for a, n in human.smallest_n.items() if n is not None)
+    if human.structure:
+        within = f"{human.structure}, {within}"
     more = tuple(human.sentences.values())
     if passing:
         fewest = passing[0][0]
         names = _list([name for n, name in passing if n == fewest])
         lead = f"{fewest} labelled patients, with {names} ({within})."
+        if len(human.smallest_n) > 1:
+            lead += (
+                f" That is the best of {len(human.smallest_n)} sources, each tested by itself; "
+                "nothing is adjusted for the choice."
+            )
         return Answer(question, lead, more, "good")
     largest = max(verdict.n for verdict in human.verdicts)
     at_most = [v.outcome for v in human.verdicts if v.n == largest]

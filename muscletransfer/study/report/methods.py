@@ -207,12 +207,13 @@ def _statistics(material: Material) -> str:
     )
     if human is not None:
         score = score_of(human.metric)
+        of = f", of {human.structure}" if human.structure else ""
         words += (
             f" Human level: the mean {score.name} of a model with each of {len(human.observers)} "
-            "observers minus that of two observers, on the same cases; a model is as good when "
-            f"the {human.confidence:.0%} interval lies within the margin of "
-            f"{human.margin:g}{score.unit}, tested from the largest n down to the first that does "
-            "not pass."
+            f"observers minus that of two observers, on the same cases{of}; a model is as good "
+            f"when the {human.confidence:.0%} interval lies within the margin of "
+            f"{human.margin:g}{score.unit}, tested for each source by itself from the largest n "
+            "down to the first that does not pass."
         )
     return words
 

@@ -61,8 +61,10 @@ def by_percentile(rows: pd.DataFrame) -> list[tuple[str, pd.Series]]:
 
     Returns:
         Name of the percentile and the case: ``case, run_id, dice, dta_rms, dta_unit``; each case
-        once, the worst first.
+        once, the worst first; nothing for no rows.
     """
+    if rows.empty:
+        return []
     cases = rows.groupby("case", sort=False).agg(
         run_id=("run_id", "first"), dice=("dice", "mean"),
         dta_rms=("dta_rms", "max"), dta_unit=("dta_unit", "first"),

@@ -49,7 +49,10 @@ def curves(page: StudyPage, figures: Figures) -> None:
     )
     words += ", the variation over trainings included." if analysis.training_variation else "."
     if analysis.human is not None and analysis.human.bands:
-        words += " The grey band is the range of the observers against the same reference."
+        words += (
+            " The grey band is the range of the observers against the same reference, on the cases "
+            "that they outlined."
+        )
     page.text(words)
     banded = analysis.human is not None and "dta_rms" in analysis.human.bands
     drawn = [(figures.curves(), "Mean Dice over patients.")]
@@ -144,7 +147,7 @@ def agreement(
     )  # fmt: skip
     classes = frame["class_name"].nunique() > 1
     for measure in MEASURES:
-        if (limits["measure"] == measure.name).any():
+        if ((limits["measure"] == measure.name) & (limits["repeat"] == choice.repeat)).any():
             body = agreement_table(limits, measure.name, choice.repeat, classes)
             page.add(folded(f"{measure.title}: limits of agreement of every source and n", body))
 

@@ -117,13 +117,16 @@ class HumanComparison:
         verdicts: One an arm and n.
         smallest_n: Arm to the smallest n that passes and from which on every larger measured n
             passes too, or ``None``. Tested from the largest n down to the first that does not
-            pass, so the chance of any wrong pass stays that of one test.
+            pass, so in each arm the chance of any wrong pass stays that of one test. Over several
+            arms nothing is adjusted: the best of them passes wrongly more often.
         sentences: Arm to that answer in words.
         bands: Metric (a name in :data:`muscletransfer.study.statistics.metrics.METRICS`) to the
             band of the observers' means against the reference, on the cases that the models were
-            tested on; empty without a reference.
+            tested on; empty without a reference, and where the study has several structures, since
+            its figures are means over them.
         study: The comparisons behind the bands, for other statistics of them, or ``None``.
         notes: What was left out.
+        structure: Which structure was compared, where the study has several; else empty.
 
     Example:
         >>> HumanComparison("dice", 0.02, 0.95, ("O1", "O2"), (), {}, {}, {}).frame().empty
@@ -140,6 +143,7 @@ class HumanComparison:
     bands: Mapping[str, Band] = field(repr=False)
     study: ObserverStudy | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    structure: str = ""
 
     def frame(self) -> pd.DataFrame:
         """One row an arm and n, with the verdict and its numbers."""

@@ -99,6 +99,7 @@ def compare_with_observers(
     verdicts = values.verdicts(score, test.margin, confidence, repeats, seed)
     smallest = smallest_n(verdicts)
     study = reference_study(seen.rows, patients)
+    structure = f"the structure of label {test.label}" if table["class_name"].nunique() > 1 else ""
     return HumanComparison(
         metric=test.metric,
         margin=float(test.margin),
@@ -107,12 +108,19 @@ def compare_with_observers(
         verdicts=verdicts,
         smallest_n=smallest,
         sentences={
-            arm: _answer(labels[arm], n, [v for v in verdicts if v.arm == arm], score, test.margin)
+            arm: _answer(
+                f"{labels[arm]}, {structure}" if structure else labels[arm],
+                n,
+                [v for v in verdicts if v.arm == arm],
+                score,
+                test.margin,
+            )
             for arm, n in smallest.items()
         },
-        bands={} if study is None else _bands(study),
+        bands={} if study is None or structure else _bands(study),
         study=study,
         notes=tuple(notes + lacking),
+        structure=structure,
     )
 
 
@@ -130,6 +138,7 @@ def _read_observers(table: pd.DataFrame, test: HumanTest, score: Score) -> _Seen
                 "is no CT; take dice or dta_rms_mm."
             )
         agreement = agreement_of(case, score)
+        agreement.ignored = case.ignored
         seen.notes += [*notes, *agreement.notes]
         seen.patients[case.name] = patient
         seen.observers |= set(case.masks)
@@ -193,6 +202,9 @@ def _model_agreements(
             for case, mask in _masks(store, run.run_id, test.label):
                 if case in cases_of[run.run_id]:
                     cases_of[run.run_id].discard(case)
+                    ignored = agreements[case].ignored
+                    if ignored is not None and ignored.shape == mask.shape:
+                        mask = mask & ~ignored  # neither did the observers' comparison look there
                     found.setdefault(key, {})[case] = agreements[case].of(mask)
         except DataError as error:
             notes.append(f"run {run.run_id}: not compared with observers: {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def observed_cases(
             empty,
         )
         patient = files.patient if cases is None else cases.rows[int(name)].patient_id
-        yield checked[0], patient, notes
+        yield replace(checked[0], ignored=read.ignored), patient, notes
 
 
 class Agreement(ABC):
@@ -78,6 +79,7 @@ class Agreement(ABC):
         observers: Mean agreement of two observers; NaN with fewer than two.
         varied: Whether any two observers differ.
         notes: Observers that were left out.
+        ignored: Where somebody did not look, so that no mask counts there; or ``None``.
     """
 
     def __init__(self, score: Score) -> None:
@@ -85,6 +87,7 @@ class Agreement(ABC):
         self.observers = math.nan
         self.varied = False
         self.notes: list[str] = []
+        self.ignored: BoolMask | None = None
 
     @abstractmethod
     def of(self, mask: BoolMask) -> float:

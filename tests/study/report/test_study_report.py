@@ -15,11 +15,15 @@ from muscletransfer.agreement import bland_altman
 from muscletransfer.cli import main
 from muscletransfer.errors import DataError
 from muscletransfer.study.finish import analyse_study
-from muscletransfer.study.report import write_study_report
+from muscletransfer.study.report import sections, write_study_report
 from muscletransfer.study.report.choice import choose
+from muscletransfer.study.report.figures import Figures
 from muscletransfer.study.report.headline import saving_answer
 from muscletransfer.study.report.history import changes
+from muscletransfer.study.report.measures import agreement_of_measures
 from muscletransfer.study.report.overlays import by_percentile
+from muscletransfer.study.report.page import StudyPage
+from muscletransfer.study.report.styles import arm_styles
 from muscletransfer.study.results import example_table, read_results
 from muscletransfer.study.statistics import analyse
 from muscletransfer.transfer import Provenance, format_provenance
@@ -278,6 +282,26 @@ def test_cases_by_percentile():
     for _, row in found:
         assert math.isinf(row["dta_rms"]) == (row["case"] == "1")
     assert [name for name, _ in by_percentile(rows[:2])] == ["worst"]  # a case is shown once
+
+
+def test_an_unfinished_study_whose_repeats_differ_has_a_page_all_the_same():
+    """Jigsaw has repeat 1 of two patients, scratch has repeat 0: nothing can be shown beside."""
+    table = example_table(ns=[10], patients=6)
+    table["sma_reference_cm2"] = 100.0 + np.arange(len(table))
+    table["sma_cm2"] = table["sma_reference_cm2"] + table["dice"]
+    scratch = table[table["source"] == "random"]
+    jigsaw = table[(table["source"] == "jigsaw") & (table["patient"] < "P2")]
+    jigsaw = jigsaw.assign(repeat=1, dice=0.999)
+    table = pd.concat([scratch, jigsaw], ignore_index=True)
+    analysis = analyse(table, resamples=100)
+    choice = choose(analysis, table)
+    assert (choice.arm.source, choice.repeat, choice.scratch) == ("jigsaw", 1, None)
+    limits = agreement_of_measures(table, analysis.labels)
+    assert set(limits["repeat"]) == {0}
+    page = StudyPage("A study", "under way")
+    figures = Figures(analysis, arm_styles(analysis.arms, analysis.labels, "random"))
+    sections.agreement(page, figures, table, limits, choice)
+    assert by_percentile(table[table["repeat"] == 7]) == []
 
 
 def test_changes_between_plans():

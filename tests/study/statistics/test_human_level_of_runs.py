@@ -1,5 +1,6 @@
 """The human-level test over the runs of a study, against the one for a single model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from synthetic_table import arm
 from muscletransfer.data import Manifest
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.observers import human_level, observer_study
+from muscletransfer.study.report.headline import human_answer
 from muscletransfer.study.results import COLUMNS, write_masks
 from muscletransfer.study.statistics import HumanTest, analyse, arm_labels
 from muscletransfer.study.statistics.human import HumanVerdict
@@ -146,6 +148,24 @@ def test_bands_are_of_the_observers_against_the_reference(made: Made) -> None:
         wanted = study.band(column, absolute=name != "dice")
         assert found.bands[name].per_observer == pytest.approx(dict(wanted.per_observer))
         assert found.bands[name].n_cases == PATIENTS - 1
+
+
+def test_of_several_structures_one_is_named_and_no_band_is_drawn(made: Made) -> None:
+    """Curves are means over structures, the observers' band would be of one."""
+    other = made.table.assign(class_name="fat", dice=0.5)
+    test = replace(made.test(), label=1)
+    analysis = analyse(pd.concat([made.table, other]), test, resamples=200)
+    assert analysis.human is not None
+    assert analysis.human.bands == {}
+    assert analysis.human.structure == "the structure of label 1"
+    answer = human_answer(analysis)
+    assert "the structure of label 1" in answer.lead
+    assert "the best of 2 sources, each tested by itself" in answer.lead
+    assert all("the structure of label" in words for words in answer.more)
+    alone = analyse(made.table, made.test(), resamples=200).human
+    assert alone is not None
+    assert alone.structure == ""
+    assert alone.bands
 
 
 def test_analyse_takes_observers(made: Made) -> None:
