@@ -113,5 +113,5 @@ class ClassificationPretext(PretextTask):
             return {"accuracy": (outputs.argmax(dim=1) == targets).float().mean()}
         self.top1.update(outputs, targets)
         self.macro.update(outputs, targets)
-        chance = outputs.new_tensor(1.0 / self.num_classes)
+        chance = outputs.new_full((), 1.0 / self.num_classes)
         return {"accuracy": self.top1, "macro_accuracy": self.macro, "chance": chance}

@@ -74,8 +74,7 @@ def pair_logits(embeddings: Tensor, temperature: float) -> tuple[Tensor, Tensor]
     everyone, start = gather_rows(unit)
     rows = torch.arange(len(unit), device=unit.device)
     logits = unit @ everyone.t() / temperature
-    itself = torch.zeros_like(logits, dtype=torch.bool)
-    itself[rows, start + rows] = True
+    itself = torch.arange(len(everyone), device=unit.device) == (start + rows).unsqueeze(1)
     half = len(unit) // 2
     return logits.masked_fill(itself, -torch.inf), start + (rows + half) % len(unit)
 

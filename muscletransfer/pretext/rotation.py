@@ -166,4 +166,4 @@ class RotationPretext(PretextTask):
         if self.stage == "train":
             return {"accuracy": (outputs.argmax(dim=1) == targets).float().mean()}
         self.top1.update(outputs, targets)
-        return {"accuracy": self.top1, "chance": outputs.new_tensor(0.25)}
+        return {"accuracy": self.top1, "chance": outputs.new_full((), 0.25)}

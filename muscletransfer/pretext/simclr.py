@@ -161,6 +161,6 @@ class SimCLRPretext(PretextTask):
         spread = unit.var(dim=0, correction=0).sum()
         return {
             "accuracy": (logits.argmax(dim=1) == positive).float().mean(),
-            "chance": logits.new_tensor(1.0 / max(1, logits.shape[1] - 1)),
+            "chance": logits.new_full((), 1.0 / max(1, logits.shape[1] - 1)),
             "spread": spread,
         }

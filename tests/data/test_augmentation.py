@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -248,13 +249,22 @@ def test_channels_types_and_autocast(channels: int, dtype: torch.dtype) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_same_result_on_gpu() -> None:
+    """But for the noise, which is drawn where the images are."""
+    augment = Augmentation(noise=0, blur=1.0, distortion=0.1)
     image = torch.rand(4, 1, 64, 64, generator=generator())
     mask = torch.randint(0, 3, (4, 64, 64), generator=generator())
-    on_cpu, cpu_mask = Augmentation()(image, mask, generator(2))
-    on_gpu, gpu_mask = Augmentation()(image.cuda(), mask.cuda(), generator(2))
+    on_cpu, cpu_mask = augment(image, mask, generator(2))
+    on_gpu, gpu_mask = augment(image.cuda(), mask.cuda(), generator(2))
     assert on_gpu.is_cuda
     torch.testing.assert_close(on_gpu.cpu(), on_cpu, atol=1e-3, rtol=0)
     assert (gpu_mask.cpu() != cpu_mask).float().mean() < 1e-3
+    flat = torch.full((4, 1, 64, 64), 0.5, device="cuda")
+    noisy = [
+        replace(Augmentation.none(), noise=0.1)(flat, None, generator(s))[0] for s in (2, 2, 3)
+    ]
+    assert torch.equal(noisy[0], noisy[1])
+    assert not torch.equal(noisy[0], noisy[2])
+    assert 0 < noisy[0].std(dim=(1, 2, 3)).max() < 0.11
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from low_data_modules import draw_cohorts, module
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from muscletransfer.data.datamodules.samplers import (
@@ -207,6 +208,25 @@ def test_a_second_fit_begins_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:You requested to overfit.*")
+def test_passes_of_a_loop_without_a_trainer_are_epochs(tmp_path: Path) -> None:
+    data = module(draw_cohorts(tmp_path), batch_size=2, steps_per_epoch=3)
+    loader = data.train_dataloader()
+
+    def one_pass() -> tuple[int, torch.Tensor]:
+        found = [data.on_after_batch_transfer(batch, 0) for batch in loader]
+        return loader.sampler.epoch, torch.stack([batch["image"] for batch in found])
+
+    passes = [one_pass() for _ in range(3)]
+    assert [epoch for epoch, _ in passes] == [0, 1, 2]
+    assert not torch.equal(passes[0][1], passes[1][1])
+    loader.sampler.set_epoch(7)  # as somebody who knows samplers does
+    assert one_pass()[0] == 7
+    loader.sampler.set_epoch(0)
+    epoch, again = one_pass()
+    assert epoch == 0
+    assert torch.equal(again, passes[0][1])
+
+
 def test_overfit_batches_replaces_the_sampler(tmp_path: Path) -> None:
     module = fit(tmp_path, overfit_batches=2, max_epochs=2)
     assert [d[2] for d in module.diary] == [(0, 1), (2, 3)] * 2

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
@@ -58,6 +59,30 @@ def test_python_blocks_of_readme_run(tmp_path: Path) -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_the_commands_of_readme_run(tmp_path: Path) -> None:
+    """Those from the cohort to the provenance of its model, with fewer and smaller steps."""
+    (commands,) = [b for b in blocks("README.md", "bash") if "muscletransfer fit" in b]
+    preprocessing = {"init_args": {"size": 64}}
+    few = {"preprocessing": preprocessing, "batch_size": 2, "steps_per_epoch": 2}
+    trainer = {"max_steps": 2, "enable_progress_bar": False, "accelerator": "cpu"}
+    small = {"trainer": trainer, "data": {"init_args": few}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(small))
+    commands = re.sub(
+        r"--config (examples\S+)", rf"--config {ROOT}/\1 --config small.yaml", commands
+    )
+    commands = commands.replace("phantom phantom ", "phantom phantom --patients 24 --size 128 ")
+    python = f'muscletransfer() {{ "{sys.executable}" -m muscletransfer "$@"; }}\n'
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", python + commands],
+        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "jigsaw" in done.stdout  # the parent, in the chain that `inspect` prints
+    assert "timm/resnet18" in done.stdout
+    assert "test_dice" in done.stdout
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")])

@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from muscletransfer.data.augmentation.sending import send
 from muscletransfer.data.augmentation.warping import affine_matrices, warp
-from muscletransfer.errors import SettingError
+from muscletransfer.errors import DataError, SettingError
 
 __all__ = ["IGNORE_INDEX", "Augmentation"]
 
@@ -162,11 +163,18 @@ class Augmentation:
         Args:
             image: ``(B, C, H, W)`` floats in [0, 1], on any device.
             mask: ``(B, H, W)`` class indices (255 = ignore) on the same device, or None.
-            generator: Source of all random numbers, on any device; its state moves on.
+            generator: Source of all random numbers, on any device; its state moves on. One on the
+                CPU is best for images on a GPU too: what is drawn a sample is a handful of numbers,
+                worked out there and sent at once, while noise is drawn on the images' device from a
+                seed that the generator gives.
 
         Returns:
             The image in the same shape and type, and the mask as int64 (or None).
+
+        Raises:
+            DataError: The image is not ``(B, C, H, W)`` floats, or the mask does not fit it.
         """
+        _check_shapes(image, mask)
         if self.is_identity:
             return image, None if mask is None else mask.long()
         dtype = image.dtype
@@ -185,7 +193,6 @@ class Augmentation:
         batch, _, height, width = image.shape
         # one draw of a fixed size: the stream stays aligned when a single strength changes
         draw = torch.rand(batch, 8, generator=generator, device=generator.device)
-        draw = draw.to(image.device)
         signed = draw * 2 - 1
         kept = (self.crop + (1 - self.crop) * draw[:, 5]).sqrt()
         # a crop stays inside the image: the smaller it is, the further it may move
@@ -202,9 +209,9 @@ class Augmentation:
         cells = self.distortion_cells
         points = torch.rand(
             batch, 2, cells + 1, cells + 1, generator=generator, device=generator.device
-        ).to(image.device)
+        )
         reach = self.distortion * 2 / cells  # the grid spans [-1, 1]
-        coarse = (points * 2 - 1) * reach
+        (coarse,) = send([(points * 2 - 1) * reach], image.device)
         # bilinear between control points: the slope stays under 2 * distortion, so no folding
         fine = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=True)
         return theta, fine
@@ -215,21 +222,47 @@ class Augmentation:
             return image
         batch = len(image)
         draw = torch.rand(batch, 5, 1, 1, 1, generator=generator, device=generator.device)
-        draw = draw.to(image.device)
         signed = draw * 2 - 1
+        slope = 1 + signed[:, 1] * self.contrast
+        numbers = [
+            torch.exp(signed[:, 0] * math.log1p(self.gamma)),
+            slope,
+            0.5 * (1 - slope) + signed[:, 2] * self.brightness,
+            draw[:, 3] * self.noise,
+            draw[:, 4].reshape(batch) * self.blur,
+        ]
+        exponent, slope, offset, spread, sigma = send(numbers, image.device)
         if self.blur:
-            image = _blur(image, draw[:, 4].reshape(batch) * self.blur, self.blur)
+            image = _blur(image, sigma, self.blur)
         if self.gamma:
-            exponent = torch.exp(signed[:, 0] * math.log1p(self.gamma))
             image = image.clamp_min(0).pow_(exponent)
         if self.contrast or self.brightness:
-            slope = 1 + signed[:, 1] * self.contrast
-            offset = 0.5 * (1 - slope) + signed[:, 2] * self.brightness
             image = torch.addcmul(offset, image, slope)
         if self.noise:
-            normal = torch.randn(image.shape, generator=generator, device=generator.device)
-            image = torch.addcmul(image, normal.to(image.device), draw[:, 3] * self.noise)
+            image = torch.addcmul(image, _normal(image, generator), spread)
         return image.clamp_(0, 1)
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a number a pixel on the images' own device."""
+    if generator.device != like.device:
+        seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+        generator = torch.Generator(like.device).manual_seed(seed)
+    return torch.randn(like.shape, generator=generator, device=like.device)
+
+
+def _check_shapes(image: Tensor, mask: Tensor | None) -> None:
+    if image.ndim != 4 or not image.is_floating_point():
+        raise DataError(
+            f"the images are {tuple(image.shape)} of {image.dtype}; wanted (B, C, H, W) floats in "
+            "[0, 1]. A data module's raw batch becomes that by on_after_batch_transfer(batch, 0)."
+        )
+    wanted = (len(image), *image.shape[2:])
+    if mask is not None and tuple(mask.shape) != wanted:
+        raise DataError(
+            f"the masks are {tuple(mask.shape)} and the images {tuple(image.shape)}; wanted masks "
+            f"of {wanted}, class indices without a channel axis."
+        )
 
 
 def _blur(image: Tensor, sigma: Tensor, largest: float) -> Tensor:

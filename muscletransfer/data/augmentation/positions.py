@@ -7,10 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from muscletransfer.data.augmentation.sending import send
+
 __all__ = ["affine_positions", "tile_positions"]
 
 
-def affine_positions(theta: Tensor, size: tuple[int, int]) -> Tensor:
+def affine_positions(
+    theta: Tensor, size: tuple[int, int], device: torch.device | None = None
+) -> Tensor:
     """Return what ``torch.nn.functional.affine_grid(..., align_corners=False)`` does, faster.
 
     torch multiplies a matrix for each pixel. An affine map is a sum of what the row and what the
@@ -20,6 +24,7 @@ def affine_positions(theta: Tensor, size: tuple[int, int]) -> Tensor:
     Args:
         theta: (B, 2, 3) maps from output to input in normalised coordinates.
         size: ``(H, W)`` of the output in pixels.
+        device: Of the result; by default that of the maps.
 
     Returns:
         (B, H, W, 2): x and y in -1 to 1 for each pixel.
@@ -30,7 +35,7 @@ def affine_positions(theta: Tensor, size: tuple[int, int]) -> Tensor:
         >>> torch.allclose(affine_positions(theta, (5, 7)), wanted, atol=1e-6)
         True
     """
-    rows, columns = _shares(theta, size)
+    rows, columns = send(_shares(theta, size), device or theta.device)
     return torch.view_as_real(rows.unsqueeze(2) + columns.unsqueeze(1))
 
 

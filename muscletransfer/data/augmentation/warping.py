@@ -61,7 +61,7 @@ def warp(
     Args:
         image: ``(B, C, H, W)`` floats.
         mask: ``(B, H, W)`` class indices, or None.
-        theta: ``(B, 2, 3)`` affine maps from :func:`affine_matrices`.
+        theta: ``(B, 2, 3)`` affine maps from :func:`affine_matrices`, on any device.
         displacement: ``(B, 2, H, W)`` added to the sampling positions (x, y) in normalised
             coordinates, or None.
         fill: Image value outside the image.
@@ -78,7 +78,8 @@ def warp(
         [[[[1.0, 0.0], [3.0, 2.0]]]]
     """
     exact = torch.promote_types(image.dtype, torch.float32)
-    grid = affine_positions(theta.to(exact), (image.shape[-2], image.shape[-1])).to(image.dtype)
+    size = (image.shape[-2], image.shape[-1])
+    grid = affine_positions(theta.to(exact), size, image.device).to(image.dtype)
     if displacement is not None:
         grid = grid + displacement.movedim(1, -1)
     # outside pixels come out as 0, so the fill is made the zero point while sampling

@@ -8,20 +8,19 @@ import lightning.pytorch as pl
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 
-from muscletransfer.data.augmentation import Augmentation
-from muscletransfer.data.augmentation.own import AugmentationLike, OwnAugmentation
+from muscletransfer.data.augmentation.choosing import augmentation_of
+from muscletransfer.data.augmentation.own import AugmentationLike
 from muscletransfer.data.datamodules.collate import as_is
 from muscletransfer.data.datamodules.datasets import MixedSlices, SliceDataset
 from muscletransfer.data.datamodules.on_device import finish_batch
 from muscletransfer.data.datamodules.samplers import EvaluationSampler, ResumableLoader, StepSampler
 from muscletransfer.data.datamodules.transforms import SampleTransform
 from muscletransfer.data.preprocessing import PreprocessingSpec
-from muscletransfer.errors import DataError, SettingError, UnknownNameError, close_matches
+from muscletransfer.errors import DataError, SettingError
 
 __all__ = ["SliceDataModule"]
 
 _Slices: TypeAlias = SliceDataset | MixedSlices
-_PRESETS = {"default": Augmentation, "natural": Augmentation.natural, "none": Augmentation.none}
 
 
 class SliceDataModule(pl.LightningDataModule):
@@ -40,7 +39,8 @@ class SliceDataModule(pl.LightningDataModule):
         seed: Seed of splits, order and augmentation.
         augmentation: ``"default"``, ``"natural"``, None (or ``"none"``), an `Augmentation`, or a
             function ``(image, mask, generator) -> (image, mask)``, see
-            :class:`~muscletransfer.data.augmentation.own.OwnAugmentation`.
+            :class:`~muscletransfer.data.augmentation.own.OwnAugmentation`, itself or by the path of
+            its module.
         transform: A transform of single training samples; see
             :func:`~muscletransfer.data.datamodules.transforms.run_transform`. It takes the place
             of the
@@ -83,7 +83,7 @@ class SliceDataModule(pl.LightningDataModule):
         self.seed = seed
         self.transform = transform
         replaced = transform is not None and augmentation == "default"
-        self.augmentation = None if replaced else _augmentation(augmentation)
+        self.augmentation = None if replaced else augmentation_of(augmentation)
         self.train_set: _Slices | None = None
         self.val_set: _Slices | None = None
         self.test_set: _Slices | None = None
@@ -103,7 +103,9 @@ class SliceDataModule(pl.LightningDataModule):
             rank,
             numbered=self.transform is not None,
         )
-        return ResumableLoader(dataset, sampler=sampler, **self._loader_options())
+        loader = ResumableLoader(dataset, sampler=sampler, **self._loader_options())
+        loader.counts_epochs = self.trainer is None
+        return loader
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Return the validation loader; an empty list in a fit without validation images."""
@@ -169,18 +171,3 @@ class SliceDataModule(pl.LightningDataModule):
         """Return how many processes share the data, and which this is."""
         shares = None if self.trainer is None else self.trainer.distributed_sampler_kwargs
         return (1, 0) if not shares else (shares["num_replicas"], shares["rank"])
-
-
-def _augmentation(given: AugmentationLike) -> Augmentation | OwnAugmentation | None:
-    if given is None or isinstance(given, Augmentation):
-        return given
-    if callable(given):
-        return OwnAugmentation(given)
-    if not isinstance(given, str) or given not in _PRESETS:
-        near = close_matches(str(given), _PRESETS)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise UnknownNameError(
-            f"augmentation={given!r} is not known.{hint} Wanted {', '.join(_PRESETS)}, None, an "
-            "Augmentation(rotation=..., ...), or a function of (image, mask, generator)."
-        )
-    return _PRESETS[given]()

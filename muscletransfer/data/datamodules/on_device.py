@@ -13,6 +13,7 @@ from muscletransfer.data.augmentation import Augmentation
 from muscletransfer.data.augmentation.own import OwnAugmentation
 from muscletransfer.data.datamodules.samplers import step_seed
 from muscletransfer.data.preprocessing import PreprocessingSpec
+from muscletransfer.data.preprocessing.per_channel import per_channel
 
 __all__ = ["finish_batch", "standardise", "to_unit"]
 
@@ -62,9 +63,7 @@ def standardise(image: Tensor, spec: PreprocessingSpec) -> Tensor:
     """
     image = image.expand(-1, spec.channels, -1, -1)
     if spec.mean != 0.0 or spec.std != 1.0:
-        mean = torch.tensor(spec.mean, device=image.device, dtype=image.dtype).reshape(-1, 1, 1)
-        std = torch.tensor(spec.std, device=image.device, dtype=image.dtype).reshape(-1, 1, 1)
-        image = (image - mean) / std
+        image = (image - per_channel(spec.mean, image)) / per_channel(spec.std, image)
     return image.contiguous()
 
 
@@ -98,7 +97,9 @@ def finish_batch(
     image = to_unit(batch["image"], spec)
     mask: Tensor | None = batch.get("mask")
     if step is not None and augmentation is not None:
-        generator = torch.Generator(image.device)
+        # A function of the user's draws where the images are; ours needs a few numbers a sample.
+        own = isinstance(augmentation, OwnAugmentation)
+        generator = torch.Generator(image.device if own else "cpu")
         generator.manual_seed(step_seed(seed, epoch, step, rank))
         image, mask = augmentation(image, mask, generator)
     batch["image"] = standardise(image, spec)

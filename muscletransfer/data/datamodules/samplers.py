@@ -156,8 +156,11 @@ class ResumableLoader(DataLoader[Any]):
         **kwargs: Passed on to ``DataLoader``; ``sampler`` should be a :class:`StepSampler`.
     """
 
+    counts_epochs: bool = False
+    """Whether a pass after a pass is the next epoch by itself: where no Trainer sets the epoch."""
     _resume: tuple[int, int] | None = None
     _yielded: int = 0
+    _passed: int | None = None
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield the batches of the sampler's epoch, from where the loaded state left off.
@@ -166,7 +169,11 @@ class ResumableLoader(DataLoader[Any]):
         Lightning has set the epoch, also when worker processes fetch ahead.
         """
         sampler = self.sampler
+        if self.counts_epochs and isinstance(sampler, DistributedSampler) and not self._resume:
+            # Not where the loop has set another epoch itself.
+            sampler.set_epoch(sampler.epoch + (sampler.epoch == self._passed))
         epoch = sampler.epoch if isinstance(sampler, DistributedSampler) else 0
+        self._passed = epoch
         first = 0
         if isinstance(sampler, StepSampler):
             if self._resume is not None and self._resume[0] == epoch:

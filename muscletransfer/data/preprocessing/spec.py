@@ -18,6 +18,7 @@ import numpy as np
 
 from muscletransfer.data.preprocessing.fields import AIR_HU, PreprocessingFields
 from muscletransfer.data.preprocessing.intensities import FULL_SCALE, finite_float, scale_plain
+from muscletransfer.data.preprocessing.per_channel import per_channel
 from muscletransfer.data.preprocessing.resampling import resample, resample_classes
 from muscletransfer.data.preprocessing.resampling_weights import weights_back
 from muscletransfer.data.types import Array, SliceGeometry
@@ -210,7 +211,7 @@ class PreprocessingSpec(PreprocessingFields):
             low, high = self.hu_window
             x = ((x - low) * (1.0 / (high - low))).clamp_(0.0, 1.0)
         if self.mean != 0.0 or self.std != 1.0:
-            x = (x - _per_channel(self.mean, x)) / _per_channel(self.std, x)
+            x = (x - per_channel(self.mean, x)) / per_channel(self.std, x)
         return x.expand(-1, self.channels, -1, -1).contiguous()
 
     def invert(
@@ -265,8 +266,3 @@ class PreprocessingSpec(PreprocessingFields):
             return array
         values = finite_float(array)  # a copy of its own
         return np.minimum(values, FULL_SCALE, out=values)
-
-
-def _per_channel(value: float | tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
-    values = value if isinstance(value, tuple) else (value,)
-    return like.new_tensor(values).view(1, -1, 1, 1)
