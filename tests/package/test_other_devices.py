@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 import muscletransfer as mt
 from muscletransfer.data import PreprocessingSpec
 from muscletransfer.data.augmentation import Augmentation
+from muscletransfer.data.augmentation import batch as batches
 from muscletransfer.data.datamodules.on_device import finish_batch
 from muscletransfer.losses import build_loss, list_losses
 from muscletransfer.pretext import create_pretext
@@ -84,7 +85,6 @@ class There:
 
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> There:
-    real = torch.Generator
     for name in ("rand", "randn", "randint", "randperm"):
         draw = getattr(torch, name)
 
@@ -94,10 +94,6 @@ def there(monkeypatch: pytest.MonkeyPatch) -> There:
 
         monkeypatch.setattr(torch, name, drawn)
 
-    def make(device: Any = "cpu") -> Any:
-        return FakeGenerator() if torch.device(device).type == "cuda" else real(device)
-
-    monkeypatch.setattr(torch, "Generator", make)
     return There()
 
 
@@ -205,8 +201,8 @@ def test_a_batch_is_finished_on_its_device(
     def finish() -> None:
         done.update(finish_batch(raw, spec, Augmentation(blur=1.0), seed=0))
 
-    # The noise's seed is read on the CPU, where fake numbers cannot be.
-    monkeypatch.setattr(torch, "randint", lambda *_, **__: 5)
+    # The noise's generator is of the other device, and its seed is read on the CPU.
+    monkeypatch.setattr(batches, "_normal", lambda like, _: torch.randn_like(like))
     per_channel._kept.cache_clear()
     try:
         assert len(there.copies(finish)) == copies
