@@ -44,6 +44,8 @@ FIGURES = {
     "23_listing": "listing.py",
     "24_phantom": "phantom.py",
     "25_dicom_to_model_128": "dicom_to_model.py --size 128",
+    "26_fit_and_bare_loop": "training_speed.py --encoder resnet34 --size 256 --batch 16 "
+    "--loops bare ready fit --rounds 3 --steps 4",
 }
 #: What is of the CPU whether or not there is a GPU, and need not be measured again beside one.
 CPU_ONLY = ("03", "04", "05", "06", "07", "08", "11", "13", "19", "21", "22", "23", "24")

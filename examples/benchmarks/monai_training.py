@@ -100,7 +100,7 @@ def main() -> None:
             for _ in range(args.rounds):
                 for side, steps in sides.items():
                     times[side] += steps.take(AHEAD + args.steps)[AHEAD:]
-                times["ours"] += fit_steps(args.encoder, data, args.steps, AHEAD, folder, "auto")
+                times["ours"] += fit_steps(args.encoder, data, args.steps, AHEAD, folder)
         report(record, times, args)
     record.write(args.json)
 
