@@ -16,7 +16,7 @@ turns; the plain ones have a process each, since ours changes how its process ke
 - ``fit``: everything through ``Trainer.fit``.
 
 Printed are the median step and its quartiles, and the ratios. On a GPU the last three are not
-stopped between steps, as no training is: a step is then the mean of a turn, and the plain loops read
+stopped between steps, as no training is: a step is then the mean of a turn. The plain loops read
 their loss at each step.
 """
 
