@@ -239,3 +239,34 @@ def test_bad_arguments_are_named():
         build_loss("ce", 3)(torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4, dtype=torch.long))
     with pytest.raises(ValueError, match="reduction to 'mean'"):
         OneHotLoss(nn.BCEWithLogitsLoss(reduction="none"))(*draw(1))
+
+
+@pytest.mark.parametrize("name", ["bce_dice", "ce_dice"])
+def test_the_weight_of_dice_counts(name):
+    classes = 1 if name == "bce_dice" else 3
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, classes, 8, 8, generator=generator)
+    target = torch.randint(0, max(2, classes), (2, 8, 8), generator=generator)
+    found = build_loss(name, classes, loss_kwargs={"dice_weight": 3.0})(logits, target)
+    parts = CrossEntropyLoss(classes)(logits, target), SoftDiceLoss(classes)(logits, target)
+    torch.testing.assert_close(found, parts[0] + 3 * parts[1])
+
+
+def test_ignored_pixels_are_sure_background_to_a_foreign_loss():
+    """Whatever a loss does with them, it sees class 0 predicted with confidence."""
+    seen = []
+
+    class Foreign(nn.Module):
+        def forward(self, logits, target):
+            seen.append((logits, target))
+            return logits.mean()
+
+    target = torch.zeros(1, 4, 4, dtype=torch.long)
+    target[0, :2] = 255
+    build_loss(Foreign(), 3)(torch.randn(1, 3, 4, 4), target)
+    logits, one_hot = seen[0]
+    assert (logits[0, :, :2].argmax(0) == 0).all()
+    assert (logits[0, :, :2].softmax(0)[0] > 0.999).all()
+    assert (one_hot[0, 0, :2] == 1).all()
+    build_loss(Foreign(), 1)(torch.randn(1, 1, 4, 4), target)
+    assert (seen[1][0][0, 0, :2].sigmoid() < 1e-6).all()

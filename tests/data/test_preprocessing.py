@@ -343,3 +343,10 @@ def test_half_precision_scores_come_back_as_float32() -> None:
     out = spec.invert(torch.ones(1, 16, 16, dtype=torch.bfloat16), spec.geometry((20, 20)))
     assert out.dtype == torch.float32
     torch.testing.assert_close(out, torch.ones(1, 20, 20))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint16])
+def test_values_beyond_int16_end_at_its_end(dtype):
+    """Metal in a file of 32-bit numbers must not come out as air."""
+    out, _ = PreprocessingSpec(size=16).apply(np.full((16, 16), 40_000).astype(dtype))
+    assert (out == 32767).all()

@@ -190,3 +190,8 @@ def test_predefined_folds() -> None:
         predefined_folds(with_folds("1", "1", "2", ""))
     with pytest.raises(SplitError, match="one value"):
         predefined_folds(with_folds("1", "1"))
+
+
+def test_slices_of_a_patient_count_once_in_a_subset():
+    ids = [f"p{i}" for i in range(6)]
+    assert nested_subsets([*ids, *ids, "p0"], [6], seed=3) == nested_subsets(ids, [6], seed=3)

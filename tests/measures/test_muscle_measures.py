@@ -329,3 +329,17 @@ def test_bad_outlines_are_named(change, error, message):
     good = {"hu": hu, "body": body, "cavity": cavity, "spacing": (1, 1), "muscle": muscle}
     with pytest.raises(error, match=message):
         adipose_measures(**(good | {key: named[value] for key, value in change.items()}))
+
+
+def test_a_few_pixels_at_the_lowest_value_are_no_clip():
+    hu = np.full((40, 40), 40)
+    hu[30:] = 400  # the highest values are in no window
+    hu[0, :10] = -150  # 10 of 1600 pixels
+    mask = np.zeros((40, 40), bool)
+    mask[10:20, 10:20] = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        muscle_measures(hu, mask, (1, 1))
+    hu[0, :20] = -150
+    with pytest.warns(UserWarning, match="clipped at -150 HU"):
+        muscle_measures(hu, mask, (1, 1))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawn_masks import simulate, study_of
 from scipy import stats
 
 from muscletransfer.agreement import bland_altman, icc2_1, relative_error
 from muscletransfer.observers import agreement_table, icc_table, measure_spread, within_case_sd
+from muscletransfer.observers.icc_table import _largest_complete
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +163,15 @@ def test_the_interval_of_the_spread_is_over_patients():
     reach = stats.t.ppf(0.975, 11) * stats.sem(variances) / variances.mean()
     assert 1 / once.sd_high == pytest.approx((1 - reach / 2) / once.sd)
     assert 1 / once.sd_low == pytest.approx((1 + reach / 2) / once.sd)
+
+
+def test_icc_prefers_three_cases_to_more_raters():
+    table = pd.DataFrame(
+        {
+            "A": [1.0, 2, 3, 4],
+            "B": [1.0, 2, 3, 4],
+            **{name: [1.0, 2, np.nan, np.nan] for name in "CDEF"},
+        }
+    )
+    part, left_out = _largest_complete(table)  # 2 x 6 ratings are more than 4 x 2
+    assert (part.shape, left_out) == ((4, 2), list("CDEF"))

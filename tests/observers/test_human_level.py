@@ -223,3 +223,16 @@ def test_someone_who_outlined_everything_cannot_be_left_out():
     assert found.outcome == "as_good"
     assert set(found.without) == {"B", "C", "D"}
     assert "without 'A': no case has two observers, so no difference" in found.notes
+
+
+def test_a_model_that_equals_an_observer_matches_it():
+    counts = {f"c{i}": {"A": 400 + i, "B": 420 + i, "C": 440 + i} for i in range(6)}
+    found = human_level(study_of(counts, {case: own["A"] for case, own in counts.items()}), 0.05)
+    own, of_model = found.leave_one_out.per_observer["A"]
+    assert own == of_model
+    assert found.leave_one_out.n_matched >= 1
+    twin = {case: dict(own) for case, own in counts.items()}
+    for own in twin.values():
+        own["B"] = own["A"]
+    found = human_level(study_of(twin, {case: own["A"] for case, own in twin.items()}), 0.05)
+    assert found.leave_one_out.n_matched == 3

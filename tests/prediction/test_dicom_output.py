@@ -115,3 +115,20 @@ def test_a_missing_extra_fails_with_the_command(checkpoint, tmp_path, monkeypatc
     common = ["--checkpoint", str(checkpoint), "-o", str(tmp_path / "out")]
     assert main(["predict", "a.dcm", "--format", "dicom-seg", *common]) == 2
     assert "muscletransfer[dicom]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "orientation", [[1, 0, 0, 0, 1, 0], [-1, 0, 0, 0, -1, 0], [0, 1, 0, -1, 0, 0]]
+)
+def test_an_rtstruct_of_oblong_and_turned_pixels(orientation, tmp_path):
+    source = pydicom.dcmread(phantom(tmp_path / "a.dcm", 4))
+    source.PixelSpacing = ["0.6", "1.1"]
+    source.ImageOrientationPatient = orientation
+    source.save_as(tmp_path / "oblong.dcm")
+    reference = sitk.ReadImage(str(tmp_path / "oblong.dcm"))
+    mask = np.zeros(reference.GetSize()[1::-1], np.uint8)
+    mask[5:30, 10:40] = 1
+    mask[8:12, 15:20] = 0
+    path = write_rtstruct(mask, tmp_path / "oblong.dcm", tmp_path / "rt.dcm", ["muscle"])
+    contours = pydicom.dcmread(path).ROIContourSequence[0].ContourSequence
+    np.testing.assert_array_equal(filled([c.ContourData for c in contours], reference), mask == 1)

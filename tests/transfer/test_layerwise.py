@@ -94,3 +94,16 @@ def test_shared_parameters_are_counted_once():
 def test_rates_that_make_no_sense(lr, decay):
     with pytest.raises(ContractError, match="decay in"):
         layerwise_groups(create_encoder("timm/resnet18"), [], lr, decay)
+
+
+def test_a_bias_of_two_dimensions_does_not_decay_either():
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relative_position_bias_table = nn.Parameter(torch.zeros(9, 4))
+            self.weight = nn.Parameter(torch.zeros(4, 4))
+
+    head = Attention()
+    groups = layerwise_groups(nn.Identity(), [head], lr=1.0, stage_of={})
+    decay = {id(p): "weight_decay" not in g for g in groups for p in g["params"]}
+    assert decay == {id(head.relative_position_bias_table): False, id(head.weight): True}

@@ -8,8 +8,14 @@ import safetensors.torch
 import torch
 
 from muscletransfer import create_encoder, load_encoder, save_encoder
+from muscletransfer.decoders import build_segmentation_model
 from muscletransfer.errors import UnknownNameError, WeightsError
-from muscletransfer.transfer import CHECKPOINT_KEY, inspect_file, read_artifact, resolve_weights
+from muscletransfer.transfer import (
+    CHECKPOINT_KEY,
+    inspect_file,
+    read_artifact,
+    resolve_weights,
+)
 
 from .test_files import RECORD, write_checkpoint
 
@@ -193,3 +199,17 @@ def test_weights_of_a_file_carry_its_spec(exported):
     assert loaded.source == "encoder.safetensors"
     assert loaded.encoder_spec["name"] == "timm/test_resnet"
     assert loaded.in_channels == 1
+
+
+def test_one_flipped_bit_of_the_decoder(tmp_path):
+    model = build_segmentation_model("timm/resnet10t", "unet", 1, depth=3)
+    path = save_encoder(model, tmp_path / "both.safetensors", include_decoder=True)
+    state = read_artifact(path).decoder_state
+    kernel = next(v for v in state.values() if v.ndim == 4).contiguous().view(torch.uint8)
+    content = bytearray(path.read_bytes())
+    place = content.find(kernel.flatten()[:64].numpy().tobytes())
+    assert place > 0
+    content[place + 5] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(WeightsError, match="decoder's tensors have SHA-256"):
+        read_artifact(path)

@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from small_study import job
 
 from muscletransfer.errors import StudyError
+from muscletransfer.study.running import run_jobs
 from muscletransfer.study.running.claims import Claims
 from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.owners import is_dead, this_process
@@ -153,3 +156,72 @@ def test_a_number_used_again_is_another_process() -> None:
     child.wait(timeout=60)
     assert is_dead(replace(me, pid=child.pid)) is True
     assert set(asdict(me)) == {"host", "machine", "pid", "started"}
+
+
+def test_a_server_that_is_away_for_a_while_does_not_end_the_beats(store, monkeypatch):
+    claims, beats, real = Claims(store, beat_every=0.01), [], store.beat
+
+    def beat(name):
+        beats.append(name)
+        if len(beats) < 3:
+            raise OSError("the server is away")
+        real(name)
+
+    monkeypatch.setattr(store, "beat", beat)
+    claims.open()
+    until = time.monotonic() + 30
+    while len(beats) < 5 and time.monotonic() < until:
+        time.sleep(0.01)
+    claims.check()
+    claims.close()
+    assert len(beats) >= 5
+
+
+def test_whom_a_living_driver_buries_is_left_to_it(store):
+    living = Claims(store)
+    living.open()
+    token = dead_driver(store)
+    assert living.take(f"bury.{token}")
+    claims = Claims(store)
+    claims.open()
+    assert sorted(store.names("drivers")) == sorted([token, living.token, claims.token])
+    assert store.names("working")
+    living.check()
+    living.release(f"bury.{token}")
+    claims.bury_dead()
+    assert sorted(store.names("drivers")) == sorted([living.token, claims.token])
+    living.close()
+    claims.close()
+
+
+def test_the_last_words_of_a_worker_whose_driver_is_gone(store):
+    store.make_folder("working/a.host.1.0011.1")
+    claims = Claims(store)
+    claims.open()
+    assert store.names("working") == []
+    claims.close()
+
+
+def test_work_without_a_claim_is_not_put_in_place(store):
+    dead_driver(store)
+    store.remove("claims/whole")
+    claims = Claims(store)
+    claims.open()
+    assert not store.is_finished("runs/whole")
+    assert not store.names("working")
+    claims.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_driver_that_dies_after_the_start_of_another_is_buried_on_the_way(tmp_path, monkeypatch):
+    """`open` buries those that are dead by then; the loop has to look again while it waits."""
+    study, opened = tmp_path / "study", Claims.open
+
+    def open_and_let_one_die(self):
+        opened(self)
+        monkeypatch.setattr(Claims, "open", opened)
+        dead_driver(self.store)  # it has claimed the job "half"
+
+    monkeypatch.setattr(Claims, "open", open_and_let_one_die)
+    outcome = run_jobs([job(study, "half")], study, "local", workers=1, progress=False)
+    assert outcome.ran == ("half",)

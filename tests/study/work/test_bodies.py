@@ -25,6 +25,8 @@ from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import make_jobs, plan_study
 from muscletransfer.study.plan.splits import StudySplits
 from muscletransfer.study.results import read_masks
+from muscletransfer.study.work import finetune
+from muscletransfer.study.work.best import KeepBest
 from muscletransfer.study.work.finetune import build_data, build_model
 from muscletransfer.transfer import inspect_file, read_artifact
 
@@ -301,3 +303,72 @@ def test_a_task_that_draws_masks_gets_none_of_the_studys(place: Path, manifest: 
     cheating = Study(study(manifest, sources=[source]), place / "cheating")
     with pytest.raises(DataError, match="the images carry no mask"):
         cheating.do(cheating.plan.pretexts[0].id)
+
+
+def test_the_weights_that_are_tested_are_those_that_were_chosen(place, manifest, monkeypatch):
+    kept = {}
+
+    class First(KeepBest):
+        """As if no later validation had been better."""
+
+        def on_validation_end(self, trainer, pl_module):
+            if not kept:
+                super().on_validation_end(trainer, pl_module)
+                kept.update(self._state)
+
+    monkeypatch.setattr(finetune, "KeepBest", First)
+    selection = {"rule": "best", "validation_patients": 2, "every": 2}
+    tuned = {"steps": 6, "batch_size": 2, "lr": 0.01}
+    plain = study(manifest, selection=selection, finetune=tuned, keep_weights=True)
+    folder = Study(plain, place / "first").run(n=2, fold=0)
+    assert json_of(folder, "result.json")["best_step"] == 2
+    saved = torch.load(folder / "model.ckpt", weights_only=True)["state_dict"]
+    assert kept
+    assert all(torch.equal(saved[key], value) for key, value in kept.items())
+
+
+def test_of_two_equal_validations_the_first_is_kept():
+    class Run:
+        def __init__(self, step):
+            self.callback_metrics, self.global_step = {"val_dice": torch.tensor(0.5)}, step
+
+    best, module = KeepBest(), torch.nn.Linear(1, 1)
+    for step in (2, 4):
+        best.on_validation_end(Run(step), module)
+    assert (best.step, best.value) == (2, 0.5)
+
+
+def test_what_the_study_file_says_of_fine_tuning_reaches_the_run(place, manifest):
+    tuned = {
+        "steps": 7,
+        "batch_size": 3,
+        "lr": 0.02,
+        "weight_decay": 0.03,
+        "warmup_steps": 5,
+        "encoder_lr_decay": 0.5,
+        "loss": "dice",
+        "loss_kwargs": {"smooth": 0.5},
+    }
+    plain = study(manifest, finetune=tuned)
+    plain["data"] |= {"slices_per_patient": 2, "augmentation": {"flip": 0.25}}
+    asked = Study(plain, place / "asked")
+    spec = asked.spec(n=2, fold=0)
+    model = build_model(spec, None)
+    data = build_data(spec, asked.jobs[spec.id].payload["where"])
+    for name in ("lr", "weight_decay", "warmup_steps", "encoder_lr_decay"):
+        assert getattr(model, name) == tuned[name], name
+    assert model.loss.smooth == 0.5
+    assert (data.batch_size, data.steps_per_epoch, data.slices_per_patient) == (3, 7, 2)
+    assert data.augmentation.flip == 0.25
+
+
+def test_an_outline_that_changed_after_planning_stops_the_run(place):
+    """The rows are the same and so is the split: only the file's content tells."""
+    changing = ct_cases(place / "redrawn", 12)
+    stale = Study(study(changing), place / "redrawn_study")
+    masks = [place / "redrawn" / f"{number}_m.nii.gz" for number in (0, 1)]
+    first, second = (mask.read_bytes() for mask in masks)
+    masks[0].write_bytes(second)
+    masks[1].write_bytes(first)
+    with pytest.raises(DataError, match="changed after the study was planned"):
+        stale.run(n=2, fold=0)
