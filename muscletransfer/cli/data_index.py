@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 __all__ = ["add_index", "run_index"]
 
@@ -61,10 +62,13 @@ def run_index(options: argparse.Namespace) -> None:
         options: The parsed arguments of the command.
 
     Raises:
-        DataError: No axial CT series was found; ``problems.csv`` says why.
+        DataError: No axial CT series was found (``problems.csv`` says why), or a name is no UTF-8.
     """
     from muscletransfer.data.indexing import index_images
+    from muscletransfer.data.io.volume import itk_name
 
+    for source in options.source:  # names below it are told one by one
+        itk_name(os.path.abspath(source))
     index = index_images(
         options.source,
         options.output,

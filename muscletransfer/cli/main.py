@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ _LIGHTNING = {
     "test": "score a checkpoint on the test cases, one row a case",
 }
 _LIGHTNING_PREDICT = "predict with LightningCLI"
+_LISTING = ("list", "inspect", "status", "plan")  # what `| head` may cut short
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,9 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program name; those of the process by default.
 
     Returns:
-        The exit status: 0 when it worked, 1 when ``predict`` left inputs out or runs of
-        a ``study`` failed, 2 for an error the
-        user can mend.
+        The exit status: 0 when it worked, 1 when ``predict`` left inputs out, runs of a
+        ``study`` failed or nobody read the output to its end, 2 for an error the user can mend.
 
     Example:
         >>> main(["list", "pretexts", "jig*"])
@@ -115,6 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         exit_quickly()
+        if hasattr(sys.stdout, "reconfigure"):  # a path that is no UTF-8 is still told
+            sys.stdout.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
     if arguments[:1] == ["predict"] and is_for_lightning(arguments):
@@ -124,15 +127,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         if rest and options.command not in _LIGHTNING:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return _run(options, arguments)
-    except MuscleTransferError as error:
-        if os.environ.get("MUSCLETRANSFER_DEBUG"):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        status = _run(options, arguments)
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:  # `muscletransfer list encoders | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter closes it at exit
-    return 0
+        word = getattr(options, "study_command", options.command)
+        return 0 if word in _LISTING else 1
+    except (MuscleTransferError, OSError) as error:
+        in_training = options.command in _LIGHTNING and not isinstance(error, MuscleTransferError)
+        if os.environ.get("MUSCLETRANSFER_DEBUG") or in_training:  # whose code may be the user's
+            raise
+        with contextlib.suppress(OSError):  # the terminal may be what is gone
+            print(f"error: {_in_words(error)}", file=sys.stderr)
+        return 2
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, MuscleTransferError) or not isinstance(error, OSError):
+        return str(error)
+    if error.filename is None or error.strerror is None:
+        return f"{error}. See MUSCLETRANSFER_DEBUG=1 for where."
+    return f"{error.filename}: {error.strerror}. Check the path, its rights and the disk."
 
 
 def _run(options: argparse.Namespace, arguments: list[str]) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muscletransfer.errors import SettingError
+from muscletransfer.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from muscletransfer.study.config.study import StudyConfig
@@ -81,6 +83,17 @@ def add_study(commands: Any) -> None:
     )
     _add_executor(retry)
 
+    fetch = words.add_parser(
+        "fetch",
+        help="copy what is finished from behind a URL, for tables and report",
+        description="Copy plans, finished runs and pre-trainings of a study behind a URL to this "
+        "machine, those that are not here yet.",
+    )
+    fetch.add_argument("study", metavar="URL", help="the study's URL, such as s3://bucket/study")
+    fetch.add_argument(
+        "-o", "--output", metavar="FOLDER", help="where to (default: the end of the URL)"
+    )
+
     for word, text in (
         ("results", "rebuild tables and statistics from the finished runs"),
         ("report", "rebuild tables, statistics, figures and report.html"),
@@ -153,6 +166,8 @@ def _folder_and_config(options: argparse.Namespace) -> tuple[str | Path, StudyCo
 
     output = getattr(options, "output", None)
     given = _place(options.study)
+    if output and Path(output).is_file():
+        raise SettingError(f"--output {output} is a file; wanted a folder, or a new name for one.")
     if isinstance(given, str) or given.is_dir():
         if output:
             raise SettingError(
@@ -167,6 +182,29 @@ def _folder_and_config(options: argparse.Namespace) -> tuple[str | Path, StudyCo
 def _place(text: str) -> str | Path:
     """A path, or a URL as it is."""
     return text if "://" in text else Path(text)
+
+
+def _study_folder(text: str) -> str | Path:
+    """The folder or URL of a study that was started."""
+    place = _place(text)
+    if isinstance(place, Path) and place.is_file():
+        raise SettingError(
+            f"{place} is a file; wanted a study's folder, which `muscletransfer study run` makes "
+            f"(by default {place.stem} in the folder where it is called)."
+        )
+    return place
+
+
+def _local_study(text: str) -> Path:
+    """The folder of a study whose files are here."""
+    place = _study_folder(text)
+    if isinstance(place, str):
+        raise SettingError(f"{place} is a URL; wanted a folder: {_how_to_fetch(place)}")
+    return place
+
+
+def _how_to_fetch(url: str) -> str:
+    return f"`muscletransfer study fetch {url}` copies what is finished into one."
 
 
 def _executor_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -194,11 +232,13 @@ def _executor_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from muscletransfer.study.plan.models import check_pretexts
     from muscletransfer.study.plan.planning import plan_study
-    from muscletransfer.study.plan.printing import print_plan
+    from muscletransfer.study.plan.printing import finished_ids, print_plan
 
     folder, config = _folder_and_config(options)
     plan = plan_study(config)
+    check_pretexts(plan, finished_ids(folder))
     print_plan(plan, folder, every_run=options.list)
     if not options.no_probe:
         from muscletransfer.study.plan.estimate import print_estimate
@@ -220,20 +260,21 @@ def _run(options: argparse.Namespace) -> int:
             **_executor_options(options),
         )
     except KeyboardInterrupt:
-        print(f"Stopped; `muscletransfer study run {folder}` goes on.", file=sys.stderr)
+        _say(f"Stopped; `muscletransfer study run {folder}` goes on.", "stderr")
         return _INTERRUPTED
-    print(f"{folder}: {len(outcome.done)} done, {len(outcome.ran)} of them now.")
+    _say(f"{folder}: {len(outcome.done)} done, {len(outcome.ran)} of them now.")
     for name, message in outcome.failed.items():
-        print(f"failed: {name}: {message}", file=sys.stderr)
+        _say(f"failed: {name}: {message}", "stderr")
     if outcome.skipped:
-        print(f"{len(outcome.skipped)} wait for a failed pre-training.", file=sys.stderr)
+        _say(f"{len(outcome.skipped)} wait for a failed pre-training.", "stderr")
     if not outcome.complete:
-        print(
+        _say(
             f"See {folder}/failed for tracebacks; `muscletransfer study retry {folder}` runs "
             "them again.",
-            file=sys.stderr,
+            "stderr",
         )
     if isinstance(folder, str):  # a URL: tables are made where its files are fetched to
+        _say(f"Tables and report are made in a folder: {_how_to_fetch(folder)}")
         return 0 if outcome.complete else 1
     if not options.no_report and (folder / "runs").is_dir():  # made by the first finished run
         _write_report(folder)
@@ -243,43 +284,75 @@ def _run(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from muscletransfer.study.plan.printing import print_status
 
-    print_status(_place(options.study))
+    print_status(_study_folder(options.study))
     return 0
 
 
 def _retry(options: argparse.Namespace) -> int:
     from muscletransfer.study.plan import study_config
-    from muscletransfer.study.running import retry_failed
+    from muscletransfer.study.running import read_status, retry_failed
 
-    study_config(options.study)  # is there a study at all?
-    found = retry_failed(options.study, options.ids or None)
-    missing = sorted(set(options.ids) - set(found))
-    if missing:
+    folder = _study_folder(options.study)
+    study_config(folder)  # is there a study at all?
+    status = read_status(folder)
+    failed = [] if status is None else list(status.failed)
+    missing = sorted(set(options.ids) - set(failed))
+    if missing:  # before any traceback is removed
         raise SettingError(
-            f"{', '.join(missing)}: no such failed run in {options.study}; `muscletransfer study "
-            "status` lists them."
+            f"{', '.join(missing)}: no such failed run of the current plan in {options.study}; "
+            "`muscletransfer study status` lists them. Nothing was changed."
         )
-    print(f"{len(found)} to run again.")
+    # what failed in an earlier plan stays: this start would not run it
+    found = retry_failed(folder, options.ids or failed)
+    _say(f"{len(found)} to run again.")
     return _run(options) if found else 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from muscletransfer.study.running import fetch_folders, read_plans
+
+    url = options.study.rstrip("/")
+    if "://" not in url:
+        raise SettingError(f"{url} is no URL; wanted one, such as s3://bucket/study.")
+    folder = Path(options.output or url.rpartition("/")[2])
+    if not read_plans(url):
+        raise DataError(f"{url}: holds no study (no plans/*.json); wanted the URL of one.")
+    count = fetch_folders(url, folder, ("runs", "pretexts"))
+    _say(f"{folder}: {count} fetched; `muscletransfer study report {folder}` goes on.")
+    return 0
 
 
 def _results(options: argparse.Namespace) -> int:
     from muscletransfer.study.finish import write_study_results
 
-    for path in write_study_results(options.study):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        paths = write_study_results(_local_study(options.study))
+    for one in told:
+        _say(f"note: {one.message}", "stderr")
+    for path in paths:
         print(path)
     return 0
 
 
 def _report(options: argparse.Namespace) -> int:
-    return _write_report(Path(options.study), options.output, pictures=not options.no_pictures)
+    folder = _local_study(options.study)
+    return _write_report(folder, options.output, pictures=not options.no_pictures)
 
 
 def _write_report(folder: Path, output: str | None = None, *, pictures: bool = True) -> int:
     from muscletransfer.study.report import write_study_report
 
-    print(write_study_report(folder, output, pictures=pictures))
+    _say(str(write_study_report(folder, output, pictures=pictures)))
     return 0
+
+
+def _say(words: str, stream: str = "stdout") -> None:
+    """Print where somebody may have stopped reading; what is to be done goes on all the same."""
+    try:
+        print(words, file=getattr(sys, stream), flush=True)
+    except OSError:  # a closed pipe or terminal
+        setattr(sys, stream, open(os.devnull, "w"))  # noqa: SIM115 - until the end of the process
 
 
 _WORDS = {
@@ -287,6 +360,7 @@ _WORDS = {
     "run": _run,
     "status": _status,
     "retry": _retry,
+    "fetch": _fetch,
     "results": _results,
     "report": _report,
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from muscletransfer.study.config.study import StudyConfig
 from muscletransfer.study.plan.cases import local_folder
 from muscletransfer.study.plan.jobs import make_jobs, prepare_data
-from muscletransfer.study.plan.models import check_models
+from muscletransfer.study.plan.models import check_models, check_pretexts
 from muscletransfer.study.plan.planning import plan_study
 from muscletransfer.study.plan.printing import finished_ids
 from muscletransfer.study.running.driver import run_jobs
@@ -62,7 +62,9 @@ def run_study(
     """
     folder = str(folder) if "://" in str(folder) else Path(folder).absolute()
     plan = plan_study(config)
-    check_models(plan, finished_ids(folder))
+    finished = finished_ids(folder)
+    check_pretexts(plan, finished)
+    check_models(plan, finished)
     prepare_data(plan, folder, progress)
     if config.loggers:
         from muscletransfer.study.work.loggers import prepare_loggers

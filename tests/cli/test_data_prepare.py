@@ -60,7 +60,8 @@ def test_planned_with_links(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main([*command, "-s", "Muscle L3", "--links", str(links), "--licence", "ours"]) == 0
     assert "MINI000" in links.read_text()
     assert links.stat().st_mode & 0o077 == 0
-    assert Manifest.read(tmp_path / "out/manifest.csv").patients == ["P0001"]
+    (patient,) = Manifest.read(tmp_path / "out/manifest.csv").patients
+    assert patient.endswith("-0001")
     assert json.loads((tmp_path / "out/manifest.json").read_text())["licence"] == "ours"
 
 

@@ -12,7 +12,7 @@ from muscletransfer.data.indexing.plausible import Histogram
 from muscletransfer.data.indexing.records import Rejected, VolumeFile
 from muscletransfer.data.indexing.whole import check_whole
 from muscletransfer.data.io.read import read_volume
-from muscletransfer.data.io.volume import quiet, reason
+from muscletransfer.data.io.volume import itk_name, quiet, reason
 from muscletransfer.data.types import Volume
 from muscletransfer.errors import DataError
 
@@ -59,7 +59,7 @@ def scan_volume(path: str, values: bool) -> VolumeFile | Rejected:
 
 def _header(path: Path) -> tuple[tuple[int, int, int], tuple[float, float, float], bool]:
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     try:
         with quiet():
             reader.ReadImageInformation()

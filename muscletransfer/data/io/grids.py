@@ -20,7 +20,7 @@ from muscletransfer.data.dicom.series import slice_files
 from muscletransfer.data.dicom.series_list import is_series_list, read_list
 from muscletransfer.data.dicom.stack import are_even, stack, usual_gap
 from muscletransfer.data.io.plain import is_plain
-from muscletransfer.data.io.volume import VOLUME_SUFFIXES, check_exists, quiet, reason
+from muscletransfer.data.io.volume import VOLUME_SUFFIXES, check_exists, itk_name, quiet, reason
 from muscletransfer.data.types import IDENTITY, Array, Volume
 from muscletransfer.errors import GeometryError, ImageReadError
 
@@ -233,7 +233,7 @@ def _grid(path: Path, facts: Facts, frames: list[Frame], instances: tuple[str, .
 
 def _of_header(path: Path) -> ImageGrid:
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     try:
         with quiet():
             reader.ReadImageInformation()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import stat
 import struct
 import threading
@@ -16,14 +17,16 @@ from typing import Any
 import SimpleITK as sitk
 
 from muscletransfer.data.types import IDENTITY, Volume, narrowest
-from muscletransfer.errors import ImageReadError, close_matches
+from muscletransfer.errors import DataError, ImageReadError, close_matches
 
 __all__ = [
     "PLAIN_SUFFIXES",
     "READABLE",
     "VOLUME_SUFFIXES",
     "check_exists",
+    "itk_name",
     "pick_slice",
+    "printable",
     "quiet",
     "read_file",
     "reason",
@@ -79,6 +82,43 @@ def check_exists(path: Path) -> None:
         raise ImageReadError(f"{path}: has 0 bytes; wanted an image. Copy it again.")
 
 
+def itk_name(path: str | Path, error: type[DataError] = ImageReadError) -> str:
+    """Return a path as ITK takes it; one that is no UTF-8 would end the process there.
+
+    Args:
+        path: The path.
+        error: What to raise.
+
+    Raises:
+        ImageReadError: Its name, or that of a folder above it, is no UTF-8.
+
+    Example:
+        >>> itk_name(Path("a.nii.gz"))
+        'a.nii.gz'
+    """
+    name = str(path)
+    if (shown := printable(name)) != name:
+        raise error(
+            f"{shown}: a name that is no UTF-8, which ITK cannot open; wanted UTF-8. Rename it, "
+            "for instance with convmv; a folder with all that is in it."
+        )
+    return name
+
+
+def printable(path: str | Path) -> str:
+    r"""Return a path for messages and tables: bytes that are no UTF-8 as ``\xe9``.
+
+    Example:
+        >>> print(printable(os.fsdecode(b"caf\xe9.nii")))
+        caf\xe9.nii
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return str(path)
+
+
 def read_file(path: Path, image_io: str = "") -> sitk.Image:
     """Read one file whole.
 
@@ -96,7 +136,7 @@ def read_file(path: Path, image_io: str = "") -> sitk.Image:
     if path.name.lower().endswith((".nii", ".nii.gz")):
         _check_nifti_length(path)
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     if image_io:
         reader.SetImageIO(image_io)
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from muscletransfer.data.io.volume import itk_name
 from muscletransfer.errors import DataError
 
 __all__ = ["save_image"]
@@ -27,7 +28,8 @@ def save_image(
         writer: A prepared writer; by default one that compresses.
 
     Raises:
-        DataError: The file could not be written whole; what there is of it is removed.
+        DataError: The file could not be written whole (what there is of it is removed), or its
+            name is no UTF-8.
 
     Example:
         >>> import tempfile
@@ -40,10 +42,11 @@ def save_image(
         writer = sitk.ImageFileWriter()
         writer.UseCompressionOn()
         writer.SetCompressionLevel(1)
-    writer.SetFileName(str(path))
+    name = itk_name(path, DataError)
+    writer.SetFileName(name)
     try:
         writer.Execute(image)
-        written = sitk.ReadImage(str(path))
+        written = sitk.ReadImage(name)
         whole = np.array_equal(
             sitk.GetArrayViewFromImage(written), sitk.GetArrayViewFromImage(image)
         )

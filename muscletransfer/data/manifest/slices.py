@@ -13,7 +13,7 @@ from muscletransfer.data.dicom.series import list_series
 from muscletransfer.data.dicom.series_list import is_series_list, read_list
 from muscletransfer.data.io import read_volume
 from muscletransfer.data.io.plain import is_plain
-from muscletransfer.data.io.volume import VOLUME_SUFFIXES, quiet
+from muscletransfer.data.io.volume import VOLUME_SUFFIXES, itk_name, quiet
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.manifest.table import Manifest
 from muscletransfer.errors import SettingError
@@ -90,7 +90,7 @@ def count_slices(path: Path) -> int:
         return len(read_list(path).files)
     elif path.name.lower().endswith(VOLUME_SUFFIXES):
         reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
+        reader.SetFileName(itk_name(path))
         try:
             with quiet():
                 reader.ReadImageInformation()

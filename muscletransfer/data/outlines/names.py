@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import SimpleITK as sitk
 
-from muscletransfer.data.io.volume import quiet
+from muscletransfer.data.io.volume import itk_name, quiet
 from muscletransfer.errors import DataError, UnknownNameError, close_matches
 
 __all__ = ["TOTALSEGMENTATOR", "Structures", "class_table", "label_names", "matching", "stem"]
@@ -169,7 +169,7 @@ def _nifti_table(path: Path) -> dict[str, int]:
 
 def _slicer_table(path: Path) -> dict[str, int]:
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     try:
         with quiet():
             reader.ReadImageInformation()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from muscletransfer.data.preprocessing import PreprocessingSpec
@@ -10,6 +10,7 @@ from muscletransfer.errors import SettingError
 from muscletransfer.study.config.fields import (
     anything,
     choice,
+    did_you_mean,
     each,
     mapping,
     read_fields,
@@ -64,10 +65,29 @@ def read_preprocessing(given: Any, where: str) -> PreprocessingSpec:
 def read_augmentation(given: Any, where: str) -> str | dict[str, Any]:
     """Read ``default``, ``natural``, ``none``, or a mapping of strengths."""
     if isinstance(given, dict):
-        return mapping(given, where)
+        strengths = mapping(given, where)
+        _check_strengths(strengths, where)
+        return strengths
     if given is None:
         return "none"
     return str(choice("default", "natural", "none")(given, where))
+
+
+def _check_strengths(strengths: dict[str, Any], where: str) -> None:
+    # brings torch, which a file without strengths of its own need not
+    from muscletransfer.data.augmentation import Augmentation
+
+    known = [one.name for one in fields(Augmentation)]
+    for name in strengths:
+        if name not in known:
+            raise SettingError(
+                f"{where}: unknown key {name!r}.{did_you_mean(name, known)} Keys: "
+                f"{', '.join(known)}."
+            )
+    try:
+        Augmentation(**strengths)
+    except SettingError as error:
+        raise SettingError(f"{where}: {error}.") from error
 
 
 @dataclass(frozen=True)

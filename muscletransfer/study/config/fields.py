@@ -12,6 +12,7 @@ from muscletransfer.errors import SettingError, UnknownNameError, close_matches
 __all__ = [
     "anything",
     "choice",
+    "did_you_mean",
     "each",
     "flag",
     "mapping",

@@ -21,6 +21,7 @@ from muscletransfer.study.plan.ids import content_key
 
 __all__ = [
     "Cases",
+    "check_observers",
     "digests_of",
     "draw_phantom",
     "local_folder",
@@ -209,6 +210,26 @@ def observers_manifest(config: StudyConfig, folder: str | Path) -> Path | None:
     if not phantom.observers:
         return None
     return draw_phantom(phantom, phantom_folder(local_folder(folder), phantom)) / "observers.csv"
+
+
+def check_observers(config: StudyConfig, cases: Cases) -> None:
+    """Read the observers' manifest of a study, so that it does not fail after the last run.
+
+    Args:
+        config: The study.
+        cases: Its cases.
+
+    Raises:
+        ManifestError: It is not there, has no observers, or shares no image with the cases.
+    """
+    if config.data.observers is None:
+        return
+    from muscletransfer.observers.case_files import case_files
+
+    try:
+        case_files(config.path(config.data.observers), cases.manifest)
+    except ManifestError as error:
+        raise ManifestError(f"data.observers: {error}") from error
 
 
 def rows_key(rows: Sequence[ManifestRow], digests: dict[Path, str]) -> str:

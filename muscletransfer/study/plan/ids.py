@@ -26,7 +26,11 @@ def content_key(value: Any) -> str:
         True
     """
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    try:
+        encoded = canonical.encode()
+    except UnicodeEncodeError:  # a path that is no UTF-8: its odd bytes as escapes
+        encoded = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(encoded).hexdigest()
 
 
 def content_id(value: Any) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from muscletransfer.errors import MuscleTransferError
+from muscletransfer.errors import MuscleTransferError, SettingError
 from muscletransfer.study.config.names import is_weights_file
 from muscletransfer.study.plan.record import StudyPlan
 
-__all__ = ["check_models"]
+__all__ = ["check_models", "check_pretexts"]
 
 
 def check_models(plan: StudyPlan, finished: Collection[str] = ()) -> None:
@@ -46,3 +46,36 @@ def check_models(plan: StudyPlan, finished: Collection[str] = ()) -> None:
                 " Remove the source from the study's file to go on without it." if given else ""
             )
             raise type(error)(f"{what}: {error} Nothing was started.{way_out}") from error
+
+
+def check_pretexts(plan: StudyPlan, finished: Collection[str] = ()) -> None:
+    """Build one task of each kind of pre-training; no weights are fetched and no image is read.
+
+    Args:
+        plan: The plan.
+        finished: Ids that need nothing any more.
+
+    Raises:
+        SettingError: A task cannot be built with its arguments, or does not take what the study
+            sets; with the source's name.
+    """
+    sources = {run.pretext: run.source for run in plan.runs}
+    seen: set[str] = set()
+    for spec in plan.pretexts:
+        kind = repr((spec.task, spec.init_args, spec.encoder, spec.depth, spec.decoder))
+        if kind in seen or spec.id in finished:
+            continue
+        seen.add(kind)
+        from muscletransfer.study.work.pretrain import build_task
+
+        try:
+            build_task(spec, None, None)
+        except Exception as error:  # of a constructor that anybody may have written
+            place = f"sources ({sources[spec.id]}).pretext"
+            if isinstance(error, MuscleTransferError):
+                raise type(error)(f"{place}: {error}") from error
+            raise SettingError(
+                f"{place}: the task {spec.task!r} cannot be built with init_args "
+                f"{spec.init_args} ({type(error).__name__}: {error}). Give what it needs, or "
+                "remove what it cannot use."
+            ) from error

@@ -10,7 +10,7 @@ from muscletransfer.errors import SettingError
 from muscletransfer.study.config.names import is_weights_file
 from muscletransfer.study.config.sources import SourceConfig
 from muscletransfer.study.config.study import NetworkPart, StudyConfig
-from muscletransfer.study.plan.cases import study_cases
+from muscletransfer.study.plan.cases import check_observers, study_cases
 from muscletransfer.study.plan.ids import content_key, run_seed
 from muscletransfer.study.plan.pretexts import PretextPlanner
 from muscletransfer.study.plan.record import StudyPlan
@@ -47,7 +47,12 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         >>> len(plan.runs), len(plan.pretexts), plan.runs[0].label
         (12, 0, 'random n=2 fold 0 repeat 0')
     """
+    if any(config.loggers.values()):
+        from muscletransfer.study.work.loggers import check_loggers
+
+        check_loggers(config.loggers)
     cases = study_cases(config)
+    check_observers(config, cases)
     splits = StudySplits(config, cases)
     planner = PretextPlanner(config, cases, splits)
     settings = _settings(config)

@@ -14,7 +14,13 @@ from muscletransfer.study.config.fields import did_you_mean
 if TYPE_CHECKING:
     from muscletransfer.pretext.base import PretextTask
 
-__all__ = ["check_arguments", "has_argument", "task_class", "trains_decoder"]
+__all__ = [
+    "check_arguments",
+    "fitting_arguments",
+    "has_argument",
+    "task_class",
+    "trains_decoder",
+]
 
 
 def task_class(task: str) -> type[PretextTask]:
@@ -33,7 +39,7 @@ def task_class(task: str) -> type[PretextTask]:
     module, _, name = task.replace(":", ".").rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:  # ValueError: no module is named
         raise UnknownNameError(
             f"pretext: {task!r} is no registered task and cannot be imported ({error})."
             f"{did_you_mean(task, list_pretexts())} Wanted a name of `muscletransfer list "
@@ -66,6 +72,33 @@ def has_argument(task: str, name: str) -> bool:
     return name in _parameters(task)[0]
 
 
+def fitting_arguments(task: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the study's arguments that a task takes; others may only be what they are anyway.
+
+    Args:
+        task: The task.
+        given: What every task of the study gets: ``depth``, ``in_channels``, ``seed``, ...
+
+    Raises:
+        SettingError: The task does not take an argument whose value is not the base class's own.
+    """
+    from muscletransfer.pretext.base import PretextTask
+
+    names, open_ended = _parameters(task)
+    usual = inspect.signature(PretextTask).parameters
+    kept = {}
+    for name, value in given.items():
+        if name in names or open_ended:
+            kept[name] = value
+        elif value != (own := usual[name].default):
+            raise SettingError(
+                f"the task {task!r} takes no {name!r}, which the study sets to {value!r}; wanted "
+                f"an argument {name}={own!r} of its constructor, passed on as "
+                f"super().__init__(..., {name}={name})."
+            )
+    return kept
+
+
 def check_arguments(task: str, init_args: dict[str, Any], where: str) -> None:
     """Raise for an argument that the task does not take.
 
@@ -84,6 +117,8 @@ def check_arguments(task: str, init_args: dict[str, Any], where: str) -> None:
                 f"{where}: the task {task!r} takes no {name!r}.{did_you_mean(name, names)} It "
                 f"takes {', '.join(sorted(names))}."
             )
+    for label, (inner, arguments) in _inner_tasks(task, init_args, where).items():
+        check_arguments(inner, arguments, f"{where}.init_args.tasks.{label}")
 
 
 def trains_decoder(task: str, init_args: dict[str, Any]) -> bool:
@@ -95,9 +130,31 @@ def trains_decoder(task: str, init_args: dict[str, Any]) -> bool:
     """
     if has_argument(task, "decoder"):
         return True
-    inner = init_args.get("tasks")
-    if task != "multitask" or not isinstance(inner, dict):
-        return False
-    names = {k: str((v or {}).get("name", k)) for k, v in inner.items()}
-    with_decoder = [k for k, name in names.items() if has_argument(name, "decoder")]
+    inner = _inner_tasks(task, init_args, "pretext")
+    with_decoder = [k for k, (name, _) in inner.items() if has_argument(name, "decoder")]
     return len(with_decoder) == 1 or init_args.get("decoder_of") in with_decoder
+
+
+def _inner_tasks(
+    task: str, init_args: dict[str, Any], where: str
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Name and arguments of the tasks that are trained at once, by label."""
+    inner = init_args.get("tasks")
+    if task != "multitask" or inner is None:
+        return {}
+    if not isinstance(inner, dict):
+        raise SettingError(
+            f"{where}.init_args.tasks is {inner!r}; wanted the arguments of each task by its "
+            "label, such as {jigsaw: {grid: 3}, rotation: {}}."
+        )
+    found = {}
+    for label, given in inner.items():
+        if given is not None and not isinstance(given, dict):
+            raise SettingError(
+                f"{where}.init_args.tasks.{label} is {given!r}; wanted the arguments of the task, "
+                "as {grid: 3}, or {} for its own. The label is its name, unless the arguments "
+                "hold another, as {name: jigsaw}."
+            )
+        arguments = dict(given or {})
+        found[str(label)] = (str(arguments.pop("name", label)), arguments)
+    return found

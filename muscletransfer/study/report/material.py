@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from muscletransfer.errors import DataError, MuscleTransferError
+from muscletransfer.errors import DataError
 from muscletransfer.study.config.study import StudyConfig
-from muscletransfer.study.finish import analyse_results
+from muscletransfer.study.finish import analyse_with_note
 from muscletransfer.study.plan.record import study_config
 from muscletransfer.study.report.case_rows import CaseRows
 from muscletransfer.study.results import StudyResults, collect_results
@@ -89,11 +89,8 @@ def gather(folder: Path) -> Material:
     notes: list[str] = []
     analysis = None
     if len(results.table):
-        try:
-            analysis = analyse_results(config, folder, results)
-        except MuscleTransferError as error:
-            notes.append(f"There is no comparison with observers: {error}")
-            analysis = analyse_results(config, folder, results, with_observers=False)
+        analysis, note = analyse_with_note(config, folder, results)
+        notes += [note] if note else []
     store = open_store(folder)
     return Material(
         folder=folder,

@@ -20,6 +20,7 @@ __all__ = [
     "check_table",
     "empty_table",
     "find_problems",
+    "with_kinds",
 ]
 
 Kind = Literal["text", "integer", "number", "flag"]
@@ -132,11 +133,44 @@ def check_table(table: pd.DataFrame) -> None:
     for name, kind in COLUMNS.items():
         if (len(table) or kind != "text") and not _is_of(table[name], kind):
             raise DataError(
-                f"Column {name!r} of the table holds {table[name].dtype} values; wanted {kind}s."
+                f"Column {name!r} of the table holds {table[name].dtype} values; wanted {kind}s. "
+                "Read the files of a study with muscletransfer.study.results.read_results, which "
+                "knows the kinds."
             )
     for run, problem in find_problems(table).items():
         raise DataError(f"Run {run!r}: {problem}.")
     _check_once(table)
+
+
+def with_kinds(table: pd.DataFrame) -> pd.DataFrame:
+    """Undo what a reader of CSV guesses: numbers of cases are names, and n is a whole number.
+
+    Args:
+        table: Such as ``pandas.read_csv`` returns; it is not changed.
+
+    Returns:
+        The table with whole numbers as text where a name is wanted, nothing as empty text, and
+        numbers without fractions as whole ones where those are wanted.
+
+    Example:
+        >>> found = with_kinds(pd.DataFrame({"case": [0, 1], "n": [5.0, 10.0]}))
+        >>> found["case"].tolist(), found["n"].tolist()
+        (['0', '1'], [5, 10])
+    """
+    changed: dict[str, pd.Series] = {}
+    for name, kind in COLUMNS.items():
+        if name not in table:
+            continue
+        values = table[name]
+        if kind == "text" and pd.api.types.is_integer_dtype(values):
+            changed[name] = values.astype(str)
+        elif kind == "text" and values.isna().any():
+            changed[name] = values.astype(object).fillna("").astype(str)
+        elif kind == "number" and pd.api.types.is_integer_dtype(values):
+            changed[name] = values.astype("float64")
+        elif kind == "integer" and pd.api.types.is_float_dtype(values) and _are_whole(values):
+            changed[name] = values.astype("int64")
+    return table.assign(**changed) if changed else table
 
 
 def find_problems(table: pd.DataFrame) -> dict[str, str]:
@@ -172,6 +206,10 @@ def find_problems(table: pd.DataFrame) -> dict[str, str]:
                 where = f"(case {row['case']!r}, Dice {row['dice']:g})"
                 found.setdefault(str(row["run_id"]), f"{text} {where}")
     return found
+
+
+def _are_whole(values: pd.Series) -> bool:
+    return bool(np.isfinite(values).all() and (values % 1 == 0).all())
 
 
 def _without(values: pd.Series) -> pd.Series:

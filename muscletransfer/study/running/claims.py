@@ -19,10 +19,13 @@ from muscletransfer.errors import StudyError
 from muscletransfer.study.running.owners import Owner, is_dead, this_process
 from muscletransfer.study.running.store import FINISHED, Store
 
-__all__ = ["Claims"]
+__all__ = ["UNREADABLE", "Claims"]
+
+UNREADABLE = "unreadable"
+"""Stands for the driver of a claim that cannot be read."""
 
 _TRIES = 10
-_UNREADABLE = "unreadable"
+_OPEN: set[str] = set()  # drivers of this process that have not left
 
 
 class Claims:
@@ -52,6 +55,7 @@ class Claims:
     def open(self) -> None:
         """Show this driver to the others, and clear up after those that died."""
         values = {"driver": self.token, **asdict(self._owner), "since": time.time()}
+        _OPEN.add(self.token)
         self.store.write(self._file, json.dumps(values, indent=1).encode())
         self._thread.start()
         self.store.sweep()
@@ -59,10 +63,21 @@ class Claims:
 
     def close(self) -> None:
         """Give back all that is claimed, remove what was in progress, and leave."""
+        try:
+            self._stop.set()
+            if self._thread.ident is not None:  # it was started
+                self._thread.join()
+            self._clear(self.token)
+        finally:
+            self.forget()
+
+    def forget(self) -> None:
+        """Count as dead from now on: a second Ctrl-C may have come before the end of `close`.
+
+        The next driver clears up then, one of this process too.
+        """
         self._stop.set()
-        if self._thread.ident is not None:  # it was started
-            self._thread.join()
-        self._clear(self.token)
+        _OPEN.discard(self.token)
 
     def take(self, name: str) -> bool:
         """Claim a job; False when another driver has it."""
@@ -142,19 +157,25 @@ class Claims:
             return str(json.loads(self.store.read(name))["driver"])
         except FileNotFoundError:
             return None
-        except ValueError:  # cut short where the file system has no links: see LocalStore.take
-            return _UNREADABLE
+        except (ValueError, LookupError, TypeError, IsADirectoryError):
+            return UNREADABLE  # cut short where the file system has no links: see LocalStore.take
 
     def _is_gone(self, token: str) -> bool:
-        return token != _UNREADABLE or self._has_no_beat(token, beat=0)
+        return token != UNREADABLE or self._has_no_beat(token, beat=0)
 
     def _is_dead(self, token: str) -> bool:
+        beat: Hashable = None
         try:
-            values = json.loads(self.store.read(f"drivers/{token}"))
             beat = self.store.last_beat(f"drivers/{token}")
+            values = json.loads(self.store.read(f"drivers/{token}"))
+            owner = Owner(*(values[k] for k in ("host", "machine", "pid", "started")))
+            dead = is_dead(owner)
         except FileNotFoundError:
             return False  # it has just left, or someone has just buried it
-        dead = is_dead(Owner(*(values[k] for k in ("host", "machine", "pid", "started"))))
+        except (ValueError, LookupError, TypeError, IsADirectoryError):
+            return self._has_no_beat(token, beat)  # cut short, or a stray file
+        if owner == self._owner:  # of this very process, which lives longer than its drivers
+            return token not in _OPEN
         return self._has_no_beat(token, beat) if dead is None else dead
 
     def _has_no_beat(self, token: str, beat: Hashable) -> bool:

@@ -42,13 +42,20 @@ def is_disk_full(error: BaseException, folder: Path | None = None) -> bool:
         seen.add(id(one))
         if isinstance(one, OSError) and one.errno in _NUMBERS:
             return True
-        if any(words in str(one).lower() for words in _WORDS):
+        if any(words in _message(one) for words in _WORDS):
             return True
         chain += [e for e in (one.__cause__, one.__context__) if e is not None]
     try:
         return folder is not None and shutil.disk_usage(folder).free < _NOTHING_LEFT
     except OSError:  # the folder itself is gone: another matter
         return False
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error).lower()
+    except Exception:  # the error of a body may not even know its own words
+        return ""
 
 
 def disk_full_error(where: str, what: str) -> DiskFullError:

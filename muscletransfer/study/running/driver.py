@@ -87,4 +87,7 @@ def run_jobs(
                 runner.stop()
                 shown.close()
             finally:
-                claims.close()
+                try:
+                    claims.close()
+                finally:
+                    claims.forget()

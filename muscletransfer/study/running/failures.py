@@ -38,7 +38,7 @@ def keep_failure(store: Store, job: Job, report: Report, lost: int) -> None:
     for name in set(store.names(working)) - _KEPT:
         store.remove(f"{working}/{name}")
     if not store.exists(f"{working}/{TRACEBACK}"):
-        store.write(f"{working}/{TRACEBACK}", f"{message}\n".encode())
+        store.write(f"{working}/{TRACEBACK}", f"{message}\n".encode("utf-8", "backslashreplace"))
         store.write(f"{working}/spec.json", json.dumps(dict(job.payload), indent=1).encode())
     record = {
         "id": job.id,
@@ -59,6 +59,8 @@ def failure_of(store: Store, name: str) -> str:
         return str(json.loads(store.read(f"failed/{name}/{_RECORD}"))["message"])
     except FileNotFoundError:
         return "its record was removed meanwhile"
+    except (ValueError, LookupError, TypeError):
+        return f"its record failed/{name}/{_RECORD} is damaged; retry it"
 
 
 def retry_failed(study_folder: str | Path | Store, ids: Iterable[str] | None = None) -> list[str]:

@@ -106,7 +106,8 @@ def last_line(error: BaseException) -> str:
         >>> last_line(ValueError("no such fold"))
         'ValueError: no such fold'
     """
-    return "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
+    line = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
+    return line.encode("utf-8", "backslashreplace").decode()  # a path that is no UTF-8
 
 
 def _finish(task: Task, folder: Path, seconds: float) -> None:
@@ -123,7 +124,7 @@ def _finish(task: Task, folder: Path, seconds: float) -> None:
         "threads": os.environ.get("OMP_NUM_THREADS", ""),
     }
     unfinished = folder / f".{FINISHED}"
-    unfinished.write_text(json.dumps(record, indent=1))
+    unfinished.write_text(json.dumps(record, indent=1), encoding="utf-8")
     sync_tree(folder)
     unfinished.replace(folder / FINISHED)  # the mark that all before it is whole
     sync_folder(folder)
@@ -136,8 +137,10 @@ def _keep_failure(task: Task, folder: Path, text: str) -> None:
             shutil.rmtree(path)
         elif path.name != LOG:
             path.unlink()
-    (folder / TRACEBACK).write_text(text)
-    (folder / "spec.json").write_text(json.dumps(dict(task.job.payload), indent=1))
+    # A message may hold what no encoding has: a path that is no UTF-8.
+    (folder / TRACEBACK).write_text(text, encoding="utf-8", errors="backslashreplace")
+    spec = json.dumps(dict(task.job.payload), indent=1)
+    (folder / "spec.json").write_text(spec, encoding="utf-8")
 
 
 def pass_over_imports() -> None:

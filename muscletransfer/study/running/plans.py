@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,18 @@ def record_plan(store: Store, config: Mapping[str, Any], jobs: Iterable[Job]) ->
         "needs": {job.id: list(job.needs) for job in jobs if job.needs},
     }
     plan_id = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-    name = f"plans/{plan_id}.json"
-    try:
-        starts = json.loads(store.read(name))["starts"]
-    except FileNotFoundError:
-        starts = []
-    now = datetime.now(UTC).isoformat(timespec="microseconds")
-    record = {"plan_id": plan_id, **content, "starts": [*starts, now]}
-    store.write(name, json.dumps(record, indent=1).encode())
+    known = _records(store)
+    starts = next((list(one.starts) for one in known if one.plan_id == plan_id), [])
+    now = datetime.now(UTC)
+    if known:  # the clock of a machine that started before may be ahead; the last start is current
+        latest = max(datetime.fromisoformat(one.starts[-1]) for one in known)
+        now = max(now, latest + timedelta(microseconds=1))
+    record = {
+        "plan_id": plan_id,
+        **content,
+        "starts": [*starts, now.isoformat(timespec="microseconds")],
+    }
+    store.write(f"plans/{plan_id}.json", json.dumps(record, indent=1).encode())
     return plan_id
 
 
@@ -96,19 +101,33 @@ def read_plans(study_folder: str | Path) -> list[PlanRecord]:
         >>> read_plans(tempfile.mkdtemp())
         []
     """
-    store = open_store(study_folder)
+    records = _records(open_store(study_folder))
+    return sorted(records, key=lambda one: datetime.fromisoformat(one.starts[-1]), reverse=True)
+
+
+def _records(store: Store) -> list[PlanRecord]:
+    """All plans that can be read; a file that is none costs a warning and not the study."""
     records = []
     for name in store.names("plans"):
-        if name.endswith(".json") and not name.startswith("."):
-            values = json.loads(store.read(f"plans/{name}"))
-            needs = {job: tuple(ids) for job, ids in values["needs"].items()}
-            records.append(
-                PlanRecord(
-                    values["plan_id"],
-                    values["config"],
-                    values["jobs"],
-                    needs,
-                    tuple(values["starts"]),
-                )
+        if not name.endswith(".json") or name.startswith("."):
+            continue
+        try:
+            records.append(_record(store.read(f"plans/{name}")))
+        except FileNotFoundError:
+            continue  # removed meanwhile
+        except (ValueError, LookupError, TypeError, AttributeError, IsADirectoryError) as error:
+            warnings.warn(
+                f"{store.url}/plans/{name} is no record of a plan ({type(error).__name__}: "
+                f"{error}), so it is left out. Remove it.",
+                stacklevel=3,
             )
-    return sorted(records, key=lambda record: record.starts[-1], reverse=True)
+    return records
+
+
+def _record(data: bytes) -> PlanRecord:
+    values = json.loads(data)
+    starts = tuple(values["starts"])
+    if datetime.fromisoformat(starts[-1]).tzinfo is None:
+        raise ValueError("a start without its time zone")
+    needs = {job: tuple(ids) for job, ids in values["needs"].items()}
+    return PlanRecord(values["plan_id"], values["config"], dict(values["jobs"]), needs, starts)

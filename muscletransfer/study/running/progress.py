@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Never, TextIO
 
 from tqdm import tqdm
@@ -33,6 +35,7 @@ class Progress:
         self._seconds: Counter[str] = Counter()  # by kind
         self._count: Counter[str] = Counter()
         self._most_running = 1
+        self._is_shown = True
 
     def begin(self, agenda: Agenda) -> None:
         """Note what there is to do, and what was done before."""
@@ -80,6 +83,14 @@ class Progress:
         )
         return work / self._most_running
 
+    @contextmanager
+    def _showing(self) -> Iterator[None]:
+        """Show nothing more once nobody reads: a closed pipe or terminal ends no study."""
+        try:
+            yield
+        except (OSError, ValueError):  # ValueError: the stream was closed on this side
+            self._is_shown = False
+
 
 class LineProgress(Progress):
     """Plain lines, for logs: at most one in ten seconds, and one for each failure.
@@ -110,7 +121,9 @@ class LineProgress(Progress):
                 self._said, self._last = words, time.monotonic()
 
     def _say(self, words: str) -> None:
-        print(f"study: {words}", file=self._stream, flush=True)
+        if self._is_shown:
+            with self._showing():
+                print(f"study: {words}", file=self._stream, flush=True)
 
 
 class TerminalProgress(Progress):
@@ -127,28 +140,38 @@ class TerminalProgress(Progress):
         self._last = float("-inf")
 
     def begin(self, agenda: Agenda) -> None:  # noqa: D102
-        self._bar = tqdm(
-            total=len(agenda.jobs),
-            initial=agenda.ended,
-            file=self._stream,
-            bar_format="study: |{bar:20}| {desc}",
-        )
+        with self._showing():
+            self._bar = tqdm(
+                total=len(agenda.jobs),
+                initial=agenda.ended,
+                file=self._stream,
+                bar_format="study: |{bar:20}| {desc}",
+            )
 
     def failed(self, job: Job, message: str) -> None:  # noqa: D102
-        tqdm.write(f"failed: {job.label} ({job.id}): {message}", file=self._stream)
+        if self._is_shown:
+            with self._showing():
+                tqdm.write(f"failed: {job.label} ({job.id}): {message}", file=self._stream)
 
     def show(self, agenda: Agenda, running: int) -> None:  # noqa: D102
         super().show(agenda, running)
         now = time.monotonic()
         ended = agenda.ended == len(agenda.jobs)
-        if self._bar is not None and (ended or now - self._last >= _SECONDS_BETWEEN_MOVES):
+        if self._bar is None or not self._is_shown:
+            return
+        if ended or now - self._last >= _SECONDS_BETWEEN_MOVES:
             self._last = now
             self._bar.n = agenda.ended
-            self._bar.set_description_str(self.words(agenda, running))
+            with self._showing():
+                self._bar.set_description_str(self.words(agenda, running))
 
     def close(self) -> None:  # noqa: D102
-        if self._bar is not None:
-            self._bar.close()
+        if self._bar is None:
+            return
+        if self._is_shown:
+            with self._showing():
+                self._bar.close()
+        self._bar.disable = True  # or its end would write once more
 
 
 def create_progress(wanted: bool, stream: TextIO | None = None) -> Progress:

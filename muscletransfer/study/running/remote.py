@@ -21,6 +21,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from muscletransfer.errors import StudyError
+from muscletransfer.study.running.local_store import LocalStore
 from muscletransfer.study.running.store import FINISHED, Store
 
 __all__ = ["RemoteStore", "fetch_folders"]
@@ -172,7 +173,7 @@ class RemoteStore(Store):
 
 
 def fetch_folders(url: str, folder: str | Path, parents: Iterable[str] = ("runs",)) -> int:
-    """Copy finished folders of a remote study here, those that are not here yet.
+    """Copy finished folders of a remote study here, those that are not here yet, and its plans.
 
     Results and reports read a local folder; after this they can.
 
@@ -190,7 +191,10 @@ def fetch_folders(url: str, folder: str | Path, parents: Iterable[str] = ("runs"
         >>> fetch_folders("memory://empty", tempfile.mkdtemp())
         0
     """
-    store = RemoteStore(url)
+    store, here = RemoteStore(url), LocalStore(Path(folder))
+    for name in store.names("plans"):  # which runs belong together; every start changes one
+        if name.endswith(".json"):
+            here.write(f"plans/{name}", store.read(f"plans/{name}"))
     count = 0
     for parent in parents:
         for name in sorted(store.finished(parent)):

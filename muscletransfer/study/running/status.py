@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from muscletransfer.study.running.claims import UNREADABLE
 from muscletransfer.study.running.failures import failure_of
 from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.plans import PlanRecord, read_plans
@@ -102,4 +103,6 @@ def _claims(store: Store) -> dict[str, str]:
             found[name] = str(json.loads(store.read(f"claims/{name}"))["driver"])
         except FileNotFoundError:
             continue  # just released
+        except (ValueError, LookupError, TypeError, IsADirectoryError):
+            found[name] = UNREADABLE  # cut short, or no claim at all
     return found

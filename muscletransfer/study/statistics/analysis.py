@@ -10,7 +10,7 @@ import pandas as pd
 
 from muscletransfer.data.files import write_text_atomic
 from muscletransfer.errors import DataError
-from muscletransfer.study.results.columns import Arm, check_table
+from muscletransfer.study.results.columns import Arm, check_table, with_kinds
 from muscletransfer.study.statistics.curve import LearningCurve, learning_curve
 from muscletransfer.study.statistics.fits import Fits
 from muscletransfer.study.statistics.human import HumanComparison, HumanTest
@@ -149,8 +149,8 @@ def analyse(
     .. versionadded:: 0.1
 
     Args:
-        table: From :func:`muscletransfer.study.results.collect_results` or ``read_results``; the
-            runs of one plan.
+        table: From :func:`muscletransfer.study.results.collect_results` or ``read_results``, or
+            ``cases.csv`` as pandas reads it; the runs of one plan.
         observers: Observers and masks for the human-level test, or ``None`` for none.
         reference: Source that the others are compared with.
         family: Which paired tests Holm's rule takes together; see :func:`compare_arms`.
@@ -179,6 +179,7 @@ def analyse(
     """
     if table.empty:
         raise DataError("The table has no rows; wanted at least one finished run.")
+    table = with_kinds(table)
     check_table(table)
     units = sorted(set(table.loc[table["dta_rms"].notna(), "dta_unit"]))
     usable = table if len(units) < 2 else table.assign(dta_rms=float("nan"))

@@ -158,6 +158,8 @@ def _run(
     write_masks(folder / "masks.npz", masks)
     write_json(folder / "provenance.json", provenance)
     close_loggers(loggers)
+    # Lightning's record of the arguments names paths of this machine; provenance has the rest
+    (folder / "hparams.yaml").unlink(missing_ok=True)
     ended = time.monotonic()
     write_json(
         folder / "result.json",

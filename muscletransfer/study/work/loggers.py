@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch.loggers as of_lightning
 from lightning.pytorch.loggers import CSVLogger, Logger
 
-__all__ = ["close_loggers", "make_loggers", "prepare_loggers"]
+from muscletransfer.errors import SettingError
+from muscletransfer.study.config.fields import did_you_mean
+
+__all__ = ["check_loggers", "close_loggers", "make_loggers", "prepare_loggers"]
+
+# Lightning's class of each name, and which of its arguments a run sets by itself
+_CLASSES = {
+    "csv": ("CSVLogger", ("save_dir", "name", "version")),
+    "tensorboard": ("TensorBoardLogger", ("save_dir", "name", "version")),
+    "mlflow": ("MLFlowLogger", ("run_name",)),
+    "wandb": ("WandbLogger", ("name", "group")),
+}
+
+
+def check_loggers(wanted: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise for an argument that a logger does not take; nothing is opened.
+
+    Args:
+        wanted: Arguments by name: ``csv``, ``tensorboard``, ``mlflow``, ``wandb``.
+
+    Raises:
+        SettingError: With close matches, or that a run sets it by itself.
+
+    Example:
+        >>> check_loggers({"csv": {"flush_logs_every_n_steps": 10}})
+    """
+    for kind, arguments in wanted.items():
+        cls, own = _CLASSES[kind]
+        parameters = inspect.signature(getattr(of_lightning, cls)).parameters
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        known = [n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD and n not in own]
+        for name in arguments:
+            if name in own:
+                raise SettingError(
+                    f"loggers.{kind}.{name}: every run has its own, which the study sets; remove "
+                    "it."
+                )
+            if name not in known and not open_ended:
+                raise SettingError(
+                    f"loggers.{kind}: {cls} takes no {name!r}.{did_you_mean(name, known)} It "
+                    f"takes {', '.join(known)}."
+                )
 
 
 def make_loggers(

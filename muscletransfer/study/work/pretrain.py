@@ -20,7 +20,7 @@ from muscletransfer.data.preprocessing.photographs import photograph_spec
 from muscletransfer.data.splits import Split
 from muscletransfer.pretext.base import PretextTask
 from muscletransfer.study.plan.specs import PretextSpec
-from muscletransfer.study.plan.tasks import has_argument, task_class
+from muscletransfer.study.plan.tasks import fitting_arguments, has_argument, task_class
 from muscletransfer.study.work.clock import StepClock
 from muscletransfer.study.work.few import few_images
 from muscletransfer.study.work.loggers import close_loggers, make_loggers
@@ -33,7 +33,9 @@ from muscletransfer.study.work.worker import (
 )
 from muscletransfer.transfer import save_encoder
 
-__all__ = ["pretrain"]
+__all__ = ["build_task", "pretrain"]
+
+_TRIED_CLASSES = 2
 
 
 def pretrain(payload: Mapping[str, Any], folder: Path) -> None:
@@ -103,20 +105,24 @@ def build_data(spec: PretextSpec, where: Mapping[str, Any], lists: Path) -> Pret
     )
 
 
-def build_task(spec: PretextSpec, data: PretextDataModule, weights: str | None) -> PretextTask:
+def build_task(
+    spec: PretextSpec, data: PretextDataModule | None, weights: str | None
+) -> PretextTask:
     """Build the source task, in whatever process this is; just its own plug-in is imported.
 
     Args:
         spec: The pre-training.
-        data: Its images, which know the number of classes.
+        data: Its images, which know the number of classes; ``None`` where the task is only tried.
         weights: What the encoder starts from, a file as an absolute path.
+
+    Raises:
+        SettingError: The task does not take what the study sets.
     """
+    shared = {"in_channels": spec.in_channels, "depth": spec.depth, "seed": spec.seed}
     arguments: dict[str, Any] = {
-        **spec.init_args,
+        **{k: v for k, v in spec.init_args.items() if k != "weights"},
+        **fitting_arguments(spec.task, shared),
         "encoder": spec.encoder,
-        "in_channels": spec.in_channels,
-        "depth": spec.depth,
-        "seed": spec.seed,
     }
     if weights is not None:
         arguments["weights"] = weights
@@ -127,10 +133,14 @@ def build_task(spec: PretextSpec, data: PretextDataModule, weights: str | None) 
         if spec.decoder_kwargs:
             arguments["decoder_kwargs"] = spec.decoder_kwargs
     if has_argument(spec.task, "num_classes") and "num_classes" not in arguments:
-        # a task that draws masks counts their classes, another one those of whole images
-        draws = spec.decoder is not None or not data.classes
-        arguments["num_classes"] = data.num_mask_classes if draws else data.num_classes
+        arguments["num_classes"] = _TRIED_CLASSES if data is None else _classes_of(spec, data)
     return task_class(spec.task)(**arguments)
+
+
+def _classes_of(spec: PretextSpec, data: PretextDataModule) -> int:
+    # a task that draws masks counts their classes, another one those of whole images
+    draws = spec.decoder is not None or not data.classes
+    return data.num_mask_classes if draws else data.num_classes
 
 
 def _run(

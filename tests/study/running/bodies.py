@@ -112,3 +112,30 @@ def too_large(payload: dict[str, Any], folder: Path) -> None:
 def modules(payload: dict[str, Any], folder: Path) -> None:
     """Write down what this process has imported."""
     (folder / "modules.json").write_text(json.dumps(sorted(sys.modules)))
+
+
+class SpeechlessError(Exception):
+    """An error that cannot be put in words."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def complains(payload: dict[str, Any], folder: Path) -> None:
+    """Fail with a message that no encoding has, one of many letters, or none at all."""
+    with open(payload["tries"], "a") as file:
+        file.write("x")
+    if payload["of"] == "bytes":
+        raise ValueError("cannot read " + os.fsdecode(b"caf\xe9.png"))
+    if payload["of"] == "letters":
+        raise ValueError("cannot read Größe.png")
+    raise SpeechlessError
+
+
+def ranks(payload: dict[str, Any], folder: Path) -> None:
+    """Write down what Lightning would take this process for."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    names = [n for n in os.environ if "RANK" in n or n.startswith(("SLURM", "JSM", "WORLD"))]
+    facts = {"names": sorted(names), "rank": rank_zero_only.rank}
+    (folder / "facts.json").write_text(json.dumps(facts))

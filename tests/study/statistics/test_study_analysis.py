@@ -57,6 +57,23 @@ def test_the_same_table_gives_the_same_analysis(analysis: StudyAnalysis) -> None
         pd.testing.assert_frame_equal(again.tables()[name], table, rtol=1e-9, obj=name)
 
 
+def test_the_csv_as_pandas_reads_it_gives_the_same_analysis(tmp_path: Path) -> None:
+    table = make_table(patients=8, seed=2)
+    numbers = {name: str(i) for i, name in enumerate(sorted(set(table["case"])))}
+    table = table.assign(case=table["case"].map(numbers))
+    table["patient"] = [str(100 + int(name)) for name in table["case"]]
+    wanted = analyse(table, resamples=100)
+    table.assign(n=table["n"].astype(float)).to_csv(tmp_path / "cases.csv", index=False)
+    read = pd.read_csv(tmp_path / "cases.csv")
+    assert pd.api.types.is_integer_dtype(read["case"])
+    assert pd.api.types.is_float_dtype(read["n"])
+    found = analyse(read, resamples=100)
+    for name, one in wanted.tables().items():
+        pd.testing.assert_frame_equal(found.tables()[name], one, rtol=1e-9, obj=name)
+    with pytest.raises(DataError, match=r"'case' .* float64 .*read_results"):
+        analyse(read.assign(case=read["case"] + 0.5))
+
+
 def test_the_tables_as_files(analysis: StudyAnalysis, tmp_path: Path) -> None:
     files = analysis.write(tmp_path)
     assert [path.stem for path in files] == [

@@ -40,6 +40,16 @@ def test_tensorboard_writes_events_into_each_run(runs: Any) -> None:
         assert "train_loss" in (run / "metrics.csv").read_text()
 
 
+def test_what_csv_writes_names_no_path_of_this_machine(runs: Any, tmp_path: Path) -> None:
+    _, found = runs("csv")
+    for run in found:
+        assert (run / "metrics.csv").exists()
+        assert not (run / "hparams.yaml").exists()
+        for path in run.iterdir():
+            told = path.name not in ("job.json", "log.txt") and path.suffix in (".json", ".yaml")
+            assert not told or str(tmp_path) not in path.read_text(), path.name
+
+
 def test_mlflow_gets_one_run_each_in_one_experiment(
     runs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

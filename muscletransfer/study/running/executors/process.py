@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from muscletransfer.study.running.executors.base import Report, Task
+from muscletransfer.study.running.executors.ranks import without_ranks
 
 __all__ = ["WorkerProcess"]
 
@@ -46,7 +47,7 @@ class WorkerProcess:
             [sys.executable, "-c", _START, json.dumps(sys.path), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **settings, **visible},
+            env={**without_ranks(os.environ), **settings, **visible},
             start_new_session=True,
         )
         self._listener = Thread(target=self._listen, name="study-worker", daemon=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from muscletransfer.errors import MissingDependencyError, SettingError, StudyError
 from muscletransfer.study.running.executors.base import Executor, Report, Task
+from muscletransfer.study.running.executors.ranks import forget_ranks
 from muscletransfer.study.running.jobs import Job
 from muscletransfer.study.running.performing import pass_over_imports, perform
 
@@ -168,6 +169,7 @@ class RayExecutor(Executor):
 def _perform(task: dict[str, Any], path: list[str]) -> dict[str, Any]:
     # What the driver can import, its workers can, as far as their machine has it.
     sys.path += [entry for entry in path if entry not in sys.path]
+    forget_ranks()  # of the srun that started the node; bodies import Lightning after this
     report = perform(Task.from_plain(task))
     pass_over_imports()
     return asdict(report)

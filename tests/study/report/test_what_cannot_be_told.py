@@ -1,0 +1,95 @@
+"""Studies without a run from scratch, or without observers that can be used: both say so."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from seeded_study import PHANTOM, Seeded
+
+from muscletransfer.cli import main
+from muscletransfer.study.finish import analyse_study, write_study_results
+from muscletransfer.study.plan import study_manifest
+from muscletransfer.study.report import write_study_report
+from muscletransfer.study.report.headline import saving_answer
+
+
+def small(**changes: Any) -> dict[str, Any]:
+    plain = copy.deepcopy(PHANTOM) | {"train_patients": [2, 4], "repeats": 1} | changes
+    plain["data"]["phantom"] |= {"patients": 8, "observers": 0, "size": 64}
+    plain["data"] |= {"num_folds": 2, "preprocessing": {"size": 32}}
+    return plain
+
+
+@pytest.mark.parametrize("names", [["random"], ["random", "random, not frozen"]])
+def test_a_frozen_random_encoder_is_no_training_from_scratch(
+    names: list[str], tmp_path: Path
+) -> None:
+    sources: list[Any] = [{"name": name, "freeze": "encoder"} for name in names]
+    sources.append({"pretext": {"class_path": "jigsaw", "init_args": {"grid": 2}}})
+    needs = dict.fromkeys(names, 2.0) | {"jigsaw": 0.5}
+    Seeded(tmp_path / "study", small(sources=sources), needs)
+    _, analysis = analyse_study(tmp_path / "study")
+    assert analysis.reference not in {arm.source for arm in analysis.arms}
+    assert analysis.saving == ()
+    assert "It cannot be told" in saving_answer(analysis).lead
+    page = write_study_report(tmp_path / "study").read_text(encoding="utf-8")
+    assert "It cannot be told: no finished run starts from scratch" in page
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A study on a manifest that asks about a label nobody drew, and its observers' manifest."""
+    root = tmp_path_factory.mktemp("observed")
+    drawn = Seeded(root / "phantom", small(sources=["random"]))
+    table = study_manifest(drawn.plan.config, root / "phantom").path
+    assert table is not None
+    cases = pd.read_csv(table)
+    for column in ("image", "mask"):
+        cases[column] = [str(table.parent / name) for name in cases[column]]
+    cases[["patient_id", "image", "mask"]].to_csv(root / "cases.csv", index=False)
+    both = [cases.assign(observer=name) for name in ("A", "B")]
+    pd.concat(both)[["patient_id", "image", "mask", "observer"]].to_csv(
+        root / "observers.csv", index=False
+    )
+    plain = small(sources=["random"], human_level={"label": 3})
+    plain["data"].pop("phantom")
+    plain["data"] |= {
+        "manifest": str(root / "cases.csv"),
+        "observers": str(root / "observers.csv"),
+    }
+    Seeded(root / "study", plain, {"random": 1.0})
+    return root / "study", root / "observers.csv"
+
+
+def test_results_are_written_although_no_observer_drew_the_label(
+    observed: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = observed
+    with pytest.warns(UserWarning, match=r"no observer mask holds label 3 \(human_level.label\)"):
+        written = write_study_results(folder)
+    assert "summary.csv" in {path.name for path in written}
+    assert "human.csv" not in {path.name for path in written}
+    assert any("holds label 3" in note for note in analyse_study(folder)[1].notes)
+    assert main(["study", "results", str(folder)]) == 0
+    said = capsys.readouterr()
+    assert "summary.csv" in said.out
+    assert said.err.startswith("note: There is no comparison with observers: no observer mask")
+    page = write_study_report(folder).read_text(encoding="utf-8")
+    assert page.count("no observer mask holds label 3 (human_level.label)") == 1
+    assert "empty=" not in page
+
+
+def test_results_are_written_although_the_observers_are_gone(
+    observed: tuple[Path, Path],
+) -> None:
+    folder, observers = observed
+    away = observers.rename(observers.with_suffix(".away"))
+    try:
+        with pytest.warns(UserWarning, match=r"no comparison with observers: .*observers.csv"):
+            assert write_study_results(folder)
+    finally:
+        away.rename(observers)
