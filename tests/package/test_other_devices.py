@@ -121,7 +121,8 @@ TASKS = {
 
 
 def test_every_task_is_here() -> None:
-    assert set(TASKS) == set(mt.list_pretexts()) - {"multitask"}
+    own = {name for name in mt.list_pretexts() if "/" not in name}
+    assert set(TASKS) == own - {"multitask"}
 
 
 @pytest.mark.parametrize("name", TASKS)

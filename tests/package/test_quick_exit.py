@@ -7,7 +7,8 @@ import sys
 
 START = """
 import atexit, gc, sys
-atexit.register(lambda: print("frozen" if gc.get_freeze_count() else "as ever"))
+before = gc.get_freeze_count()  # Python 3.12 has frozen some objects itself
+atexit.register(lambda: print("frozen" if gc.get_freeze_count() > before + 9 else "as ever"))
 """
 
 
