@@ -19,6 +19,10 @@ class ChannelsLastAdamW(AdamW):
     a step, an eighth of the step of a small U-Net. The update is elementwise, so it may as well see
     the same memory as a contiguous view. Results, arguments, state and checkpoints are torch's own.
 
+    That kernel (torch 2.14) also takes for granted that the moments lie as their parameter does,
+    and pairs wrong elements where they do not, as after a resume in another memory layout. So
+    moments that are loaded are laid out anew.
+
     Example:
         >>> conv = torch.nn.Conv2d(2, 4, 3).to(memory_format=torch.channels_last)
         >>> optimizer = ChannelsLastAdamW(conv.parameters(), lr=1e-3, fused=True)
@@ -27,6 +31,19 @@ class ChannelsLastAdamW(AdamW):
         >>> conv.weight.is_contiguous(memory_format=torch.channels_last)
         True
     """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state, with the moments in the memory layout of the parameters.
+
+        Args:
+            state_dict: What `state_dict` of this or torch's AdamW returned, in any layout.
+        """
+        super().load_state_dict(state_dict)
+        for param, state in self.state.items():
+            for name, value in state.items():
+                same = isinstance(value, Tensor) and value.shape == param.shape
+                if same and value.stride() != param.stride():
+                    state[name] = torch.empty_like(param, dtype=value.dtype).copy_(value)
 
     def _init_group(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], *state: Any

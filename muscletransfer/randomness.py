@@ -14,6 +14,9 @@ __all__ = ["own_stream"]
 def own_stream(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Draw from a stream of its own inside; the global random state is as before afterwards.
 
+    The stream stands in for the global generator, which all threads of a process share: a seed
+    holds where no other thread draws meanwhile, so train in processes and not in threads.
+
     Args:
         seed: Of the stream, from 0 to 2**63 - 1.
         device: The accelerator whose generator is used besides the CPU's.

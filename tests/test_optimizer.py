@@ -58,6 +58,35 @@ def test_state_moves_to_and_from_torch():
     assert [len(group["params"]) for group in plain.param_groups] == [10]
 
 
+LAYOUTS = [torch.channels_last, torch.contiguous_format]
+
+
+def _step(kind: type, weight: torch.Tensor, state: dict | None, **settings: object) -> tuple:
+    """Take three steps with given gradients, which lie as the weight does."""
+    generator = torch.Generator().manual_seed(1)
+    weight = nn.Parameter(weight.clone(memory_format=torch.preserve_format))
+    optimizer = kind([weight], lr=1e-2, **settings)
+    if state is not None:
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": copy.deepcopy(state)})
+    for _ in range(3):
+        weight.grad = torch.empty_like(weight).copy_(torch.randn(6, 5, 3, 3, generator=generator))
+        optimizer.step()
+    return weight.detach(), optimizer.state_dict()["state"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"amsgrad": True}], ids=str)
+@pytest.mark.parametrize(("before", "then"), [LAYOUTS, LAYOUTS[::-1]], ids=str)
+def test_a_state_of_another_memory_layout_goes_on_as_it_would_unfused(before, then, settings):
+    weight = torch.randn(6, 5, 3, 3, generator=torch.Generator().manual_seed(0))
+    weight, state = _step(
+        ChannelsLastAdamW, weight.to(memory_format=before), None, fused=True, **settings
+    )
+    weight = weight.to(memory_format=then)
+    found, _ = _step(ChannelsLastAdamW, weight, state, fused=True, **settings)
+    wanted, _ = _step(torch.optim.AdamW, weight, state, fused=False, **settings)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_no_kernel_is_copied():
     # What the class is for: if torch mends its kernel, this test still holds and the class can go.
     net = _net()

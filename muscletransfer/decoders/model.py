@@ -12,6 +12,7 @@ from muscletransfer.decoders.head import SegmentationHead
 from muscletransfer.decoders.registry import create_decoder, required_encoder_kwargs
 from muscletransfer.encoders import Encoder, EncoderSpec, resolve_encoder
 from muscletransfer.encoders.checks import check_image
+from muscletransfer.errors import ContractError
 
 __all__ = ["SegmentationModel", "build_segmentation_model"]
 
@@ -26,6 +27,9 @@ class SegmentationModel(nn.Module):
         decoder: A decoder built for it.
         head: From the decoder's map (B, D, H/stride, W/stride) to logits (B, K, H, W).
 
+    Raises:
+        ContractError: When one of them is no module.
+
     Example:
         >>> import torch
         >>> model = build_segmentation_model("timm/resnet18", "unet", num_classes=3)
@@ -39,6 +43,13 @@ class SegmentationModel(nn.Module):
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
+        for name, part in (("encoder", encoder), ("decoder", decoder), ("head", head)):
+            if not isinstance(part, nn.Module):
+                raise ContractError(
+                    f"the {name} of a SegmentationModel is {part!r}; wanted a module. To build one "
+                    "from names and a number of classes: build_segmentation_model('timm/resnet18', "
+                    "'unet', num_classes=1)."
+                )
         self.encoder = encoder
         self.decoder = decoder
         self.head = head

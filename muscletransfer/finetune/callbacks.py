@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -15,7 +17,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
 from muscletransfer.errors import ContractError, SettingError
-from muscletransfer.transfer import freeze, is_frozen, unfreeze
+from muscletransfer.transfer import freeze, is_frozen
+from muscletransfer.transfer.freezing import frozen_parts, unfreeze_others
 
 __all__ = ["BestAndLast", "FreezeNormStats", "UnfreezeEncoder", "default_callbacks"]
 
@@ -25,7 +28,8 @@ class BestAndLast(ModelCheckpoint):
 
     ``ModelCheckpoint(save_last=True)`` writes the last one only when the best one changes too, and
     two ``ModelCheckpoint`` make Lightning warn about ``ckpt_path="best"``; so this is one callback
-    that writes both. Without validation only the last one is kept.
+    that writes both. Without validation only the last one is kept. It follows validation, and a run
+    that trains on after its last one writes it once more at the end.
 
     .. versionadded:: 0.1
 
@@ -46,11 +50,12 @@ class BestAndLast(ModelCheckpoint):
             save_top_k=1,
         )
         self._saved_at: int | None = None
+        self._last_at: int | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forget what an earlier fit has saved: at the same step, it was of other weights."""
         super().setup(trainer, pl_module, stage)
-        self._saved_at = None
+        self._saved_at = self._last_at = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the best; and the last, when validation does not follow the epochs."""
@@ -70,11 +75,17 @@ class BestAndLast(ModelCheckpoint):
         if due or not trainer.enable_validation:
             self._keep_last(trainer)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the last where steps followed the one that was kept."""
+        super().on_train_end(trainer, pl_module)
+        if self._last_at != trainer.global_step:
+            self._keep_last(trainer)
+
     def _keep_last(self, trainer: Trainer) -> None:
         if trainer.state.fn != TrainerFn.FITTING or getattr(trainer, "fast_dev_run", False):
             return
         last, best = Path(str(self.dirpath)) / "last.ckpt", Path(self.best_model_path)
-        self.last_model_path = str(last)
+        self.last_model_path, self._last_at = str(last), trainer.global_step
         just_saved = self._saved_at == trainer.global_step and trainer.world_size == 1
         if just_saved and best.is_file() and last.parent == best.parent:
             # The same state: a copy takes a quarter of the time. No hard link, since a file that is
@@ -130,11 +141,12 @@ def encoder_of(module: LightningModule) -> nn.Module:
 class UnfreezeEncoder(Callback):
     """Keeps the encoder as it is until an epoch, norm statistics included, then trains it.
 
-    Decided by the epoch number alone, so a resumed run does what an uninterrupted one does. The
-    optimiser holds the encoder's parameters from the start; without a gradient AdamW leaves them
-    (and its own moments) alone. With several processes the gradients are computed and dropped
-    instead: DistributedDataParallel counts the parameters once, at the start, and would never
-    average gradients of parameters that join later.
+    Parts that were frozen before it froze the whole encoder stay frozen after that. Decided by the
+    epoch number alone, so a resumed run does what an uninterrupted one does. The optimiser holds
+    the encoder's parameters from the start; without a gradient AdamW leaves them (and its own
+    moments) alone. With several processes the gradients are computed and dropped instead:
+    DistributedDataParallel counts the parameters once, at the start, and would never average
+    gradients of parameters that join later.
 
     .. versionadded:: 0.1
 
@@ -157,18 +169,32 @@ class UnfreezeEncoder(Callback):
             )
         self.epoch = epoch
         self._frozen: list[nn.Parameter] = []
+        self._kept: dict[str, list[str]] = {}
+
+    def note(self, encoder: nn.Module) -> None:
+        """Note which parts are frozen already; they stay so for good.
+
+        Args:
+            encoder: The encoder. One that is frozen as a whole says nothing: it is what this
+                callback does to it, or is to undo.
+        """
+        if not is_frozen(encoder):
+            self._kept = frozen_parts(encoder)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Freeze before the strategy wraps the model."""
         if stage == "fit":
-            self._hold(trainer, encoder_of(pl_module))
+            encoder = encoder_of(pl_module)
+            self.note(encoder)
+            self._hold(trainer, encoder)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Do what the epoch asks for; a run resumed within an epoch has no epoch start."""
-        if trainer.max_epochs is not None and 0 < trainer.max_epochs <= self.epoch:
+        length = self._too_short(trainer)
+        if length is not None:
             rank_zero_warn(
                 f"the encoder stays frozen: it is to be trained from epoch {self.epoch}, and the "
-                f"run has max_epochs={trainer.max_epochs}."
+                f"run has {length}."
             )
         self._follow(trainer, pl_module)
 
@@ -183,18 +209,30 @@ class UnfreezeEncoder(Callback):
         for parameter in self._frozen:
             parameter.grad = None
 
+    def _too_short(self, trainer: Trainer) -> str | None:
+        """Say how long a run is that ends before the epoch."""
+        if trainer.max_epochs is not None and 0 < trainer.max_epochs <= self.epoch:
+            return f"max_epochs={trainer.max_epochs}"
+        batches = trainer.num_training_batches
+        if not math.isfinite(batches):
+            return None
+        steps = math.ceil(batches / trainer.accumulate_grad_batches)
+        if 0 < trainer.max_steps <= self.epoch * steps:
+            return f"max_steps={trainer.max_steps}, with {steps} an epoch"
+        return None
+
     def _follow(self, trainer: Trainer, pl_module: LightningModule) -> None:
         encoder = encoder_of(pl_module)
         if trainer.current_epoch < self.epoch:
             self._hold(trainer, encoder)
         else:
-            unfreeze(encoder)
+            unfreeze_others(encoder, self._kept)
             self._frozen = []
 
     def _hold(self, trainer: Trainer, encoder: nn.Module) -> None:
         # Thawed first, so that parameters somebody froze for good are not thawed later. Again at
         # the start of training, as converting to synchronised batch norm makes new modules.
-        unfreeze(encoder)
+        unfreeze_others(encoder, self._kept)
         trained = [p for p in encoder.parameters() if p.requires_grad]
         freeze(encoder)
         if trainer.world_size > 1:
@@ -220,12 +258,13 @@ class FreezeNormStats(Callback):
         if stage == "fit":
             self._hold(encoder_of(pl_module))
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freeze again: converting to synchronised batch norm makes new modules."""
-        self._hold(encoder_of(pl_module))
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Freeze again: an encoder that was unfrozen, by whichever callback, has its norms so too.
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freeze again: an encoder that was unfrozen has its norms unfrozen too."""
+        And converting to synchronised batch norm makes new modules.
+        """
         self._hold(encoder_of(pl_module))
 
     @staticmethod

@@ -27,7 +27,8 @@ def layout_features(image: Tensor, pyramid: list[Tensor]) -> Tensor:
     Args:
         image: (B, C, h, w), what the encoder was given.
         pyramid: What it returned; the first map is the image itself. Maps of a stride up to 8 are
-            used, or the finest where there is none.
+            used, or the finest where there is none; maps without channels, which encoders with a
+            stem of stride 4 have at stride 2, never are.
 
     Returns:
         (B, d) float32, of 8 numbers a channel.
@@ -40,7 +41,8 @@ def layout_features(image: Tensor, pyramid: list[Tensor]) -> Tensor:
         torch.Size([2, 24])
     """
     least = max(image.shape[-2:]) // _FINEST_SHARE
-    fine = [one for one in pyramid[1:] if max(one.shape[-2:]) >= least] or pyramid[1:2]
+    maps = [one for one in pyramid[1:] if one.shape[1]]
+    fine = [one for one in maps if max(one.shape[-2:]) >= least] or maps[:1]
     places = _places(body_boxes(image))
     found = []
     for one in fine:

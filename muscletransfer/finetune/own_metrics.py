@@ -133,29 +133,36 @@ def _build(name: str, value: Any, num_classes: int) -> Callable[..., Any]:
             f"{what} is a {type(value).__name__}; wanted a function of (prediction, reference), or "
             "a torchmetrics Metric."
         )
-    return _one_metric(value) if isinstance(value, Metric) else _one_function(value, what)
+    return _OneMetric(value) if isinstance(value, Metric) else _OneFunction(value, what)
 
 
-def _one_metric(metric: Metric) -> Callable[..., Any]:
-    def measure(prediction: Tensor, reference: Tensor, spacing: object) -> Any:
+class _OneMetric:
+    """Measures a case with a torchmetrics metric."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+
+    def __call__(self, prediction: Tensor, reference: Tensor, spacing: object) -> Any:
         # Not compute(), which would wait for other processes: each measures its own cases, and the
         # table of all cases is gathered later.
-        value = metric(prediction[None], reference[None])
-        metric.reset()
+        value = self.metric(prediction[None], reference[None])
+        self.metric.reset()
         return value
 
-    return measure
 
+class _OneFunction:
+    """Measures a case with a function."""
 
-def _one_function(function: Callable[..., Any], what: str) -> Callable[..., Any]:
-    wants_spacing = "spacing" in inspect.signature(function).parameters
-    more = {"spacing": None} if wants_spacing else {}
-    check_call(function, what, None, None, **more)
+    def __init__(self, function: Callable[..., Any], what: str) -> None:
+        self.function = function
+        self.wants_spacing = "spacing" in inspect.signature(function).parameters
+        check_call(function, what, None, None, **self._more(None))
 
-    def measure(prediction: Tensor, reference: Tensor, spacing: object) -> Any:
-        return function(prediction, reference, **({"spacing": spacing} if wants_spacing else {}))
+    def __call__(self, prediction: Tensor, reference: Tensor, spacing: object) -> Any:
+        return self.function(prediction, reference, **self._more(spacing))
 
-    return measure
+    def _more(self, spacing: object) -> dict[str, Any]:
+        return {"spacing": spacing} if self.wants_spacing else {}
 
 
 def _number(name: str, value: Any) -> float:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
 from muscletransfer.checkpoint_io import holds_all_weights, write_checkpoints_directly
@@ -19,6 +18,7 @@ from muscletransfer.finetune.holding import holding
 from muscletransfer.finetune.model import SegmentationModel
 from muscletransfer.finetune.profile import Spread, TrainingProfile
 from muscletransfer.finetune.scoring import NativeScores
+from muscletransfer.finetune.stored_class import check_class, class_path
 from muscletransfer.freed_memory import give_back_freed_memory, keep_freed_memory
 from muscletransfer.own_optimizer import ChoosesOptimizer
 from muscletransfer.transfer import (
@@ -37,7 +37,7 @@ from muscletransfer.transfer import (
     uncompiled,
     warn_preprocessing_mismatch,
 )
-from muscletransfer.transfer.arguments import RecordsArguments, recorded
+from muscletransfer.transfer.arguments import RecordsArguments, keep_arguments, recorded
 from muscletransfer.transfer.to_plain import to_plain
 
 __all__ = ["FineTuningRecord"]
@@ -61,6 +61,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         self._trained_on: PreprocessingSpec | None = None
         self._data: dict[str, Any] | None = None
         self._restored: Provenance | None = None
+        self._resumed = False
         self._profile: TrainingProfile | None = None
         self._profiled_step = -1
         self._stage_of: dict[str, int] | None = None
@@ -78,7 +79,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         # An object cannot be stored; the record still says which class it was.
         objects = {name: to_plain(settings[name]) for name in ("loss", "metrics")}
         self._effective = effective | objects
-        self.save_hyperparameters(stored)
+        keep_arguments(self, stored)
 
     @classmethod
     def load_from_checkpoint(
@@ -93,7 +94,8 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         """Rebuild a model from its checkpoint alone.
 
         Neither the file it was pre-trained from nor the network is needed, and nothing in the file
-        is run.
+        is run. Call it on the class that was trained: a checkpoint of a class of your own loads as
+        another one with a warning, if it fits at all.
 
         Args:
             checkpoint_path: The file.
@@ -110,7 +112,8 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
 
         Raises:
             WeightsError: There is no such file, it is damaged, or not one of this library.
-            ContractError: An argument was an object, and is not given again.
+            ContractError: An argument was an object, and is not given again; or the checkpoint is
+                that of another class, with other parts.
             UnknownNameError: The encoder is of a name that is not registered here.
             TransferError: The given arguments make a model that the weights do not fit.
         """
@@ -147,7 +150,8 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         source: Any = getattr(self.trainer, "datamodule", None)
         spec = getattr(source, "preprocessing", None)
         self._attached = spec if isinstance(spec, PreprocessingSpec) else None
-        before = self.transfer_report.provenance if stage == "fit" else self.provenance()
+        started_from = self._restored or self.transfer_report.provenance
+        before = started_from if stage == "fit" else self.provenance()
         if self._attached and self.trainer.is_global_zero:
             warn_preprocessing_mismatch(before, self._attached.to_dict())
         if stage == "fit":
@@ -170,6 +174,14 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         if self.device.type == "cpu":
             keep_freed_memory()
 
+    def on_train_end(self) -> None:
+        """Measure the training images while their data module is there.
+
+        A checkpoint may be written after a test, and needs the profile of the fit.
+        """
+        super().on_train_end()
+        self.training_profile()
+
     def on_fit_end(self) -> None:
         """Hand back what training held."""
         if self.device.type == "cpu":
@@ -177,29 +189,33 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
 
     def provenance(self) -> Provenance:
         """Return the record of this run, with the records of what it started from."""
-        report = self.transfer_report
+        report, restored = self.transfer_report, self._restored
+        parent, stem = report.provenance, report.stem if report.provenance else None
+        if restored and self._data is not None and not self._resumed:
+            # Another training, which began with the weights of a checkpoint.
+            parent, stem, restored = restored, "unchanged", None
         return describe_run(
             task="segmentation-finetuning",
             hyperparameters=self._effective | self.optimizer_record(),
             data=self._data,
             seed=self._effective["seed"],
-            parent=report.provenance,
-            stem=report.stem if report.provenance else None,
-            restored=self._restored,
+            parent=parent,
+            stem=stem,
+            restored=restored,
         )
 
     def training_profile(self) -> TrainingProfile | None:
         """Return what the training images looked like; prediction tells strange images by it.
 
         While a data module with ``plain_batches`` is fitted, features are those of the weights as
-        they are at this step; otherwise what the checkpoint says.
+        they are at this step; afterwards those of the last step, or what the checkpoint says.
 
         Returns:
             ``None`` where nothing is known (an older checkpoint, another kind of data module).
         """
         trainer = self._trainer
         source: Any = getattr(trainer, "datamodule", None)
-        if trainer is None or trainer.state.fn != TrainerFn.FITTING:
+        if trainer is None or not self.is_fitted_now():
             return self._profile
         # Where processes hold parts of the weights, one of them cannot run the encoder by itself.
         if not holds_all_weights(trainer.strategy) or not hasattr(source, "plain_batches"):
@@ -222,7 +238,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         state = checkpoint["state_dict"] = plain_keys(checkpoint["state_dict"])
         parts = {"encoder": "model.encoder", "decoder": "model.decoder"}
         block = checkpoint_block(self, self.provenance(), **parts, state=state)
-        block["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
+        block["class_path"] = class_path(self)
         block["left_out"] = list(self._left_out)
         block["optimizer"] = self.optimizer_block()
         block["object_token"] = self.object_token
@@ -237,7 +253,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         block = checkpoint.get(CHECKPOINT_KEY, {})
         if block.get("object_token") == self.object_token:
             return  # its own past: the learning-rate finder takes its steps back
-        self._restored = checkpoint_provenance(checkpoint)
+        self._restored, self._resumed = checkpoint_provenance(checkpoint), self.is_fitted_now()
         self.take_over_optimizer(block.get("optimizer"))
         self._profile = TrainingProfile.from_block(block.get("training_profile"))
         left_out = block.get("left_out", [])
@@ -247,7 +263,9 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         # Tensors of a loss (class weights, say) come from the loss that was passed, if any.
         own = {f"loss.{key}": value for key, value in self.loss.state_dict().items()}
         kept = {key: value for key, value in state.items() if not key.startswith("loss.")}
-        checkpoint["state_dict"] = kept | {key: state.get(key, value) for key, value in own.items()}
+        state = kept | {key: state.get(key, value) for key, value in own.items()}
+        check_class(self, str(block.get("class_path", "")), state)
+        checkpoint["state_dict"] = state
 
     def _replace(self, missing: list[str]) -> None:
         """Deal with arguments that were objects and were not given again."""

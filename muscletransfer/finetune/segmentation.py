@@ -137,6 +137,8 @@ class SegmentationFineTuner(FineTuningRecord):
         self.transfer_report = move_weights(self.model, wanted, transfer, stem)
         if channels_last:
             self.model.to(memory_format=torch.channels_last)
+        if self.unfreezing is not None:
+            self.unfreezing.note(self.model.encoder)
         if freeze != "none":
             freeze_module(self.model.encoder)
         self._check = BatchCheck(num_classes)

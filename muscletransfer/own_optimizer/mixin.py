@@ -21,6 +21,7 @@ from muscletransfer.schedule import planned_steps, warmup_cosine
 __all__ = ["ChoosesOptimizer"]
 
 _KINDS: tuple[Kind, ...] = ("optimizer", "scheduler")
+_RATES = ("lr", "weight_decay")
 
 
 class ChoosesOptimizer(LightningModule):
@@ -72,7 +73,7 @@ class ChoosesOptimizer(LightningModule):
             ContractError: It is no optimiser, or does not take these arguments.
         """
         chosen = Chosen.of("optimizer", optimizer, kwargs)
-        rates = {name: kwargs.pop(name) for name in ("lr", "weight_decay") if name in kwargs}
+        rates = {name: kwargs.pop(name) for name in _RATES if name in kwargs}
         for name, value in rates.items():
             self._set_rate(name, value)
         self._optimizer = replace(chosen, kwargs=kwargs)
@@ -176,9 +177,10 @@ class ChoosesOptimizer(LightningModule):
     # Checkpoints ---------------------------------------------------------------------------------
 
     def optimizer_block(self) -> dict[str, Any]:
-        """Return what a checkpoint says of the choice; ``None`` stands for the default."""
+        """Return what a checkpoint says: the rates, and the choice; ``None`` is the default."""
         choices = {kind: getattr(self, f"_{kind}") for kind in _KINDS}
-        return {k: c.to_block() if isinstance(c, Chosen) else c for k, c in choices.items()}
+        block = {k: c.to_block() if isinstance(c, Chosen) else c for k, c in choices.items()}
+        return {name: float(getattr(self, name)) for name in _RATES} | block
 
     @staticmethod
     def keep_no_functions(checkpoint: dict[str, Any]) -> None:
@@ -197,11 +199,13 @@ class ChoosesOptimizer(LightningModule):
 
     def optimizer_record(self) -> dict[str, Any]:
         """Return what provenance says of the choice: the rates as they are, and what was chosen."""
-        block = {name: value for name, value in self.optimizer_block().items() if value is not None}
-        return {"lr": self.lr, "weight_decay": self.weight_decay, **block}
+        return {name: value for name, value in self.optimizer_block().items() if value is not None}
 
     def take_over_optimizer(self, block: Mapping[str, Any] | None) -> None:
         """Take the choice of a checkpoint, unless one was made here.
+
+        A run that is resumed goes on with the rates in its optimiser's state, whatever the task was
+        built with; so the task takes these over too.
 
         Args:
             block: What `optimizer_block` wrote; ``None`` in files without.
@@ -211,8 +215,11 @@ class ChoosesOptimizer(LightningModule):
         """
         if block is None:
             return
-        trainer = self._trainer
-        fitting = trainer is not None and trainer.state.fn == TrainerFn.FITTING
+        fitting = self.is_fitted_now()
+        for name in _RATES:
+            # A reload has them among its arguments, unless a class fixed them for its base.
+            if name in block and (fitting or name not in self.hparams):
+                self._set_rate(name, block[name])
         for kind in _KINDS:
             own, stored = getattr(self, f"_{kind}"), block.get(kind)
             if own is None:
@@ -224,6 +231,10 @@ class ChoosesOptimizer(LightningModule):
                     f"{_name(own)}, so it cannot go on from there. Resume with the same, or start "
                     "anew from its weights: weights=PATH in place of ckpt_path=PATH."
                 )
+
+    def is_fitted_now(self) -> bool:
+        """Return whether a Trainer is fitting the task at the moment."""
+        return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
 
     def _set_rate(self, name: str, value: Any) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from muscletransfer.data.dicom.header import Header, is_dicom, is_imageless, read_header
-from muscletransfer.data.io.volume import PLAIN_SUFFIXES, VOLUME_SUFFIXES
+from muscletransfer.data.io.volume import PLAIN_SUFFIXES, VOLUME_SUFFIXES, itk_name, printable
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.case_files import case_names
 from muscletransfer.errors import ImageReadError, SettingError, close_matches
@@ -97,9 +97,9 @@ def find_cases(
 ) -> Found:
     """Turn files, folders and manifests into cases.
 
-    A ``.csv`` is a manifest. A folder is searched with its subfolders: each NIfTI, NRRD or MHA
-    file is a case, and so is each DICOM series of a folder; files that are no images are passed
-    over. A file is a case whatever its name.
+    A ``.csv`` is a manifest. A folder is searched with its subfolders, each of them once: each
+    NIfTI, NRRD or MHA file is a case, and so is each DICOM series of a folder; files that are no
+    images are passed over. A file is a case whatever its name.
 
     .. versionadded:: 0.1
 
@@ -127,15 +127,17 @@ def find_cases(
     if slice_index is not None and (not isinstance(slice_index, int) or slice_index < 0):
         raise SettingError(f"slice_index is {slice_index!r}; wanted a whole number from 0.")
     found = Found()
+    seen: set[tuple[int, int]] = set()
     for path in paths:
         if not path.exists():
             found.problems.append(Problem(_stem(path), str(path), _missing(path)))
         elif path.is_dir():
-            _from_folder(path, found, plain, leave_out)
+            _from_folder(path, found, plain, leave_out, seen)
         elif path.suffix.lower() == ".csv":
             _from_manifest(path, found)
         else:
             found.cases.append(PredictionCase(_stem(path), path))
+    _leave_out_odd_names(found)
     found.cases = _named_apart(
         [
             case if case.slice_index is not None else replace(case, slice_index=slice_index)
@@ -149,6 +151,23 @@ def find_cases(
             "NRRD or MHA."
         )
     return found
+
+
+def _leave_out_odd_names(found: Found) -> None:
+    """Turn cases whose path is no UTF-8 into problems; tables and messages take neither."""
+    kept = []
+    for case in found.cases:
+        try:
+            itk_name(case.image)
+            kept.append(case)
+        except ImageReadError as error:
+            found.problems.append(Problem(case.name, str(case.image), str(error)))
+    found.cases = kept
+    found.problems = [
+        replace(one, image=printable(one.image), message=printable(one.message))
+        for one in found.problems
+    ]
+    found.passed_over = [Path(printable(path)) for path in found.passed_over]
 
 
 def _from_manifest(path: Path, found: Found) -> None:
@@ -170,7 +189,13 @@ def _from_manifest(path: Path, found: Found) -> None:
         found.problems.append(Problem(f"{path.stem}_row{line}", image, str(error)))
 
 
-def _from_folder(folder: Path, found: Found, plain: bool, leave_out: Path | None) -> None:
+def _from_folder(
+    folder: Path, found: Found, plain: bool, leave_out: Path | None, seen: set[tuple[int, int]]
+) -> None:
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in seen:  # a link to a folder above would never end
+        return
+    seen.add((status.st_dev, status.st_ino))
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     series: dict[str, list[Header]] = {}
     for path in (p for p in entries if p.is_file()):
@@ -191,7 +216,7 @@ def _from_folder(folder: Path, found: Found, plain: bool, leave_out: Path | None
             found.cases.append(PredictionCase(label, folder, series=uid))
     for below in (p for p in entries if p.is_dir()):
         if leave_out is None or below.resolve() != leave_out.resolve():
-            _from_folder(below, found, plain, leave_out)
+            _from_folder(below, found, plain, leave_out, seen)
 
 
 def _header(path: Path, series: dict[str, list[Header]], found: Found) -> None:

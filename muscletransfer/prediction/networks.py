@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from muscletransfer.errors import ContractError, DataError, SettingError
 from muscletransfer.finetune import SegmentationFineTuner
 from muscletransfer.finetune.layout import layout_features
 from muscletransfer.finetune.profile import TrainingProfile
+from muscletransfer.finetune.stored_class import class_of
 from muscletransfer.hardware import recommended_precision, use_channels_last
 from muscletransfer.losses import activate
 from muscletransfer.prediction.fuse import fold_norms
@@ -55,10 +57,13 @@ class BatchPrediction:
 class Ensemble:
     """Fine-tuned networks that predict as one: the mean of their probabilities.
 
+    Several threads may share one; they take turns.
+
     .. versionadded:: 0.1
 
     Args:
-        members: Checkpoints of `SegmentationFineTuner`, or fine-tuners; given ones are copied.
+        members: Checkpoints of `SegmentationFineTuner`, or fine-tuners; given ones are copied. The
+            checkpoint of a class of your own needs that class imported.
         tta: Also predict the mirror image and turn it back (the two halves of the trunk are alike).
         precision: ``"bf16-mixed"``, ``"32-true"``, or ``"auto"`` for the fast one of the machine.
         device: Where to run; a GPU when there is one.
@@ -90,18 +95,25 @@ class Ensemble:
         loaded = [_load(member) for member in members]
         self.preprocessing = _same(loaded, members)
         self.num_classes = loaded[0].num_classes
-        names = loaded[0].hparams.get("class_names")
-        self.class_names: list[str] | None = list(names) if names else None
+        named = [_classes(one) for one in loaded if _classes(one)]
+        self.class_names: list[str] | None = named[0] if named else None
         self.profiles: list[TrainingProfile | None] = [m.training_profile() for m in loaded]
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.precision = _precision(precision, self.device)
         self.tta = tta
+        self._turn = threading.Lock()
         spec = self.preprocessing
         blank = spec.to_float(torch.zeros(1, *spec.shape, *(3,) * (spec.stored_channels == 3)))
         self._networks = [_prepared(m, self.device, self.precision, blank) for m in loaded]
 
     def __len__(self) -> int:
         return len(self._networks)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_turn"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _turn=threading.Lock())
 
     @property
     def voices(self) -> int:
@@ -121,7 +133,8 @@ class Ensemble:
         images = self.preprocessing.to_float(batch).contiguous(memory_format=torch.channels_last)
         voices: list[Tensor] = []
         distances: list[Tensor] = []
-        with torch.inference_mode(), self._autocast():
+        # One at a time: what the hook hears must be of this thread's images.
+        with self._turn, torch.inference_mode(), self._autocast():
             for network, profile in zip(self._networks, self.profiles, strict=True):
                 with _listening(network.model.encoder) as heard:
                     voices.append(activate(network(images).float()))
@@ -149,7 +162,8 @@ def _load(member: str | Path | SegmentationFineTuner) -> SegmentationFineTuner:
             f"a member is a {type(member).__name__}; wanted the path of a checkpoint, or a "
             "SegmentationFineTuner."
         )
-    return SegmentationFineTuner.load_from_checkpoint(member, map_location="cpu")
+    found = class_of(member, SegmentationFineTuner)
+    return found.load_from_checkpoint(member, map_location="cpu")
 
 
 def _same(loaded: Sequence[SegmentationFineTuner], members: Sequence[Any]) -> PreprocessingSpec:
@@ -174,8 +188,20 @@ def _same(loaded: Sequence[SegmentationFineTuner], members: Sequence[Any]) -> Pr
                 f"{_name(members[0])} has {loaded[0].num_classes} classes and {_name(member)} "
                 f"{one.num_classes}; wanted the same number for the whole ensemble."
             )
+    named = [(m, one) for m, one in zip(members, loaded, strict=True) if _classes(one)]
+    for member, one in named:
+        if _classes(one) != _classes(named[0][1]):
+            raise SettingError(
+                f"{_name(named[0][0])} has the classes {', '.join(_classes(named[0][1]))} and "
+                f"{_name(member)} {', '.join(_classes(one))}; wanted the same ones in the same "
+                "order, since the probabilities of each number are averaged."
+            )
     assert specs[0] is not None
     return specs[0]
+
+
+def _classes(model: SegmentationFineTuner) -> list[str]:
+    return list(model.hparams.get("class_names") or ())
 
 
 def _name(member: object) -> str:
@@ -199,7 +225,7 @@ def _prepared(
         network = copy.deepcopy(model)
     finally:
         model._trainer = trainer
-    network.eval()
+    network.eval().float()  # a model of another precision too; ``precision`` decides here
     network.model = fold_norms(network.model, image)  # type: ignore[assignment]
     network = use_channels_last(network.to(device))
     if precision == "bf16-mixed":

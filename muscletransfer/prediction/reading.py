@@ -9,6 +9,7 @@ import numpy as np
 
 from muscletransfer.data.dicom.header import is_dicom
 from muscletransfer.data.dicom.series import slice_files
+from muscletransfer.data.dicom.series_list import is_series_list, read_list
 from muscletransfer.data.io import read_ct, read_image, read_volume
 from muscletransfer.data.io.plain import is_plain
 from muscletransfer.data.preprocessing import PreprocessingSpec
@@ -94,7 +95,10 @@ def _read(case: PredictionCase, is_ct: bool) -> tuple[Volume, Volume, int, Path 
         return part, grid, index, files[index]
     volume = read(case.image)
     index = _chosen(case, volume.num_slices)
-    source = case.image if is_dicom(case.image) and volume.num_slices == 1 else None
+    if is_series_list(case.image):
+        source: Path | None = read_list(case.image).files[index]
+    else:
+        source = case.image if volume.num_slices == 1 and is_dicom(case.image) else None
     part = volume.one_slice(index)
     part = type(part)(part.array.copy(), part.spacing, part.direction, part.origin, part.path)
     return part, _without_pixels(volume, volume.shape, volume.origin), index, source

@@ -17,7 +17,7 @@ from muscletransfer.pretext.loop import PretextLoop
 from muscletransfer.pretext.record import PretextRecord
 from muscletransfer.registry import owner_of
 from muscletransfer.transfer import is_restoring, load_encoder
-from muscletransfer.transfer.arguments import recorded
+from muscletransfer.transfer.arguments import keep_arguments, recorded
 
 __all__ = ["PretextTask"]
 
@@ -142,7 +142,7 @@ class PretextTask(PretextRecord, PretextLoop):
         own |= {"in_channels": in_channels, "depth": depth, "weights": weights, "stem": stem}
         self._effective, _ = recorded({**own, **self.given_arguments}, self.encoder)
         stored, self._left_out = recorded(self.given_arguments, self.encoder)
-        self.save_hyperparameters(stored)
+        keep_arguments(self, stored)
 
         if weights is not None and not is_restoring():
             self.transfer_report = load_encoder(self.encoder, weights, stem=stem)

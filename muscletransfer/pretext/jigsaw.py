@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
+from muscletransfer.data.preprocessing.per_channel import per_channel
 from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.pretext.base import PretextTask
@@ -287,6 +288,6 @@ class JigsawPretext(PretextTask):
                 continue
             if isinstance(by, list | tuple):
                 shape = [-1] + [1] * (-channel - 1)
-                by = torch.tensor(by, dtype=values.dtype).view(shape).to(values.device)
+                by = per_channel(tuple(by), values).view(shape)
             values = operation(values, by)
         return values

@@ -44,6 +44,7 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
         self._data: dict[str, Any] | None = None
         self._preprocessing: dict[str, Any] | None = None
         self._restored: Provenance | None = None
+        self._resumed = False
 
     def setup(self, stage: str) -> None:
         """Ask the data module, once, how it prepares images."""
@@ -58,7 +59,7 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
         for part in cast(nn.Module, self).modules():
             if isinstance(part, Metric):
                 part.reset()
-        self._data = self._describe_data()
+        self._data = self._describe_data() or {}
         rehearse(self.encoder, getattr(self, "decoder", None))
         if self.global_rank == 0 and self.preprocessing():
             warn_preprocessing_mismatch(self.provenance().parent, self.preprocessing())
@@ -89,15 +90,19 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
 
     def provenance(self) -> Provenance:
         """Return the record of this run: task, data, preprocessing, seed, versions and parent."""
-        report = self.transfer_report
+        report, restored = self.transfer_report, self._restored
+        parent, stem = (report.provenance, report.stem) if report else (None, None)
+        if restored and self._data is not None and not self._resumed:
+            # Another training, which began with the weights of a checkpoint.
+            parent, stem, restored = restored, "unchanged", None
         return describe_run(
             task=self.task_name,
             hyperparameters=self._effective | self.optimizer_record(),
             data=self._data,
             seed=self.seed,
-            parent=report.provenance if report else None,
-            stem=report.stem if report else None,
-            restored=self._restored,
+            parent=parent,
+            stem=stem,
+            restored=restored,
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -120,7 +125,7 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
         block = checkpoint.get(CHECKPOINT_KEY, {})
         if block.get("object_token") == self.object_token:
             return  # its own past: the learning-rate finder takes its steps back
-        self._restored = checkpoint_provenance(checkpoint)
+        self._restored, self._resumed = checkpoint_provenance(checkpoint), self.is_fitted_now()
         self.take_over_optimizer(block.get("optimizer"))
         again = [name for name in block.get("left_out", []) if name not in self._left_out]
         if again:

@@ -16,7 +16,7 @@ from muscletransfer.pretext.base import PretextTask
 from muscletransfer.pretext.contrastive import mean_over_all, pair_logits
 from muscletransfer.pretext.heads import ProjectionHead
 from muscletransfer.pretext.registry import register_pretext
-from muscletransfer.pretext.views import from_unit, to_unit
+from muscletransfer.pretext.views import float32_by_default, from_unit, to_unit
 
 __all__ = ["SimCLRPretext"]
 
@@ -143,8 +143,9 @@ class SimCLRPretext(PretextTask):
             )
         stated = self.preprocessing()
         twice = to_unit(images, stated).repeat(2, 1, 1, 1)
-        views, _ = self.augment(twice, None, self.generator)
-        return from_unit(views, stated), None
+        with float32_by_default():
+            views, _ = self.augment(twice, None, self.generator)
+        return from_unit(views, stated).to(images.dtype), None
 
     def compute_loss(self, outputs: Tensor, targets: None) -> Tensor:
         """Return the NT-Xent loss of embeddings (2 B, D)."""

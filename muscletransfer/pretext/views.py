@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,8 +12,17 @@ from torch import Tensor
 
 from muscletransfer.data.augmentation.positions import affine_positions
 from muscletransfer.data.augmentation.sampling import grid_sample
+from muscletransfer.data.preprocessing.per_channel import per_channel
 
-__all__ = ["body_window", "draw_view", "from_unit", "random_view", "sample", "to_unit"]
+__all__ = [
+    "body_window",
+    "draw_view",
+    "float32_by_default",
+    "from_unit",
+    "random_view",
+    "sample",
+    "to_unit",
+]
 
 _CACHED = 1 << 20  # pixels
 _SPECK = 0.02  # a row with less than this part above air holds noise or the table's edge, no body
@@ -126,12 +136,12 @@ def draw_view(
     """
     batch, _, height, width = images.shape
     # Always drawn, so that switching one part off does not change the others.
-    draws = torch.rand(batch, 2, generator=generator, device=images.device)
+    draws = torch.rand(batch, 2, generator=generator, device=images.device, dtype=torch.float32)
     mirrored = (draws[:, 1] < 0.5) if flip else torch.zeros_like(draws[:, 1], dtype=torch.bool)
     angle = (2.0 * draws[:, 0] - 1.0) * math.radians(rotation)
     if window is None:
         window = draws.new_zeros(batch, 2), draws.new_ones(batch)
-    centre, zoom = window
+    centre, zoom = window[0].float(), window[1].float()
     cosine, sine = zoom * angle.cos(), zoom * angle.sin()
     sign = 1.0 - 2.0 * mirrored.float()
     row_x = torch.stack((cosine * sign, -sine * (height / width), centre[:, 0]), dim=1)
@@ -154,6 +164,25 @@ def sample(images: Tensor, positions: Tensor | Callable[[slice], Tensor]) -> Ten
     """
     values = images.float()
     return grid_sample(values, positions, "bilinear", "reflection").to(images.dtype)
+
+
+@contextmanager
+def float32_by_default() -> Iterator[None]:
+    """Let new tensors be float32 inside, where Lightning's ``64-true`` makes them float64.
+
+    Example:
+        >>> torch.set_default_dtype(torch.float64)
+        >>> with float32_by_default():
+        ...     torch.rand(1).dtype
+        torch.float32
+        >>> torch.set_default_dtype(torch.float32)
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def to_unit(images: Tensor, preprocessing: Mapping[str, Any]) -> Tensor:
@@ -193,6 +222,6 @@ def _scale(images: Tensor, preprocessing: Mapping[str, Any]) -> tuple[Any, Any]:
     for name, neutral in (("mean", 0.0), ("std", 1.0)):
         value = preprocessing.get(name, neutral)
         if isinstance(value, list | tuple):
-            value = torch.tensor(value, dtype=images.dtype).view(-1, 1, 1).to(images.device)
+            value = per_channel(tuple(value), images)
         found.append(value)
     return found[0], found[1]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import uuid
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import nn
 
@@ -14,7 +14,10 @@ from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import SettingError
 from muscletransfer.transfer.to_plain import to_plain
 
-__all__ = ["RecordsArguments", "is_plain", "recorded"]
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule
+
+__all__ = ["RecordsArguments", "is_plain", "keep_arguments", "recorded"]
 
 
 class RecordsArguments:
@@ -91,6 +94,33 @@ def recorded(arguments: Mapping[str, Any], encoder: nn.Module) -> tuple[dict[str
         else:
             left_out.append(name)
     return stored, left_out
+
+
+def keep_arguments(task: LightningModule, stored: Mapping[str, Any]) -> None:
+    """Make plain arguments the hyperparameters of a task.
+
+    Lightning would look on the stack for a local variable that equals them, to call them by its
+    name: an array cannot be compared so, and a dict that happens to be equal gives a wrong name.
+
+    Args:
+        task: What they built.
+        stored: What `recorded` returned.
+
+    Example:
+        >>> from lightning.pytorch import LightningModule
+        >>> task = LightningModule()
+        >>> keep_arguments(task, {"lr": 0.1})
+        >>> dict(task.hparams)
+        {'lr': 0.1}
+    """
+    apart: Any = _apart()
+    next(apart)
+    task.save_hyperparameters(dict(stored), frame=apart.gi_frame)
+
+
+def _apart() -> Generator[None, None, None]:
+    """Wait; the frame of a generator that waits has no other above it."""
+    yield
 
 
 def is_plain(value: Any) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Self
 
 from torch import nn
 
-__all__ = ["freeze", "is_frozen", "unfreeze"]
+__all__ = ["freeze", "frozen_parts", "is_frozen", "unfreeze", "unfreeze_others"]
 
 
 class _StaysInEval:
@@ -84,14 +85,7 @@ def unfreeze(module: nn.Module) -> None:
         >>> layer.weight.requires_grad, layer.training, is_frozen(layer)
         (True, True, False)
     """
-    for part in module.modules():
-        keeper = _StaysInEval.of(part)
-        if keeper is None:
-            continue
-        del part.__dict__["train"]
-        part.training = keeper.requested
-        for name in keeper.trained:
-            part.get_parameter(name).requires_grad_(True)
+    unfreeze_others(module, {})
 
 
 def is_frozen(module: nn.Module) -> bool:
@@ -106,3 +100,50 @@ def is_frozen(module: nn.Module) -> bool:
         (True, False)
     """
     return all(_StaysInEval.of(part) is not None for part in module.modules())
+
+
+def frozen_parts(module: nn.Module) -> dict[str, list[str]]:
+    """Name the parts that `freeze` holds now, each with its parameters that learn nevertheless.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+        >>> freeze(net[0])
+        >>> frozen_parts(net)
+        {'0': []}
+    """
+    return {
+        _plain(name): [n for n, p in part.named_parameters(recurse=False) if p.requires_grad]
+        for name, part in module.named_modules()
+        if _StaysInEval.of(part) is not None
+    }
+
+
+def unfreeze_others(module: nn.Module, kept: Mapping[str, Collection[str]]) -> None:
+    """Undo `freeze` on all parts but those that `frozen_parts` named before.
+
+    Args:
+        module: A module, frozen or not.
+        kept: Names of parts that stay frozen, each with its parameters that learn nevertheless.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+        >>> freeze(net[0])
+        >>> kept = frozen_parts(net)
+        >>> freeze(net)
+        >>> unfreeze_others(net, kept)
+        >>> is_frozen(net[0]), is_frozen(net[1])
+        (True, False)
+    """
+    for name, part in module.named_modules():
+        keeper, learns = _StaysInEval.of(part), kept.get(_plain(name))
+        if learns is None and keeper is not None:
+            del part.__dict__["train"]
+            part.training = keeper.requested
+            learns = keeper.trained
+        for parameter in learns or ():
+            part.get_parameter(parameter).requires_grad_(True)
+
+
+def _plain(name: str) -> str:
+    """Return the name of a part as it is without compiling; a wrapper has that of its content."""
+    return ".".join(word for word in name.split(".") if word != "_orig_mod")

@@ -79,7 +79,7 @@ def adapt_stem(
         target_channels: Image channels of the encoder.
 
     Returns:
-        A new state, and the keys that were adapted.
+        A new state, and the keys that were adapted; these in float32 at least.
 
     Raises:
         ChannelMismatchError: If a kernel cannot be adapted exactly.
@@ -93,6 +93,8 @@ def adapt_stem(
             continue
         if not _reads_image(source, target, source_channels, target_channels):
             continue
+        # In half precision sums and shares would be rounded, and not be exact.
+        source = source.to(torch.promote_types(source.dtype, torch.float32))
         kernel = adapt_kernel(source, source_channels, target_channels)
         _check_exact(encoder, key, source, kernel, source_channels, target_channels)
         adapted[key] = kernel

@@ -8,6 +8,7 @@ from muscletransfer import create_encoder
 from muscletransfer.decoders import (
     DecoderSpec,
     SegmentationHead,
+    SegmentationModel,
     build_segmentation_model,
     create_decoder,
     register_decoder,
@@ -116,6 +117,11 @@ def test_class_counts(number):
         SegmentationHead(8, num_classes=number)
     with pytest.raises(SettingError, match=r"num_classes is"):
         build_segmentation_model("timm/test_resnet", "unet", num_classes=number)
+
+
+def test_a_number_of_classes_in_place_of_the_head(resnet):
+    with pytest.raises(ContractError, match=r"the head .* is 1; wanted a module.*num_classes=1"):
+        SegmentationModel(resnet, create_decoder("unet", resnet), 1)
 
 
 def test_what_is_no_encoder_and_what_is_no_decoder(resnet):

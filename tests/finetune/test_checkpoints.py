@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from finetune_toys import TINY, TinyEncoder, ToyData, copy_of, equal_states, tiny, trainer
@@ -89,6 +90,23 @@ def test_provenance_chain_and_block(tmp_path):
     assert read_artifact(second).decoder_spec["name"] == "unet"
 
 
+def test_weights_trained_further_keep_their_first_training(tmp_path):
+    _, first = written(tmp_path)
+    again = SegmentationFineTuner.load_from_checkpoint(first)
+    assert len(again.provenance().chain()) == 1
+    run = trainer(tmp_path, max_epochs=1)
+    run.fit(again, datamodule=ToyData(cases=4))
+    run.save_checkpoint(tmp_path / "second.ckpt")
+    chain = inspect_file(tmp_path / "second.ckpt").chain()
+    assert [record.data["patients"] for record in chain] == [4, 6]
+    assert chain[1].sha256 == inspect_file(first).sha256
+    # Resumed, it is still the second training and no third one.
+    for model in (again, SegmentationFineTuner(**tiny())):
+        run = trainer(tmp_path, max_epochs=2)
+        run.fit(model, datamodule=ToyData(cases=4), ckpt_path=tmp_path / "second.ckpt")
+        assert [record.data["patients"] for record in model.provenance().chain()] == [4, 6]
+
+
 def test_reload_needs_nothing_but_the_checkpoint(tmp_path):
     _, source = written(tmp_path)
     model, path = written(tmp_path, "fine.ckpt", weights=source, transfer="encoder+decoder")
@@ -174,6 +192,7 @@ def test_subclasses_with_arguments_of_their_own(tmp_path):
             super().__init__(**tiny(encoder_kwargs={"width": width}, **kwargs))
             self.width = width
 
+    assert Mine()._hparams_name is None  # though the encoder's arguments are the same dict
     model = Mine(width=12, weight_decay=0.5)
     assert dict(model.hparams) == {"width": 12, "weight_decay": 0.5}
     run = trainer(tmp_path, max_epochs=1)
@@ -183,6 +202,44 @@ def test_subclasses_with_arguments_of_their_own(tmp_path):
     again = Mine.load_from_checkpoint(tmp_path / "mine.ckpt")
     assert (again.width, again.weight_decay) == (12, 0.5)
     assert equal_states(copy_of(model), copy_of(again))
+
+
+def test_an_array_is_kept_as_a_list(tmp_path):
+    class Weighted(SegmentationFineTuner):
+        def __init__(self, weights_of_classes, **kwargs):
+            super().__init__(**tiny(**kwargs))
+
+    for given in (np.array([1.0, 2.0]), torch.tensor([1.0, 2.0]), [1.0, 2.0]):
+        model = Weighted(given)
+        assert dict(model.hparams) == {"weights_of_classes": [1.0, 2.0]}
+        assert dict(model.hparams_initial) == dict(model.hparams)
+
+
+class Doubling(SegmentationFineTuner):
+    def forward(self, images):
+        return super().forward(2 * images)
+
+
+class Wide(SegmentationFineTuner):
+    def __init__(self, width: int = 4):
+        super().__init__(**tiny(encoder_kwargs={"width": width}))
+
+
+@pytest.mark.filterwarnings("error:the checkpoint was written by")
+def test_a_checkpoint_of_another_class_is_not_read_in_silence(tmp_path):
+    for kind, arguments in ((Doubling, tiny()), (Wide, {})):
+        run = trainer(tmp_path, max_epochs=1)
+        run.fit(kind(**arguments), datamodule=ToyData())
+        run.save_checkpoint(tmp_path / f"{kind.__name__}.ckpt")
+        kind.load_from_checkpoint(tmp_path / f"{kind.__name__}.ckpt")
+    with pytest.warns(UserWarning, match=r"by .*Doubling and is read as a Segmentation"):
+        SegmentationFineTuner.load_from_checkpoint(tmp_path / "Doubling.ckpt")
+    message = r"holds a Wide \(.*Wide\), not a SegmentationFineTuner.*Wide\.load_from_checkpoint"
+    with pytest.raises(ContractError, match=message):
+        SegmentationFineTuner.load_from_checkpoint(tmp_path / "Wide.ckpt")
+    # What was trained as the library's class may go on as one of the user's.
+    _, path = written(tmp_path)
+    Doubling.load_from_checkpoint(path)
 
 
 def test_another_preprocessing_than_the_parents_warns(tmp_path):

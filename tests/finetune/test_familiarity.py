@@ -142,3 +142,14 @@ def test_blank_images_and_coarse_encoders_have_features():
     assert body_boxes(blank).tolist() == [[0, 1, 0, 1]] * 2
     coarse = [blank, torch.ones(2, 5, 4, 4), torch.ones(2, 7, 2, 2)]
     assert layout_features(blank, coarse).shape == (2, 5 * CELLS * CELLS // 2)
+
+
+def test_maps_without_channels_are_passed_over():
+    """Encoders with a stem of stride 4 have one at stride 2."""
+    image = torch.rand(2, 1, 64, 64)
+    fine = torch.rand(2, 3, 16, 16)
+    found = layout_features(image, [image, torch.zeros(2, 0, 32, 32), fine])
+    assert torch.equal(found, layout_features(image, [image, fine]))
+    coarse = torch.rand(2, 3, 4, 4)
+    found = layout_features(image, [image, torch.zeros(2, 0, 32, 32), coarse])
+    assert torch.equal(found, layout_features(image, [image, coarse]))

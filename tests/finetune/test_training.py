@@ -111,11 +111,19 @@ def test_never_unfreezing_is_said(tmp_path):
         trainer(tmp_path, max_epochs=1).fit(model, datamodule=ToyData())
 
 
-@pytest.mark.parametrize("others", [[], [UnfreezeEncoder(1)]])
-def test_norm_statistics_stay_and_norm_weights_learn(tmp_path, others):
-    model = SegmentationFineTuner(**tiny())
+@pytest.mark.parametrize(
+    ("callbacks", "settings"),
+    [
+        ([FreezeNormStats()], {}),
+        ([UnfreezeEncoder(1), FreezeNormStats()], {}),
+        ([FreezeNormStats(), UnfreezeEncoder(1)], {}),
+        ([FreezeNormStats()], {"freeze": "until_epoch"}),
+    ],
+    ids=["alone", "after", "before", "with the setting"],
+)
+def test_norm_statistics_stay_and_norm_weights_learn(tmp_path, callbacks, settings):
+    model = SegmentationFineTuner(**tiny(**settings))
     before = copy_of(model.model.encoder)
-    callbacks = [*others, FreezeNormStats()]
     trainer(tmp_path, max_epochs=3, callbacks=callbacks).fit(model, datamodule=ToyData())
     after = copy_of(model.model.encoder)
     for key in before:
@@ -250,8 +258,9 @@ def test_default_callbacks_keep_the_best_and_the_last(tmp_path):
         ({"limit_val_batches": 1.0, "check_val_every_n_epoch": 2}, [1, 3]),
         (
             {"limit_val_batches": 1.0, "check_val_every_n_epoch": None, "val_check_interval": 3},
-            [1, 2],
+            [1, 2, 4],  # and once more at the end, when four epochs are over
         ),
+        ({"limit_val_batches": 1.0, "check_val_every_n_epoch": 3}, [2, 4]),
         ({"limit_val_batches": 1.0, "num_sanity_val_steps": 2}, [0, 1, 2, 3]),
     ],
 )

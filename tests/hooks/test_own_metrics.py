@@ -1,5 +1,8 @@
 """Metrics of the user's own: the figures they should be, in the log and in the table of cases."""
 
+import copy
+import pickle
+
 import own_parts
 import pytest
 import torch
@@ -115,6 +118,17 @@ def test_a_metric_that_is_gone_does_not_stop_prediction(tmp_path, monkeypatch):
 def test_wrong_metrics_say_what_is_wrong(metrics, error, message):
     with pytest.raises(error, match=message):
         SegmentationFineTuner(**tiny(metrics=metrics))
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_model_with_metrics_can_be_copied_and_sent(way):
+    # As strategies that spawn processes send it.
+    metric = BinaryJaccardIndex()
+    metrics = {"iou": metric, "error": own_parts.volume_error}
+    twin = way(SegmentationFineTuner(**tiny(metrics=metrics)))
+    own = twin.test_scores.own
+    assert own.values(torch.tensor([[1, 1]]), torch.tensor([[1, 0]]), (1.0, 1.0)) == [0.5, 1.0]
+    assert own._calls["iou"].metric is not metric
 
 
 def test_no_number_is_an_error(tmp_path):

@@ -126,6 +126,30 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(tmp_path):
     assert record["lr"] == 0.05
 
 
+def test_a_resumed_run_records_the_rates_it_trains_with(tmp_path):
+    first = tuner().use_optimizer("SGD", lr=0.05, weight_decay=0.5)
+    fitted(first, tmp_path, max_epochs=1).save_checkpoint(tmp_path / "first.ckpt")
+    again = tuner()
+    run = fitted(again, tmp_path, ckpt_path=tmp_path / "first.ckpt")
+    assert run.optimizers[0].param_groups[0]["initial_lr"] == 0.05
+    run.save_checkpoint(tmp_path / "again.ckpt")
+    record = inspect_file(tmp_path / "again.ckpt").hyperparameters
+    assert (record["lr"], record["weight_decay"]) == (0.05, 0.5)
+    assert again.hparams["lr"] == 0.05
+    # After a reload an argument wins over what the file says.
+    assert SegmentationFineTuner.load_from_checkpoint(tmp_path / "first.ckpt", lr=0.2).lr == 0.2
+
+
+def test_a_class_that_fixed_the_rate_gets_the_chosen_one_back(tmp_path):
+    class Fixed(SegmentationFineTuner):
+        def __init__(self, width: int = 4):
+            super().__init__(**tiny(encoder_kwargs={"width": width}))
+
+    model = Fixed().use_optimizer("SGD", lr=0.05)
+    fitted(model, tmp_path, max_epochs=1).save_checkpoint(tmp_path / "fixed.ckpt")
+    assert Fixed.load_from_checkpoint(tmp_path / "fixed.ckpt").lr == 0.05
+
+
 def test_another_optimizer_cannot_go_on(tmp_path):
     fitted(tuner(), tmp_path).save_checkpoint(tmp_path / "adamw.ckpt")
     with pytest.raises(SettingError, match=r"optimizer of the library.*this run has SGD.*weights="):
@@ -223,4 +247,5 @@ def test_kinds_are_the_tasks_own(tmp_path):
     model = tuner()
     run = fitted(model, tmp_path)
     assert isinstance(run.optimizers[0], torch.optim.AdamW)
-    assert model.optimizer_block() == {"optimizer": None, "scheduler": None}
+    rates = {"lr": model.lr, "weight_decay": model.weight_decay}
+    assert model.optimizer_block() == rates | {"optimizer": None, "scheduler": None}

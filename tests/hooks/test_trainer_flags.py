@@ -1,6 +1,7 @@
 """Flags and callbacks of the Trainer: clipping, precision, accumulation, stopping, logs."""
 
 import csv
+import math
 
 import own_parts
 import pretext_toys
@@ -15,7 +16,7 @@ from torch import nn
 
 from muscletransfer.encoders import EncoderSpec
 from muscletransfer.finetune import SegmentationFineTuner
-from muscletransfer.pretext import ReconstructionPretext, RotationPretext
+from muscletransfer.pretext import ReconstructionPretext, RotationPretext, create_pretext
 from muscletransfer.transfer import read_artifact
 
 
@@ -81,6 +82,19 @@ def test_true_precisions(precision, dtype, tmp_path):
     assert 0 <= float(run.callback_metrics["val_dice"]) <= 1
     run.save_checkpoint(tmp_path / "true.ckpt")
     assert next(iter(read_artifact(tmp_path / "true.ckpt").encoder_state.values())).dtype == dtype
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true"])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("jigsaw", {"grid": 2}), ("jigsaw", {"grid": 2, "rotation": 0.0}), ("simclr", {})],
+    ids=str,
+)
+def test_true_precisions_of_tasks_that_make_views(name, settings, precision):
+    task = create_pretext(name, encoder=pretext_toys.TINY, depth=3, **settings)
+    run = pretext_toys.trainer(2, precision=precision)
+    run.fit(task, pretext_toys.loader(image=torch.rand(8, 1, 64, 64)))
+    assert math.isfinite(float(run.callback_metrics["train_loss"]))
 
 
 class NoNorms(nn.Module):

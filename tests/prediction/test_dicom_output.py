@@ -1,6 +1,7 @@
 import importlib.util
 
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 import SimpleITK as sitk
@@ -9,6 +10,7 @@ from trained import phantom
 
 from muscletransfer import read_mask
 from muscletransfer.cli import main
+from muscletransfer.data.indexing import index_images
 from muscletransfer.errors import MissingDependencyError
 from muscletransfer.prediction import predict_cases
 from muscletransfer.prediction.masks import check_mask_format
@@ -58,6 +60,42 @@ def test_an_rtstruct_gives_the_mask_back(runs):
     wanted = read_mask(masks["nifti"]).labels[0] > 0
     assert wanted.any()
     back = filled([item.ContourData for item in contour], sitk.ReadImage(str(image)))
+    np.testing.assert_array_equal(back, wanted)
+
+
+@pytest.mark.parametrize("kind", ["rtstruct", "dicom-seg"])
+def test_a_row_of_an_index_refers_to_its_slice(kind, checkpoint, tmp_path):
+    source = pydicom.dcmread(phantom(tmp_path / "one.dcm", 3))
+    (tmp_path / "export").mkdir()
+    for k in (2, 0, 1):  # names say nothing of the order
+        source.ImagePositionPatient = [*source.ImagePositionPatient[:2], 5.0 * k]
+        source.SOPInstanceUID = source.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{k}"
+        source.save_as(tmp_path / "export" / f"f{(k * 2) % 3}.dcm")
+    index_images(tmp_path / "export", tmp_path / "manifest.csv", workers=0)
+    table = pd.read_csv(tmp_path / "manifest.csv")
+    assert table["image"].str.endswith(".series.json").all()
+    table.assign(slice_index=2).to_csv(tmp_path / "chosen.csv", index=False)
+    run = predict_cases(
+        tmp_path / "chosen.csv", checkpoint, tmp_path / "out", mask_format=kind, overlays=False
+    )
+    assert not run.problems
+    plain = predict_cases(tmp_path / "chosen.csv", checkpoint, tmp_path / "nifti", overlays=False)
+    wanted = read_mask(plain.outcomes[0].mask).labels[2] > 0
+    assert wanted.any()
+    found = pydicom.dcmread(run.outcomes[0].mask)
+    (chosen,) = [
+        path for path in (tmp_path / "export").iterdir()
+        if pydicom.dcmread(path).ImagePositionPatient[2] == 10.0
+    ]  # fmt: skip
+    if kind == "rtstruct":
+        drawn = found.ROIContourSequence[0].ContourSequence
+        assert drawn[0].ContourImageSequence[0].ReferencedSOPInstanceUID == "1.2.3.2"
+        back = filled([item.ContourData for item in drawn], sitk.ReadImage(str(chosen)))
+    else:
+        import highdicom as hd
+
+        segments = hd.seg.segread(run.outcomes[0].mask)
+        back = segments.get_pixels_by_source_instance(["1.2.3.2"])[0, ..., 0] > 0
     np.testing.assert_array_equal(back, wanted)
 
 

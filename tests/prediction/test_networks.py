@@ -1,4 +1,6 @@
 import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -98,6 +100,67 @@ def test_members_must_fit_each_other(models):
     several._trained_on = models[0].preprocessing
     with pytest.raises(SettingError, match=r"1 classes and .* 3;"):
         Ensemble([models[0], several])
+
+
+class Turned(SegmentationFineTuner):
+    def forward(self, images):
+        return -super().forward(images)
+
+
+def test_a_checkpoint_of_a_class_that_is_at_hand_predicts_as_that_class(
+    checkpoint, models, stored, tmp_path
+):
+    content = torch.load(checkpoint, weights_only=True)
+    content["muscletransfer"]["class_path"] = f"{__name__}.Turned"
+    torch.save(content, tmp_path / "turned.ckpt")
+    found = Ensemble([tmp_path / "turned.ckpt"], precision="32-true", device="cpu")
+    found = found.predict(stored[:1]).probabilities[0]
+    wanted = 1 - probabilities_of(models[0], stored[0])
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+
+
+def test_a_class_that_nobody_imported_stays_so_and_is_told_of(checkpoint, tmp_path, monkeypatch):
+    (tmp_path / "not_imported.py").write_text("raise RuntimeError('ran')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    content = torch.load(checkpoint, weights_only=True)
+    content["muscletransfer"]["class_path"] = "not_imported.Theirs"
+    torch.save(content, tmp_path / "theirs.ckpt")
+    with pytest.warns(UserWarning, match=r"written by not_imported\.Theirs"):
+        Ensemble([tmp_path / "theirs.ckpt"], device="cpu")
+
+
+def test_members_must_number_their_classes_alike(models):
+    def naming(*names):
+        settings = dict(models[0].hparams) | {"num_classes": 3, "class_names": list(names) or None}
+        model = SegmentationFineTuner(**settings)
+        model._trained_on = models[0].preprocessing
+        return model
+
+    with pytest.raises(SettingError, match=r"classes psoas, wall and .* wall, psoas; wanted"):
+        Ensemble([naming(), naming("psoas", "wall"), naming("wall", "psoas")])
+    both = Ensemble([naming(), naming("psoas", "wall")], device="cpu")
+    assert both.class_names == ["psoas", "wall"]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+def test_a_model_of_another_precision_predicts_in_that_of_the_ensemble(models, stored, dtype):
+    model = copy.deepcopy(models[0]).to(dtype)
+    found = Ensemble([model], precision="32-true", device="cpu").predict(stored)
+    wanted = Ensemble([model.to(torch.float32)], precision="32-true", device="cpu").predict(stored)
+    assert torch.equal(found.probabilities, wanted.probabilities)
+    assert found.distance == wanted.distance
+
+
+def test_threads_may_share_an_ensemble(checkpoint, stored):
+    ensemble = Ensemble([checkpoint], precision="32-true", device="cpu")
+    ensemble = pickle.loads(pickle.dumps(copy.deepcopy(ensemble)))
+    # Batches of two sizes, so that maps of another thread would not even fit.
+    batches = [stored[:1], stored[1:], stored]
+    wanted = [ensemble.predict(batch).distance for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: ensemble.predict(batches[n % 3]).distance, range(120)))
+    for number, distances in enumerate(found):
+        assert distances == pytest.approx(wanted[number % 3], abs=1e-4)
 
 
 def test_what_is_no_member_is_refused(tmp_path):

@@ -3,13 +3,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from trained import phantom, train
+from lightning.pytorch import Trainer
+from trained import TINY, phantom, train
 
 from muscletransfer import LowDataModule, SegmentationFineTuner, muscle_measures, read_ct, read_mask
 from muscletransfer.data import Manifest, PreprocessingSpec
+from muscletransfer.data.synthetic import make_cohort
 from muscletransfer.finetune.layout import layout_features
 from muscletransfer.finetune.profile import Spread, TrainingProfile
-from muscletransfer.prediction import predict_cases
+from muscletransfer.prediction import Ensemble, predict_cases
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,54 @@ def _train_and_save_midway(folder):
         return train(folder, steps=6)
     finally:
         SegmentationFineTuner.on_train_batch_end = original
+
+
+def _one_step(model, folder, **settings):
+    """Fit a model for one step; return the Trainer and the data."""
+    cohort = make_cohort(folder / "cohort", patients=8, size=96, seed=5, workers=1)
+    data = LowDataModule(
+        cohort.manifest,
+        train_patients=4,
+        num_folds=4,
+        val_patients=2,
+        preprocessing=PreprocessingSpec(size=64),
+        steps_per_epoch=1,
+        cache_dir=folder / "cache",
+    )
+    run = Trainer(
+        max_steps=1,
+        default_root_dir=folder,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
+    run.fit(model, datamodule=data)
+    return run, data
+
+
+def test_a_checkpoint_written_after_a_test_has_the_profile_of_the_fit(tmp_path):
+    model = SegmentationFineTuner(TINY, depth=3, decoder_kwargs={"decoder_channels": (32, 16, 16)})
+    run, data = _one_step(model, tmp_path, enable_checkpointing=False)
+    run.test(model, datamodule=data, verbose=False)
+    profile = model.training_profile()
+    run.save_checkpoint(tmp_path / "late.ckpt")
+    late = SegmentationFineTuner.load_from_checkpoint(tmp_path / "late.ckpt").training_profile()
+    assert profile.features is not None
+    assert torch.equal(late.features.points, profile.features.points)
+    assert torch.equal(late.log_area.to_tensor(), profile.log_area.to_tensor())
+
+
+def test_an_encoder_with_a_map_without_channels_trains_saves_and_predicts(tmp_path):
+    """A stem of stride 4 leaves nothing at stride 2; the first checkpoint must not die of it."""
+    model = SegmentationFineTuner("timm/convnext_atto")
+    assert model.model.encoder.out_channels[1] == 0
+    run, _ = _one_step(model, tmp_path, callbacks=model.default_callbacks())
+    ensemble = Ensemble([run.checkpoint_callback.last_model_path], device="cpu")
+    found = ensemble.predict([np.zeros((64, 64), np.int16)])
+    assert found.probabilities.shape == (1, 1, 64, 64)
+    assert math.isfinite(found.distance[0])
 
 
 @pytest.mark.parametrize("count", [5, 20])

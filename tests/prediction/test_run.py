@@ -12,6 +12,7 @@ from muscletransfer.cli import main
 from muscletransfer.errors import ManifestError, SettingError
 from muscletransfer.finetune import predict_slice
 from muscletransfer.prediction import predict_cases
+from muscletransfer.prediction.cases import find_cases
 
 
 def rows_of(path):
@@ -184,6 +185,13 @@ def test_files_of_one_name_keep_apart(checkpoint, tmp_path):
     run = predict_cases([tmp_path / "x", tmp_path / "y"], checkpoint, tmp_path / "out")
     assert {one.name for one in run.outcomes} == {"x_scan", "y_scan"}
     assert len({one.mask for one in run.outcomes}) == 2
+
+
+def test_a_link_to_a_folder_above_ends(tmp_path):
+    phantom(tmp_path / "in" / "sub" / "a.nii.gz")
+    (tmp_path / "in" / "sub" / "loop").symlink_to(tmp_path / "in", target_is_directory=True)
+    found = find_cases([tmp_path / "in", tmp_path / "in" / "sub"])
+    assert [case.name for case in found.cases] == ["a"]
 
 
 def test_an_earlier_run_is_not_replaced_unasked(checkpoint, tmp_path):

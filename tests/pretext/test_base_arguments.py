@@ -2,12 +2,13 @@
 
 import inspect
 
+import numpy as np
 import pytest
 from pretext_toys import TINY
 
 import muscletransfer.pretext
 from muscletransfer.errors import SettingError, WeightsError
-from muscletransfer.pretext import PretextTask
+from muscletransfer.pretext import PretextTask, RotationPretext
 
 TASKS = [
     value
@@ -54,3 +55,12 @@ def test_every_argument_arrives(task):
         make(task, stem="fitting")
     with pytest.raises(WeightsError, match=r"gone\.safetensors"):
         make(task, depth=3, weights="gone.safetensors")
+
+
+def test_an_array_is_kept_as_a_list():
+    class Weighted(RotationPretext):
+        def __init__(self, shares, **settings):
+            super().__init__(encoder=TINY, **settings)
+
+    for given in (np.array([1.0, 2.0]), [1.0, 2.0]):
+        assert dict(Weighted(given).hparams) == {"shares": [1.0, 2.0]}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pretext_toys import TINY, TinyEncoder, ToyData, trainer
+from pretext_toys import TINY, TinyEncoder, ToyData, loader, trainer
 from smallest_task import Mean, fit, images
 from torch import nn
 
@@ -23,7 +23,7 @@ from muscletransfer.pretext import (
     RotationPretext,
     SimCLRPretext,
 )
-from muscletransfer.transfer import PreprocessingMismatchWarning
+from muscletransfer.transfer import PreprocessingMismatchWarning, inspect_file
 
 
 def saved(task, path, **data):
@@ -154,3 +154,23 @@ def test_resumed_and_reloaded_tasks_keep_their_history(tmp_path):
     record = reloaded.provenance()
     assert record.data["patients"] == 3
     assert record.preprocessing["size"] == 64  # what it learned from, not what it was scored on
+
+
+def test_a_reloaded_task_that_is_trained_further_has_a_record_of_its_own(tmp_path):
+    saved(Mean(), tmp_path / "first.ckpt")
+    again = Mean.load_from_checkpoint(tmp_path / "first.ckpt", lr=0.05)
+    assert again.provenance().hyperparameters["lr"] == 1e-3  # nothing was trained since
+    record = saved(again, tmp_path / "second.ckpt")["muscletransfer"]["provenance"]
+    assert record["hyperparameters"]["lr"] == 0.05
+    assert record["parent"]["hyperparameters"]["lr"] == 1e-3
+    assert record["parent"]["sha256"] == inspect_file(tmp_path / "first.ckpt").sha256
+    assert record["parent"]["parent"] is None
+
+
+def test_a_run_that_is_resumed_is_one_training(tmp_path):
+    saved(Mean(), tmp_path / "first.ckpt")
+    task = Mean()
+    run = trainer(3)
+    run.fit(task, loader(image=images()), ckpt_path=tmp_path / "first.ckpt")
+    assert run.global_step == 3
+    assert task.provenance().parent is None

@@ -9,6 +9,7 @@ from torch import nn
 from muscletransfer.encoders import create_encoder, register_encoder
 from muscletransfer.errors import ChannelMismatchError
 from muscletransfer.transfer import adapt_kernel, load_encoder, save_encoder
+from muscletransfer.transfer.stem import adapt_stem
 
 from .helpers import randomise
 
@@ -68,6 +69,16 @@ def test_features_are_the_same_on_a_replicated_image(name, options, size, source
         if a.numel():
             assert a.abs().max() > 0
             assert (a - b).abs().max() <= 1e-5 * a.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+@pytest.mark.parametrize("target", [1, 4])
+def test_weights_of_another_precision_are_adapted_exactly(dtype, target):
+    state = create_encoder("timm/resnet18", in_channels=3).to(dtype).state_dict()
+    adapted, keys = adapt_stem(state, create_encoder("timm/resnet18", target), 3, target)
+    assert keys == ["model.conv1.weight"]
+    source, found = state[keys[0]].double(), adapted[keys[0]].double()
+    torch.testing.assert_close(found.sum(1), source.sum(1), rtol=1e-6, atol=1e-7)
 
 
 def test_all_branches_that_read_the_image_are_adapted(tmp_path):

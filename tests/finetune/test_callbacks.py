@@ -1,0 +1,102 @@
+"""What the callbacks of fine-tuning leave behind: the last checkpoint, frozen parts, warnings."""
+
+import warnings
+
+import pytest
+import torch
+from finetune_toys import TinyEncoder, ToyData, copy_of, equal_states, tiny, trainer
+
+from muscletransfer.finetune import BestAndLast, SegmentationFineTuner, UnfreezeEncoder
+from muscletransfer.transfer import freeze, is_frozen
+
+SPARSE = {
+    "enable_checkpointing": True,
+    "limit_val_batches": 1.0,
+    "check_val_every_n_epoch": None,
+    "val_check_interval": 4,
+}
+
+
+def constant(**settings):
+    return SegmentationFineTuner(**tiny(**settings)).use_scheduler(None)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [SPARSE | {"max_steps": 10}, SPARSE | {"check_val_every_n_epoch": 5, "val_check_interval": 1}],
+    ids=["by steps", "by epochs"],
+)
+def test_the_last_checkpoint_is_the_end_of_the_run(tmp_path, settings):
+    model = constant()
+    length = {"max_epochs": -1 if "max_steps" in settings else 7}
+    run = trainer(tmp_path, callbacks=[BestAndLast(tmp_path)], **settings | length)
+    run.fit(model, datamodule=ToyData())
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert last["global_step"] == run.global_step
+    assert equal_states(last["state_dict"], copy_of(model))
+
+
+def test_a_run_goes_on_from_the_end_of_another(tmp_path):
+    # By epochs: Lightning 2.6 does not go on exactly from the end of a run that steps have ended.
+    whole, first, again = constant(), constant(), constant()
+    data = {"cases": 9}  # three steps an epoch
+    trainer(tmp_path, max_epochs=4).fit(whole, datamodule=ToyData(**data))
+    keep = BestAndLast(tmp_path)
+    run = trainer(tmp_path, max_epochs=2, callbacks=[keep], **SPARSE)
+    run.fit(first, datamodule=ToyData(**data))
+    run = trainer(tmp_path, max_epochs=4)
+    run.fit(again, datamodule=ToyData(**data), ckpt_path=keep.last_model_path)
+    assert run.global_step == 12
+    assert equal_states(copy_of(whole), copy_of(again))
+
+
+def test_the_last_checkpoint_is_written_once_where_it_is_the_end(tmp_path):
+    steps = []
+
+    class Listening(BestAndLast):
+        def _keep_last(self, trainer):
+            super()._keep_last(trainer)
+            steps.append(trainer.global_step)
+
+    settings = {"enable_checkpointing": True, "limit_val_batches": 1.0}
+    run = trainer(tmp_path, callbacks=[Listening(tmp_path)], **settings)
+    run.fit(SegmentationFineTuner(**tiny()), datamodule=ToyData())
+    assert steps == [2, 4]
+    keep = Listening(tmp_path / "dry")
+    run = trainer(tmp_path, callbacks=[keep], fast_dev_run=True, **settings)
+    run.fit(SegmentationFineTuner(**tiny()), datamodule=ToyData())
+    assert not (tmp_path / "dry").exists()
+
+
+@pytest.mark.parametrize("way", ["callback", "setting"])
+def test_a_part_frozen_by_somebody_stays_frozen(tmp_path, way):
+    encoder = TinyEncoder()
+    stem = encoder.stages[0]
+    freeze(stem)
+    settings = {"freeze": "until_epoch"} if way == "setting" else {}
+    model = SegmentationFineTuner(**tiny(encoder=encoder, **settings))
+    before = copy_of(encoder)
+    callbacks = [] if way == "setting" else [UnfreezeEncoder(1)]
+    trainer(tmp_path, max_epochs=1, callbacks=callbacks).fit(model, datamodule=ToyData())
+    # The first run has ended before the epoch; a second one must know the part still.
+    assert is_frozen(encoder)
+    trainer(tmp_path, max_epochs=2, callbacks=callbacks).fit(model, datamodule=ToyData())
+    assert is_frozen(stem)
+    assert not is_frozen(encoder.stages[1])
+    after = copy_of(encoder)
+    assert all(torch.equal(before[key], after[key]) == key.startswith("stages.0") for key in before)
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [({"max_steps": 6}, "max_steps=6, with 3 an epoch"), ({"max_steps": 7}, None)],
+)
+def test_never_unfreezing_within_the_steps_is_said(tmp_path, length, said):
+    model = SegmentationFineTuner(**tiny(freeze="until_epoch", unfreeze_epoch=2))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        run = trainer(tmp_path, max_epochs=-1, **length)
+        run.fit(model, datamodule=ToyData(cases=9))
+    texts = [str(one.message) for one in found if "stays frozen" in str(one.message)]
+    assert len(texts) == (said is not None)
+    assert all(said in text for text in texts)
