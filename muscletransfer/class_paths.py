@@ -54,7 +54,8 @@ def find_object(
         if found is not None:
             return found
         names += [f"{module}.{n}" if module else n for n in _public(content)]
-    near = close_matches(path, dict.fromkeys(names))
+    near = close_matches(name, dict.fromkeys(n.rpartition(".")[2] for n in names))
+    near = [n for one in near for n in dict.fromkeys(names) if n.rpartition(".")[2] == one]
     did_you_mean = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise UnknownNameError(f"unknown {what} {path!r}.{did_you_mean}{' ' * bool(hint)}{hint}")
 
@@ -75,7 +76,8 @@ def _import(module: str, path: str, what: str) -> Any:
 
 
 def _public(module: object) -> list[str]:
-    return [name for name in vars(module) if name[:1].isupper()]
+    """Names of its classes and functions; what it imported from elsewhere too."""
+    return [n for n, value in vars(module).items() if not n.startswith("_") and callable(value)]
 
 
 def class_and_arguments(value: Any, what: str) -> tuple[str, dict[str, Any], dict[str, Any]]:

@@ -270,3 +270,13 @@ def test_ignored_pixels_are_sure_background_to_a_foreign_loss():
     assert (one_hot[0, 0, :2] == 1).all()
     build_loss(Foreign(), 1)(torch.randn(1, 1, 4, 4), target)
     assert (seen[1][0][0, 0, :2].sigmoid() < 1e-6).all()
+
+
+def test_a_foreign_loss_that_fails_is_told_what_it_got():
+    class Indices(nn.Module):
+        def forward(self, logits, target):
+            return F.cross_entropy(logits, target, ignore_index=255)
+
+    logits, target = draw(3)
+    with pytest.raises(ContractError, match=r"one-hot target \(3, 3, 12, 12\), both torch.float32"):
+        build_loss(Indices(), 3)(logits, target)

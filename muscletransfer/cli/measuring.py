@@ -65,11 +65,16 @@ def run_measure(options: argparse.Namespace) -> None:
     from muscletransfer.data.files import write_text_atomic
     from muscletransfer.measures.table import measure_manifest
 
-    groups = {}
+    groups: dict[str, int] = {}
     for text in options.group:
         name, _, code = text.partition("=")
         if not name or not code.isdecimal():
             raise SettingError(f"--group {text!r}; wanted a name and a whole number, as psoas=1.")
+        if name in groups:
+            raise SettingError(
+                f"--group {name} is given twice ({groups[name]} and {code}); wanted one value a "
+                "name. Parts of one muscle need names of their own, or one value in the masks."
+            )
         groups[name] = int(code)
     windows = {}
     for text in options.window:

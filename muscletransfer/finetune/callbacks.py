@@ -57,6 +57,17 @@ class BestAndLast(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
         self._saved_at = self._last_at = None
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Know the best so far, in a run that goes on in another folder too.
+
+        Lightning forgets its score then (a command makes a new folder for each start), and would
+        call the first one after the interruption the best.
+        """
+        best = str(state_dict.get("best_model_path", ""))
+        if best and Path(best).is_file():
+            state_dict = {**state_dict, "dirpath": self.dirpath}
+        super().load_state_dict(state_dict)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the best; and the last, when validation does not follow the epochs."""
         super().on_validation_end(trainer, pl_module)

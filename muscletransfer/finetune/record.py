@@ -64,6 +64,8 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         self._resumed = False
         self._profile: TrainingProfile | None = None
         self._profiled_step = -1
+        self._learned_from: int | None = None  # the data module, not kept alive
+        self._is_training = False
         self._stage_of: dict[str, int] | None = None
         self._spreads: tuple[Spread | None, Spread | None] | None = None
 
@@ -158,6 +160,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
             whole = holds_all_weights(self.trainer.strategy)
             self._stage_of = None if whole else first_features(self.model.encoder)
             self._profiled_step, self._spreads = -1, None
+            self._learned_from, self._is_training = None, True
             self._trained_on = self._attached
             self._data = source.describe() if hasattr(source, "describe") else {}
 
@@ -175,12 +178,9 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
             keep_freed_memory()
 
     def on_train_end(self) -> None:
-        """Measure the training images while their data module is there.
-
-        A checkpoint may be written after a test, and needs the profile of the fit.
-        """
+        """Note whose images were learned from: a checkpoint may be written after a test too."""
         super().on_train_end()
-        self.training_profile()
+        self._learned_from, self._is_training = id(getattr(self.trainer, "datamodule", None)), False
 
     def on_fit_end(self) -> None:
         """Hand back what training held."""
@@ -207,20 +207,22 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
     def training_profile(self) -> TrainingProfile | None:
         """Return what the training images looked like; prediction tells strange images by it.
 
-        While a data module with ``plain_batches`` is fitted, features are those of the weights as
-        they are at this step; afterwards those of the last step, or what the checkpoint says.
+        While a data module with ``plain_batches`` is fitted, and as long as the Trainer has it
+        afterwards, features are those of the weights as they are; otherwise what the checkpoint
+        says.
 
         Returns:
             ``None`` where nothing is known (an older checkpoint, another kind of data module).
         """
         trainer = self._trainer
         source: Any = getattr(trainer, "datamodule", None)
-        if trainer is None or not self.is_fitted_now():
+        if trainer is None or not (self.is_fitted_now() or id(source) == self._learned_from):
             return self._profile
         # Where processes hold parts of the weights, one of them cannot run the encoder by itself.
         if not holds_all_weights(trainer.strategy) or not hasattr(source, "plain_batches"):
             return self._profile
-        if self._profiled_step != self.global_step:  # best and last are saved at the same step
+        # Best and last are saved at the same step; after training, weights change without steps.
+        if not self._is_training or self._profiled_step != self.global_step:
             if self._spreads is None:
                 labels = list(range(1, max(2, self.num_classes)))
                 spec = self.preprocessing
@@ -254,6 +256,8 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         if block.get("object_token") == self.object_token:
             return  # its own past: the learning-rate finder takes its steps back
         self._restored, self._resumed = checkpoint_provenance(checkpoint), self.is_fitted_now()
+        if not self._resumed:  # other weights, which no data here were learned into
+            self._data = self._trained_on = self._learned_from = None
         self.take_over_optimizer(block.get("optimizer"))
         self._profile = TrainingProfile.from_block(block.get("training_profile"))
         left_out = block.get("left_out", [])

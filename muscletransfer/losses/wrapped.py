@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from muscletransfer.errors import SettingError
+from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.losses.base import SegmentationLoss, activate, share_of_images
 
 __all__ = ["OneHotLoss", "OverlapLoss", "PixelLoss"]
@@ -100,7 +100,18 @@ class OneHotLoss(SegmentationLoss):
         background = torch.full_like(logits, -_CONFIDENT)
         if self.num_classes > 1:
             background[:, 0] = _CONFIDENT
-        value: Tensor = self.loss(torch.where(valid, logits, background), target)
+        logits = torch.where(valid, logits, background)
+        try:
+            value: Tensor = self.loss(logits, target)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            raise ContractError(
+                f"the loss {type(self.loss).__name__} failed ({type(error).__name__}: {error}). It "
+                f"was called with logits {tuple(logits.shape)} and a one-hot target "
+                f"{tuple(target.shape)}, both {logits.dtype}. For class indices (B, H, W) derive "
+                "from muscletransfer.losses.SegmentationLoss."
+            ) from error
         if value.ndim:
             raise SettingError(
                 f"the loss {type(self.loss).__name__} returned a tensor of shape "

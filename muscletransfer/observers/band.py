@@ -86,6 +86,9 @@ class Band:
         if self.left_out:
             text += f", left out: {', '.join(self.left_out)}"
         if self.model is not None and not math.isnan(self.model):
-            text += f"; model {self.model:.4g}, {'inside' if self.model_inside else 'outside'}"
+            where = "below" if self.model < self.low else "above"
+            text += f"; model {self.model:.4g}"
+            if self.low < self.high:  # of two observers, who have one figure, there is no range
+                text += f", {'inside' if self.model_inside else where}"
             text += f", {self.model_n_failed} failed" if self.model_n_failed else ""
         return text

@@ -96,7 +96,7 @@ def observer_study(
         )
     if hu is not None and (lacking := [case.name for case in cases if case.hu is None]):
         raise DataError(f"hu lacks the cases {lacking}; give it for all cases or for none.")
-    notes += _copies(cases, observers) + _lacking(cases)
+    notes += _copies(cases, observers) + _lacking(cases) + _with_few(cases)
     tables: dict[str, Rows] = {"measures": [], "pairwise": [], "loo": [], "reference": []}
     for case in cases:
         notes += _study_case(case, consensus, tables)
@@ -167,6 +167,18 @@ def _study_case(case: StudyCase, method: Consensus, tables: dict[str, Rows]) -> 
     return _leave_one_out(case, method, subjects, figures, tables["loo"])
 
 
+def _with_few(cases: Sequence[StudyCase]) -> list[str]:
+    """Say once, and not once a case, that there are too few observers to leave one out."""
+    few = [case.name for case in cases if len(case.masks) <= _FEWEST_OTHERS]
+    if not few:
+        return []
+    some = ", ".join(map(repr, few[:3])) + (", ..." if few[3:] else "")
+    return [
+        f"{len(few)} of {len(cases)} case(s) have {_FEWEST_OTHERS} observers or fewer ({some}), so "
+        "no leave-one-out comparison"
+    ]
+
+
 def _leave_one_out(
     case: StudyCase,
     method: Consensus,
@@ -175,9 +187,7 @@ def _leave_one_out(
     rows: Rows,
 ) -> list[str]:
     if len(case.masks) <= _FEWEST_OTHERS:
-        return [
-            f"case {case.name!r}: {len(case.masks)} observer(s), so no leave-one-out comparison"
-        ]
+        return []  # see _with_few
     notes = []
     for left_out in sorted(case.masks):
         others = [mask for name, mask in case.masks.items() if name != left_out]

@@ -126,6 +126,8 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
         if block.get("object_token") == self.object_token:
             return  # its own past: the learning-rate finder takes its steps back
         self._restored, self._resumed = checkpoint_provenance(checkpoint), self.is_fitted_now()
+        if not self._resumed:  # other weights, which no data here were learned into
+            self._data = None
         self.take_over_optimizer(block.get("optimizer"))
         again = [name for name in block.get("left_out", []) if name not in self._left_out]
         if again:

@@ -210,7 +210,8 @@ def _load(
     problems = describe_keys(missing, unexpected, mismatched)
     if problems and (strict or not fitting):
         way_out = (
-            "strict=False loads the keys that fit and leaves the others as they are."
+            "load_encoder(..., strict=False) loads the keys that fit and leaves the others as they "
+            "are."
             if fitting
             else f"No key fits this {part}."
         )

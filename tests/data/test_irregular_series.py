@@ -103,5 +103,5 @@ def test_a_mask_of_two_files_is_read_again_when_its_voxels_change(
         assert len(header) < 1000  # and the voxels lie in a file beside it
         cache = masks_of(tmp_path, [f"m.{ending},"], "ct.dcm")
         assert int(cache.native_mask(0).sum()) == side**2
-        hashes.append(Manifest.read(tmp_path / "m.csv").content_hash)
+        hashes.append(Manifest.read(tmp_path / "m.csv").content_hash())
     assert hashes[0] != hashes[1]

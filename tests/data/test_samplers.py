@@ -225,6 +225,12 @@ def test_passes_of_a_loop_without_a_trainer_are_epochs(tmp_path: Path) -> None:
     epoch, again = one_pass()
     assert epoch == 0
     assert torch.equal(again, passes[0][1])
+    next(iter(loader))  # a look at a batch, and then the epochs that the loop itself says
+    for number in (0, 1):
+        loader.sampler.set_epoch(number)
+        epoch, again = one_pass()
+        assert epoch == number
+        assert torch.equal(again, passes[number][1])
 
 
 def test_overfit_batches_replaces_the_sampler(tmp_path: Path) -> None:

@@ -100,3 +100,22 @@ def test_never_unfreezing_within_the_steps_is_said(tmp_path, length, said):
     texts = [str(one.message) for one in found if "stays frozen" in str(one.message)]
     assert len(texts) == (said is not None)
     assert all(said in text for text in texts)
+
+
+def test_a_run_that_goes_on_in_another_folder_knows_its_best(tmp_path, recwarn):
+    first = BestAndLast(tmp_path / "a")
+    settings = {"enable_checkpointing": True, "limit_val_batches": 1.0, "max_epochs": 1}
+    trainer(tmp_path, callbacks=[first], **settings).fit(constant(), datamodule=ToyData())
+    state = torch.load(tmp_path / "a/last.ckpt", weights_only=True)
+    (key,) = [name for name in state["callbacks"] if "BestAndLast" in name]
+    state["callbacks"][key]["best_model_score"] = torch.tensor(2.0)  # that no later one beats
+    state["callbacks"][key]["kth_value"] = torch.tensor(2.0)
+    state["callbacks"][key]["best_k_models"] = {first.best_model_path: torch.tensor(2.0)}
+    torch.save(state, tmp_path / "a/last.ckpt")
+    again = BestAndLast(tmp_path / "b")
+    run = trainer(tmp_path, callbacks=[again], **settings | {"max_epochs": 3})
+    run.fit(constant(), datamodule=ToyData(), ckpt_path=tmp_path / "a/last.ckpt")
+    assert (again.best_model_path, float(again.best_model_score)) == (first.best_model_path, 2.0)
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["last.ckpt"]
+    assert torch.load(tmp_path / "b/last.ckpt", weights_only=True)["epoch"] == 2
+    assert not [w for w in recwarn if "dirpath has changed" in str(w.message)]

@@ -105,6 +105,11 @@ def test_weights_trained_further_keep_their_first_training(tmp_path):
         run = trainer(tmp_path, max_epochs=2)
         run.fit(model, datamodule=ToyData(cases=4), ckpt_path=tmp_path / "second.ckpt")
         assert [record.data["patients"] for record in model.provenance().chain()] == [4, 6]
+        # Nor is a test of it one, which reads a file of the time before.
+        run.test(
+            model, datamodule=ToyData(cases=4), ckpt_path=tmp_path / "second.ckpt", verbose=False
+        )
+        assert [record.data["patients"] for record in model.provenance().chain()] == [4, 6]
 
 
 def test_reload_needs_nothing_but_the_checkpoint(tmp_path):

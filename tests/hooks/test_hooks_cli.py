@@ -159,7 +159,10 @@ def last_of(folder: Path) -> Path:
         (["--lr_scheduler=StepRL"], "Did you mean 'StepLR'"),
         (["--model.init_args.loss=own_parts.OwnLos"], "Did you mean 'own_parts.OwnLoss'"),
         (["--model.init_args.decoder=own_parts.OwnDecodr"], "Did you mean 'own_parts.OwnDecoder'"),
-        (["--model.init_args.metrics={iou: own_parts.volume_eror}"], "unknown metric"),
+        (
+            ["--model.init_args.metrics={iou: own_parts.volume_eror}"],
+            "unknown metric 'own_parts.volume_eror'. Did you mean 'own_parts.volume_error'",
+        ),
     ],
 )
 def test_wrong_class_paths_are_one_readable_line(arguments, message, here, capsys):

@@ -209,3 +209,9 @@ def test_a_muscle_that_is_on_no_slice_is_on_no_slice(tmp_path):
     assert dict(zip(table["group"], table["slices_count"], strict=True)) == {
         "all": 2, "psoas": 2, "rectus": 0,
     }  # fmt: skip
+
+
+def test_a_group_that_is_given_twice_is_no_sum(tmp_path, capsys):
+    path = write_small(tmp_path)
+    assert main(["measure", str(path), "--group", "psoas=1", "--group", "psoas=2"]) == 2
+    assert "--group psoas is given twice (1 and 2)" in capsys.readouterr().err

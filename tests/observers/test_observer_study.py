@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from drawn_masks import study_of
 
 from muscletransfer.errors import DataError, EmptyMaskError, GeometryError, UnknownNameError
 from muscletransfer.metrics import dice, distance_to_agreement
@@ -145,7 +146,7 @@ def test_a_model_is_held_to_what_the_observers_are_held_to():
         np.mean([dice(model[c], mask) for c in model for mask in masks[c].values()])
     )
     assert band.model_inside is (band.low <= 1.0 <= band.high)
-    assert "model 1, outside" in str(band)
+    assert "model 1, above" in str(band)
 
 
 def test_a_model_that_misses_a_case_fails_and_does_not_vanish():
@@ -346,3 +347,13 @@ def test_staple_is_an_option_and_says_where_it_failed():
     skipped = {"E"} | set("ABCD") - set(study.leave_one_out.query("case == 'wild'").left_out)
     assert len(study.leave_one_out) == 3 * 5 - len(skipped)
     assert len([note for note in study.notes if "STAPLE settled" in note]) == len(skipped)
+
+
+def test_two_observers_are_said_once_and_their_one_figure_is_no_range():
+    counts = {f"c{i}": {"A": 400, "B": 410 + i} for i in range(9)}
+    study = study_of(counts, dict.fromkeys(counts, 405))
+    (note,) = study.notes
+    assert note.startswith("9 of 9 case(s) have 2 observers or fewer ('c0', 'c1', 'c2', ...)")
+    band = study.band("dice", "pairwise")
+    assert band.low == band.high
+    assert str(band).endswith(f"model {band.model:.4g}")

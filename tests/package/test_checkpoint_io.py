@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import pickle
 import signal
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     file = tmp_path / "last.ckpt"
     DirectCheckpointIO().save_checkpoint(STATE, file)
     before = file.read_bytes()
-    with pytest.raises((AttributeError, TypeError), match="pickle"):
+    with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
         DirectCheckpointIO().save_checkpoint({"w": torch.ones(9), "bad": lambda: None}, file)
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]

@@ -9,6 +9,8 @@ from trained import TINY, phantom, train
 from muscletransfer import LowDataModule, SegmentationFineTuner, muscle_measures, read_ct, read_mask
 from muscletransfer.data import Manifest, PreprocessingSpec
 from muscletransfer.data.synthetic import make_cohort
+from muscletransfer.finetune import record
+from muscletransfer.finetune.gathering import gather_features
 from muscletransfer.finetune.layout import layout_features
 from muscletransfer.finetune.profile import Spread, TrainingProfile
 from muscletransfer.prediction import Ensemble, predict_cases
@@ -149,6 +151,33 @@ def test_a_checkpoint_written_after_a_test_has_the_profile_of_the_fit(tmp_path):
     assert profile.features is not None
     assert torch.equal(late.features.points, profile.features.points)
     assert torch.equal(late.log_area.to_tensor(), profile.log_area.to_tensor())
+
+
+def test_a_checkpoint_of_weights_put_back_after_a_fit_has_their_profile(tmp_path):
+    """As a study does, which trains to the end and keeps the best weights."""
+    model = SegmentationFineTuner(TINY, depth=3, decoder_kwargs={"decoder_channels": (32, 16, 16)})
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    run, data = _one_step(model, tmp_path, enable_checkpointing=False)
+    run.save_checkpoint(tmp_path / "end.ckpt")
+    model.load_state_dict({k: v + 0.2 * v.abs() if v.is_floating_point() else v
+                           for k, v in before.items()})  # fmt: skip
+    run.save_checkpoint(tmp_path / "back.ckpt")
+    found = {}
+    for name in ("end", "back"):
+        loaded = SegmentationFineTuner.load_from_checkpoint(tmp_path / f"{name}.ckpt")
+        found[name] = loaded.training_profile().features.points
+        wanted = gather_features(loaded.model.encoder, data)
+        torch.testing.assert_close(found[name], wanted.points)
+    assert not torch.equal(found["end"], found["back"])
+
+
+def test_a_fit_that_keeps_nothing_measures_nothing(tmp_path, monkeypatch):
+    def measured(*_):
+        raise AssertionError("nobody will read it")
+
+    monkeypatch.setattr(record, "gather_spreads", measured)
+    model = SegmentationFineTuner(TINY, depth=3, decoder_kwargs={"decoder_channels": (32, 16, 16)})
+    _one_step(model, tmp_path, enable_checkpointing=False)
 
 
 def test_an_encoder_with_a_map_without_channels_trains_saves_and_predicts(tmp_path):

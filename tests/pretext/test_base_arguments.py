@@ -42,7 +42,7 @@ def test_signatures_agree_with_the_base_class(task):
     for name in SHARED:
         assert given[name].default == wanted[name].default, name
         assert given[name].annotation == wanted[name].annotation, name
-        assert f"\n        {name}: " in (task.__doc__ or ""), name
+        assert f"\n    {name}: " in (inspect.getdoc(task) or ""), name
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -121,7 +121,7 @@ def test_signatures_have_no_kwargs_and_every_argument_is_documented():
     ):
         for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
             assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD, parameter
-            assert f"        {parameter.name}: " in cls.__doc__, (cls, parameter.name)
+            assert f"\n    {parameter.name}: " in inspect.getdoc(cls), (cls, parameter.name)
 
 
 def test_preprocessing_unlike_the_parents_warns_with_the_fields(tmp_path):

@@ -100,6 +100,13 @@ class StepSampler(DistributedSampler[int]):
         self.numbered = numbered
         self.first_step = 0
         """Steps of the epoch to leave out at its start; set when a run resumes within an epoch."""
+        self.was_told = False
+        """Whether somebody has set the epoch since the last pass."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch that the next pass is of."""
+        super().set_epoch(epoch)
+        self.was_told = True
 
     def __len__(self) -> int:
         """Return the number of items this process sees in an epoch."""
@@ -160,7 +167,7 @@ class ResumableLoader(DataLoader[Any]):
     """Whether a pass after a pass is the next epoch by itself: where no Trainer sets the epoch."""
     _resume: tuple[int, int] | None = None
     _yielded: int = 0
-    _passed: int | None = None
+    _has_passed: bool = False
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield the batches of the sampler's epoch, from where the loaded state left off.
@@ -169,11 +176,11 @@ class ResumableLoader(DataLoader[Any]):
         Lightning has set the epoch, also when worker processes fetch ahead.
         """
         sampler = self.sampler
-        if self.counts_epochs and isinstance(sampler, DistributedSampler) and not self._resume:
-            # Not where the loop has set another epoch itself.
-            sampler.set_epoch(sampler.epoch + (sampler.epoch == self._passed))
+        if self.counts_epochs and isinstance(sampler, StepSampler) and not self._resume:
+            # Not where the loop says by itself which epoch it is in.
+            sampler.epoch += self._has_passed and not sampler.was_told
+            sampler.was_told, self._has_passed = False, True
         epoch = sampler.epoch if isinstance(sampler, DistributedSampler) else 0
-        self._passed = epoch
         first = 0
         if isinstance(sampler, StepSampler):
             if self._resume is not None and self._resume[0] == epoch:

@@ -54,7 +54,8 @@ def onto_grid(
             raise GeometryError(
                 f"{mask.path or 'the mask'} does not lie on the grid of {grid.path}: {found}. "
                 "Export the mask on the image's grid, or ask for resampling (resample=True, "
-                "--resample), which moves outlines by up to half a voxel."
+                "--resample; find_level: other_grid=True), which moves outlines by up to half a "
+                "voxel."
             )
         found = _nearest(mask, grid, outside)
     volume = grid.volume

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from muscletransfer.errors import MuscleTransferError, SettingError
+from muscletransfer.errors import MuscleTransferError, SettingError, UnknownNameError
+from muscletransfer.randomness import own_stream
 from muscletransfer.study.config.names import is_weights_file
 from muscletransfer.study.plan.record import StudyPlan
+from muscletransfer.study.plan.tasks import has_argument
 
 __all__ = ["check_models", "check_pretexts"]
 
@@ -66,12 +68,18 @@ def check_pretexts(plan: StudyPlan, finished: Collection[str] = ()) -> None:
         if kind in seen or spec.id in finished:
             continue
         seen.add(kind)
-        from muscletransfer.study.work.pretrain import build_task
+        from muscletransfer.study.work.pretrain import build_task, shared_arguments
 
+        # The number of classes is known when the images are; arguments may go with it.
+        guesses = has_argument(spec.task, "num_classes") and "num_classes" not in spec.init_args
+        place, taken = f"sources ({sources[spec.id]}).pretext", None
         try:
-            build_task(spec, None, None)
+            taken = shared_arguments(spec)
+            with own_stream(0):
+                build_task(spec, None, None)
         except Exception as error:  # of a constructor that anybody may have written
-            place = f"sources ({sources[spec.id]}).pretext"
+            if taken is not None and guesses and not isinstance(error, UnknownNameError):
+                continue
             if isinstance(error, MuscleTransferError):
                 raise type(error)(f"{place}: {error}") from error
             raise SettingError(

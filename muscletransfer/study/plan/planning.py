@@ -11,6 +11,7 @@ from muscletransfer.study.config.names import is_weights_file
 from muscletransfer.study.config.sources import SourceConfig
 from muscletransfer.study.config.study import NetworkPart, StudyConfig
 from muscletransfer.study.plan.cases import check_observers, study_cases
+from muscletransfer.study.plan.given_weights import check_given_weights
 from muscletransfer.study.plan.ids import content_key, run_seed
 from muscletransfer.study.plan.pretexts import PretextPlanner
 from muscletransfer.study.plan.record import StudyPlan
@@ -53,6 +54,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         check_loggers(config.loggers)
     cases = study_cases(config)
     check_observers(config, cases)
+    given = check_given_weights(config, cases)
     splits = StudySplits(config, cases)
     planner = PretextPlanner(config, cases, splits)
     settings = _settings(config)
@@ -106,7 +108,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         pretexts=tuple(planner.specs.values()),
         runs=tuple(runs),
         images=planner.images,
-        notes=tuple(planner.notes),
+        notes=(*planner.notes, *given),
     )
 
 

@@ -69,6 +69,9 @@ def median_figure(
         bars = [low, high.where(np.isfinite(high), 0.0)]
         _points(axes, own["n"], own["median"], bars, styles[arm], place, len(styles), joined=True)
     axes.set_ylim(bottom=0)
+    for place, arm in enumerate(analysis.arms):
+        own = _of_arm(rows, arm)
+        _arrows(axes, own.loc[np.isinf(own["q75"]), "n"], styles[arm], place, len(styles))
     _finish(figure, axes, analysis.ns, label)
     return figure
 
@@ -148,14 +151,28 @@ def _points(
     arms: int,
     joined: bool,
 ) -> None:
-    # Arms share n: step them aside, so that bars do not hide each other.
-    step = min(0.02, 0.12 / max(1, arms))
-    at = n.to_numpy(float) * (1 + step * (place - (arms - 1) / 2))
+    at = n.to_numpy(float) * _aside(place, arms)
     axes.errorbar(
         at, values, yerr=[bar.to_numpy().clip(0) for bar in bars], color=style.colour,
         marker=style.marker, ms=5, lw=1.6, elinewidth=1.1, capsize=2.5,
         ls=style.line if joined else "none", label=style.legend, zorder=3,
     )  # fmt: skip
+
+
+def _arrows(axes: Axes, n: pd.Series, style: ArmStyle, place: int, arms: int) -> None:
+    """Mark at the upper edge what goes on to infinity."""
+    if n.empty:
+        return
+    axes.plot(
+        n.to_numpy(float) * _aside(place, arms), [axes.get_ylim()[1]] * len(n), marker="^", ms=7,
+        color=style.colour, ls="none", clip_on=False, zorder=4,
+    )  # fmt: skip
+
+
+def _aside(place: int, arms: int) -> float:
+    """Arms share n: step them aside, so that bars do not hide each other."""
+    step = min(0.02, 0.12 / max(1, arms))
+    return 1 + step * (place - (arms - 1) / 2)
 
 
 def _of_arm(rows: pd.DataFrame, arm: Arm) -> pd.DataFrame:

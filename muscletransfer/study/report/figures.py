@@ -83,7 +83,7 @@ class Figures:
             figure = arm_figure(self.analysis, self.styles, arm, scratch)
             alt = f"Learning curve of {label}"
             drawing = self.keep(figure, f"learning_curve_{label}", alt)
-            beside = f", beside {self.analysis.labels[scratch]} (broken)" if scratch else ""
+            beside = f", beside {self.analysis.labels[scratch]} (dashed line)" if scratch else ""
             yield drawing, f"{label}{beside}"
 
     def medians(self, metric: str) -> Drawing | None:

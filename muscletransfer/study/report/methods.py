@@ -148,11 +148,12 @@ def _training(material: Material) -> str:
 
 
 def _pretraining(material: Material) -> str:
-    parts = []
+    parts, chained = [], False
     for source in material.settings["sources"]:
         task = source["pretext"]
         if task is None:
             continue
+        chained = chained or bool(task["init_args"].get("weights"))
         images = [_images(one) for one in task["images"]["images"]]
         options = settings_words(task["init_args"])
         parts.append(
@@ -164,6 +165,7 @@ def _pretraining(material: Material) -> str:
         f"Source tasks trained by the study: {'; '.join(parts)}. The test patients of a fold were "
         "left out of the images of its source tasks; where the images show no patient of the "
         "study, one pre-training served all folds."
+        + (" That says nothing of what weights they started from had seen." if chained else "")
     )
 
 

@@ -60,7 +60,7 @@ def curves(page: StudyPage, figures: Figures) -> None:
     if distance is not None:
         drawn.append(
             (distance, "RMS distance-to-agreement: medians and quartiles over patients, since the "
-             "mean is infinite where a mask was missed."
+             "mean is infinite where a mask was missed; an arrow where a quartile is."
              + " The band is of the observers' medians." * banded)
         )  # fmt: skip
     page.figures(drawn)

@@ -33,7 +33,7 @@ from muscletransfer.study.work.worker import (
 )
 from muscletransfer.transfer import save_encoder
 
-__all__ = ["build_task", "pretrain"]
+__all__ = ["build_task", "pretrain", "shared_arguments"]
 
 _TRIED_CLASSES = 2
 
@@ -105,6 +105,16 @@ def build_data(spec: PretextSpec, where: Mapping[str, Any], lists: Path) -> Pret
     )
 
 
+def shared_arguments(spec: PretextSpec) -> dict[str, Any]:
+    """Return what every task of the study gets, as far as this one takes it.
+
+    Raises:
+        SettingError: The task does not take what the study sets.
+    """
+    shared = {"in_channels": spec.in_channels, "depth": spec.depth, "seed": spec.seed}
+    return fitting_arguments(spec.task, shared)
+
+
 def build_task(
     spec: PretextSpec, data: PretextDataModule | None, weights: str | None
 ) -> PretextTask:
@@ -118,10 +128,9 @@ def build_task(
     Raises:
         SettingError: The task does not take what the study sets.
     """
-    shared = {"in_channels": spec.in_channels, "depth": spec.depth, "seed": spec.seed}
     arguments: dict[str, Any] = {
         **{k: v for k, v in spec.init_args.items() if k != "weights"},
-        **fitting_arguments(spec.task, shared),
+        **shared_arguments(spec),
         "encoder": spec.encoder,
     }
     if weights is not None:

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from in_process import Here
+from lightning.pytorch import Trainer
 from tiny_cases import ct_cases, study
 
+from muscletransfer import LowDataModule, SegmentationFineTuner
 from muscletransfer.cli import main
+from muscletransfer.data import PreprocessingSpec
 from muscletransfer.errors import ManifestError, SettingError, UnknownNameError
 from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import plan_study
@@ -46,6 +50,16 @@ class Seedless(Flip):
     def __init__(self, encoder="timm/resnet18", in_channels=1, depth=5):
         PretextTask.__init__(self, encoder, in_channels, depth)
         self.head = ClassificationHead(self.encoder.out_channels[-1], 2)
+
+
+class Weighted(Flip):
+    """One whose arguments go with the number of classes, which the images have."""
+
+    def __init__(self, num_classes=2, weights_of=(1, 1, 1), encoder="timm/resnet18", in_channels=1,
+                 depth=5, seed=0):
+        if len(weights_of) != num_classes:
+            raise ValueError("as many weights as classes")
+        super().__init__(encoder, in_channels, seed=seed)
 
 
 class Needy(Flip):
@@ -194,3 +208,44 @@ def test_the_manifest_of_observers(manifest: Path, tmp_path: Path) -> None:
     )
     given["data"]["observers"] = str(tmp_path / "ours.csv")
     planned(given)
+
+
+def test_what_goes_with_the_number_of_classes_is_not_judged_by_a_guess(manifest: Path) -> None:
+    state = torch.random.get_rng_state()
+    assert planned(plain(manifest, task("early_tasks.Weighted", weights_of=[1, 2, 3]), depth=5))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    wrong = plain(manifest, task("early_tasks.Weighted", num_classes=4, weights_of=[1, 2]), depth=5)
+    with pytest.raises(SettingError, match="as many weights as classes"):
+        planned(wrong)
+
+
+def weights_that_learned(manifest: Path, path: Path) -> str:
+    """Weights of a model that was fine-tuned on all cases of a manifest."""
+    spec = PreprocessingSpec(size=32)
+    data = LowDataModule(manifest, fold=None, train_patients="all", preprocessing=spec)
+    model = SegmentationFineTuner("timm/resnet10t", depth=3,
+                                  decoder_kwargs={"decoder_channels": [16, 8, 8]})  # fmt: skip
+    run = Trainer(max_steps=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                  accelerator="cpu", default_root_dir=path.parent)  # fmt: skip
+    run.fit(model, datamodule=data)
+    run.save_checkpoint(path)
+    return str(path)
+
+
+def test_weights_that_learned_from_those_who_test(manifest: Path, tmp_path: Path) -> None:
+    own = weights_that_learned(manifest, tmp_path / "own.ckpt")
+    given = plain(manifest) | {"sources": ["random", {"name": "given", "weights": own}]}
+    with pytest.raises(SettingError, match=r"given: .*own\.ckpt learned .* from 6 patients of the"):
+        plan_study(config_from_dict(given))
+    chained = {
+        "name": "mine",
+        "pretext": task("jigsaw", weights=own),
+        "data": {"images": "manifest"},
+    }
+    with pytest.raises(SettingError, match=r"mine: .*those who test have been seen"):
+        plan_study(config_from_dict(plain(manifest) | {"sources": [chained]}))
+    other = weights_that_learned(ct_cases(tmp_path / "other", 5, first=50), tmp_path / "other.ckpt")
+    given["sources"] = ["random", {"name": "given", "weights": other}]
+    (note,) = plan_study(config_from_dict(given)).notes
+    assert note.endswith("other.ckpt learned (segmentation-finetuning) from 5 patients; whether "
+                         "those who test are among them cannot be told")  # fmt: skip

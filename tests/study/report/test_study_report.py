@@ -17,6 +17,7 @@ from muscletransfer.errors import DataError
 from muscletransfer.study.finish import analyse_study
 from muscletransfer.study.report import sections, write_study_report
 from muscletransfer.study.report.choice import choose
+from muscletransfer.study.report.curve_figures import median_figure
 from muscletransfer.study.report.figures import Figures
 from muscletransfer.study.report.headline import saving_answer
 from muscletransfer.study.report.history import changes
@@ -200,7 +201,7 @@ def test_pixels_and_two_structures(odd):
     assert "agreement-sma" not in Tables(odd.text).tables
     assert not (odd.results / "agreement.csv").exists()
     assert "there are no observers" in odd.text
-    assert "where a mask was missed.<" in odd.text  # and no word of a band of theirs
+    assert "an arrow where a quartile is.<" in odd.text  # and no word of a band of theirs
     table = read_results(odd.results)
     rows = Tables(odd.text).tables["structures"]
     assert {row[0]["text"] for row in rows} == {"<i>disc</i>", "box"}
@@ -302,6 +303,19 @@ def test_an_unfinished_study_whose_repeats_differ_has_a_page_all_the_same():
     figures = Figures(analysis, arm_styles(analysis.arms, analysis.labels, "random"))
     sections.agreement(page, figures, table, limits, choice)
     assert by_percentile(table[table["repeat"] == 7]) == []
+
+
+def test_distances_without_end_are_marked_at_the_upper_edge():
+    table = example_table(ns=[10, 20], patients=8)
+    table["dta_rms"], table["dta_unit"] = 2.0, "mm"
+    missed = (table["source"] == "random") & (table["n"] == 10) & (table["patient"] >= "P3")
+    table.loc[missed, ["dta_rms", "dice", "failed"]] = [np.inf, 0.0, True]
+    analysis = analyse(table, resamples=100)
+    styles = arm_styles(analysis.arms, analysis.labels, "random")
+    axes = median_figure(analysis, styles, "dta_rms", "distance", None).axes[0]
+    (arrow,) = [line for line in axes.lines if line.get_marker() == "^" and not line.get_clip_on()]
+    assert arrow.get_xdata()[0] == pytest.approx(10, rel=0.1)
+    assert arrow.get_ydata()[0] == axes.get_ylim()[1]
 
 
 def test_changes_between_plans():

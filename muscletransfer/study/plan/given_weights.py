@@ -1,0 +1,69 @@
+"""What weight files that a study starts from have seen: its own patients, perhaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from muscletransfer.errors import MuscleTransferError, SettingError
+from muscletransfer.study.config.names import is_weights_file
+from muscletransfer.study.config.study import StudyConfig
+from muscletransfer.study.plan.cases import Cases
+
+__all__ = ["check_given_weights"]
+
+
+def check_given_weights(config: StudyConfig, cases: Cases) -> list[str]:
+    """Refuse weights that learned from the study's own cases, and say what cannot be told.
+
+    Provenance holds counts and hashes and no patient, so a file tells when it learned from the very
+    manifest of the study, and of other data only that there were patients.
+
+    Args:
+        config: The study.
+        cases: Its cases.
+
+    Returns:
+        A sentence for each file whose training showed patients of which nothing more is known.
+
+    Raises:
+        SettingError: A file learned from the manifest of the study.
+    """
+    notes = []
+    for where, file in _files(config):
+        from muscletransfer.transfer import read_artifact
+
+        try:
+            record = read_artifact(config.path(file)).provenance
+        except MuscleTransferError:
+            continue  # whoever loads it says what is wrong
+        for one in [] if record is None else record.chain():
+            patients = one.data.get("patients")
+            kinds = one.data.get("kinds")  # of a source task; photographs show no patients
+            if not patients or (kinds and "manifest" not in str(kinds).split(", ")):
+                continue
+            if _is_own(one.data.get("manifest_hash"), cases):
+                raise SettingError(
+                    f"{where}: {file} learned ({one.task}) from {patients} patients of the study's "
+                    "own manifest, so those who test have been seen. Wanted weights of other "
+                    "people; to pre-train on the study's images name them under pretext.images, "
+                    "and those who test are left out in each fold."
+                )
+            notes.append(
+                f"{where}: {file} learned ({one.task}) from {patients} patients; whether those who "
+                "test are among them cannot be told"
+            )
+    return notes
+
+
+def _files(config: StudyConfig) -> Iterator[tuple[str, str]]:
+    for source in config.sources:
+        if source.weights is not None and is_weights_file(source.weights):
+            yield source.name, source.weights
+        if source.pretext is not None:
+            given = source.pretext.init_args.get("weights")
+            if isinstance(given, str) and is_weights_file(given):
+                yield source.name, given
+
+
+def _is_own(manifest_hash: object, cases: Cases) -> bool:
+    return cases.manifest is not None and manifest_hash == cases.manifest.content_hash()
