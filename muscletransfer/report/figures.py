@@ -66,7 +66,7 @@ def learning_curve_figure(
     """Draw score against the number of labelled patients, one panel a metric, one line a source.
 
     Points are medians over cases, bars the quartiles. Infinite distances (missed masks) stay in
-    the quartiles and are left out of the drawing only where a quartile itself is infinite.
+    the quartiles; an arrow at the upper edge stands for a quartile that is infinite itself.
 
     .. versionadded:: 0.1
 
@@ -121,6 +121,13 @@ def _draw_sources(axes: Axes, sources: Mapping[str, Mapping[int, Sequence[float]
             ms=5.5,
             label=source,
         )
+        endless = np.isinf(high)
+        if endless.any():  # masks were missed: an arrow at the upper edge
+            axes.plot(
+                np.array(at)[endless] * offset, [0.985] * int(endless.sum()), marker="^", ms=7,
+                color=_COLOURS[index % len(_COLOURS)], ls="none", clip_on=False,
+                transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xticks(counts, [str(n) for n in counts])
     axes.minorticks_off()

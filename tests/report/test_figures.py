@@ -27,6 +27,9 @@ def test_curve_takes_missed_masks() -> None:
     middle = figure.axes[0].containers[0].lines[0].get_ydata()
     assert middle[0] == 2.0
     assert np.isinf(middle[1])
+    (arrows,) = [line for line in figure.axes[0].lines if line.get_marker() == "^"
+                 and line.get_linestyle() == "None"]  # fmt: skip
+    assert arrows.get_xdata() == pytest.approx([5, 10], rel=0.02)  # both have an infinite quartile
     figure.canvas.draw()
 
 
