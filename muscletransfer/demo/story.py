@@ -165,8 +165,9 @@ def write_report(
     save_figure(curve, folder / "learning_curve.png")
     page.figure(
         curve,
-        "Points are medians over test patients, bars quartiles. The grey band spans the medians of "
-        "the simulated observers against the reference.",
+        "Points are medians over test patients, bars quartiles; an arrow at the upper edge is an "
+        "infinite quartile, of masks that were missed. The grey band spans the medians of the "
+        "simulated observers against the reference.",
     )
     page.heading("Best, median and worst")
     shown = max(results, key=lambda r: (r.train_patients, np.median(_scores(r)[0])))
