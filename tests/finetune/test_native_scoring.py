@@ -200,6 +200,10 @@ def test_a_test_that_broke_off_leaves_nothing_behind(tmp_path):
         assert [row["case"] for row in model.case_table()] == [0]
         mask, reference = by_hand(model, other, 0), other.slices.items[0]["native_mask"]
         assert model.case_table()[0]["dice"] == dice(mask, reference)
+    fresh = SegmentationFineTuner(**tiny())
+    fresh.load_state_dict(model.state_dict())
+    trainer(tmp_path).test(fresh, datamodule=other, verbose=False)
+    assert model.case_table() == fresh.case_table()  # the distance and the areas too
 
 
 def test_images_that_only_claim_to_be_ct_name_the_case(tmp_path):

@@ -30,13 +30,13 @@ def check_given_weights(config: StudyConfig, cases: Cases) -> list[str]:
     """
     notes = []
     for where, file in _files(config):
-        from muscletransfer.transfer import read_artifact
+        from muscletransfer.transfer import inspect_file
 
         try:
-            record = read_artifact(config.path(file)).provenance
+            chain = inspect_file(config.path(file)).chain()
         except MuscleTransferError:
             continue  # whoever loads it says what is wrong
-        for one in [] if record is None else record.chain():
+        for one in chain:
             patients = one.data.get("patients")
             kinds = one.data.get("kinds")  # of a source task; photographs show no patients
             if not patients or (kinds and "manifest" not in str(kinds).split(", ")):

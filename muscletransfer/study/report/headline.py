@@ -11,8 +11,6 @@ from muscletransfer.study.report.material import Material
 from muscletransfer.study.statistics import LabelSaving, StudyAnalysis
 from muscletransfer.study.statistics.usefulness import NOT_USEFUL
 
-_TOLD = "cannot be told"  # of notes of the plan: what a reader of results has to know
-
 __all__ = ["Answer", "answers", "human_answer", "saving_answer", "what_is_missing"]
 
 
@@ -142,7 +140,7 @@ def what_is_missing(material: Material) -> list[str]:
             found.append("The pixel spacing is not known: distances are in pixels.")
         if material.results.table["sma_reference_cm2"].isna().all():
             found.append("Without HU and millimetres there are no muscle area and density.")
-    found += [f"{note}." for note in material.current.config.get("notes", ()) if _TOLD in note]
+    found += [f"{note.rstrip('.')}." for note in material.current.config.get("notes", ())]
     return [*found, *material.notes]
 
 

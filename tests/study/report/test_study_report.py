@@ -2,6 +2,7 @@
 
 import math
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,9 @@ from muscletransfer.study.report import sections, write_study_report
 from muscletransfer.study.report.choice import choose
 from muscletransfer.study.report.curve_figures import median_figure
 from muscletransfer.study.report.figures import Figures
-from muscletransfer.study.report.headline import saving_answer
+from muscletransfer.study.report.headline import saving_answer, what_is_missing
 from muscletransfer.study.report.history import changes
+from muscletransfer.study.report.material import gather
 from muscletransfer.study.report.measures import agreement_of_measures
 from muscletransfer.study.report.overlays import by_percentile
 from muscletransfer.study.report.page import StudyPage
@@ -316,6 +318,14 @@ def test_distances_without_end_are_marked_at_the_upper_edge():
     (arrow,) = [line for line in axes.lines if line.get_marker() == "^" and not line.get_clip_on()]
     assert arrow.get_xdata()[0] == pytest.approx(10, rel=0.1)
     assert arrow.get_ydata()[0] == axes.get_ylim()[1]
+
+
+def test_what_the_plan_notes_limits_the_results(good):
+    material = gather(good.folder)
+    noted = {**material.current.config, "notes": ["given: w.ckpt learned from 5 patients"]}
+    plans = [replace(material.current, config=noted), *material.plans[1:]]
+    said = what_is_missing(replace(material, plans=plans))
+    assert set(said) - set(what_is_missing(material)) == {"given: w.ckpt learned from 5 patients."}
 
 
 def test_changes_between_plans():

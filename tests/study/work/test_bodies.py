@@ -247,7 +247,7 @@ def test_the_best_weights_are_those_of_the_best_validation(place: Path, manifest
     assert result["val_dice"] == pytest.approx(best)
     assert result["best_step"] == next(step for step, value in logged if value == best)
     assert (result["labels_train"], result["labels_validation"]) == (2, 2)
-    # the test saw those weights and no later ones: a run that ends there agrees
+    # whether the test saw those weights: test_the_weights_that_are_tested_are_those_...
     assert json_of(folder, "provenance.json")["data"]["val_patients"] == 2
 
 
