@@ -12,10 +12,10 @@ from muscletransfer.data.indexing.records import Problem
 
 __all__ = ["Identity", "People", "sort_people"]
 
-# Whole words: Manon and Testa are people.
+# Whole words: Manon and Testa are people, and so is somebody whose initial is X.
 _NO_NAME = re.compile(
-    r"\b(anon\w*|unknown|no ?name|tests?|removed?|de ?-?ident\w*|pseudo\w*|patient|none|x+)\b"
-    r"|^[\d\W]*$"
+    r"\b(anon\w*|unknown|no ?name|tests?|removed?|de ?-?ident\w*|pseudo\w*|patient|none)\b"
+    r"|^[x\d\W]*$"
 )
 _FEW = 3  # a name and a date of birth that more ids share may stand for nobody
 

@@ -146,7 +146,7 @@ def test_one_patient_with_two_ids_is_kept_together(tmp_path: Path) -> None:
     assert f"{pseudonym},X2," in links.read_text()
 
 
-@pytest.mark.parametrize("name", ["Dupont^Manon", "Testa^Maria", "Patienta^Nonette"])
+@pytest.mark.parametrize("name", ["Dupont^Manon", "Testa^Maria", "Patienta^Nonette", "Wang^X"])
 def test_names_that_hold_a_placeholder_are_names(name: str, tmp_path: Path) -> None:
     found = two(tmp_path, {"patient": "X1", "PatientName": name},
                 {"patient": "X2", "PatientName": name})  # fmt: skip
@@ -179,7 +179,7 @@ def test_names_of_one_index_are_nobodys_in_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["ANONYMOUS", "Anonymized^4711", "Removed^By^Hospital", "No^Name", "DE-IDENTIFIED", "UNKNOWN^U",
-     "", "xxx", "12345"],
+     "", "xxx", "XXX^XXX", "12345"],
 )  # fmt: skip
 def test_placeholders_of_anonymisers_make_nobody_one(name: str, tmp_path: Path) -> None:
     same = {"PatientName": name, "PatientBirthDate": "19000101"}
