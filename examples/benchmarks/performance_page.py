@@ -60,7 +60,9 @@ def section(record: dict[str, Any]) -> str:
         verdict = {None: "", True: "met", False: "**missed**"}[figure.met]
         measured = f"{figure.value:.4g} {figure.unit}".strip()
         if figure.note:
-            measured += f" ({figure.note.strip('()')})"
+            note = figure.note.strip()
+            inside = note[1:-1] if note[0] == "(" and note.find(")") == len(note) - 1 else note
+            measured += f" ({inside})"
         lines.append(f"| {figure.what} | {measured} | {figure.limit} | {verdict} |")
     for remark in record.get("remarks", []):
         lines += ["", remark]

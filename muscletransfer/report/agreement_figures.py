@@ -149,9 +149,11 @@ def _draw_lines(axes: Axes, found: BlandAltman, single: bool) -> None:
         )
     if single and found.spread_grows:
         at = np.array(axes.get_xlim())
-        for limit in found.limits_at(at):
-            axes.plot(at, limit, color="#D55E00", lw=1.2, ls=":", zorder=1)
+        for index, limit in enumerate(found.limits_at(at)):
+            name = "" if index else "limits that follow the size"
+            axes.plot(at, limit, color="#D55E00", lw=1.2, ls=":", zorder=1, label=name)
         axes.set_xlim(*at)
+        axes.legend(handles=axes.lines[-2:-1], loc="upper left", fontsize=8, frameon=False)
 
 
 def interval_figure(

@@ -48,6 +48,9 @@ def test_limits_follow_a_growing_spread():
     at = np.asarray(sloped[0].get_xdata())
     for line, limit in zip(sloped, found.limits_at(at), strict=True):
         assert line.get_ydata() == pytest.approx(limit)
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["limits that follow the size"]
 
 
 def test_several_series_have_no_bands_and_a_legend():

@@ -76,7 +76,7 @@ class ImageGrid:
 
     @property
     def is_even(self) -> bool:
-        """Whether all gaps are the usual one, to a hundredth of it."""
+        """Whether all gaps are the usual one, as far as the positions can tell."""
         return are_even(np.abs(np.diff(self.places_mm)))
 
     @property
