@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from muscletransfer.study.results.example import example_table
     from muscletransfer.study.results.files import read_results, write_results
     from muscletransfer.study.results.masks import read_masks, write_masks
+    from muscletransfer.study.results.own import complete_table
 
 _HOMES = {
     "collect": ["StudyResults", "collect_results"],
@@ -26,6 +27,7 @@ _HOMES = {
     "example": ["example_table"],
     "files": ["read_results", "write_results"],
     "masks": ["read_masks", "write_masks"],
+    "own": ["complete_table"],
 }
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "StudyResults",
     "check_table",
     "collect_results",
+    "complete_table",
     "empty_table",
     "example_table",
     "read_masks",
