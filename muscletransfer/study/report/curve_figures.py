@@ -95,15 +95,20 @@ def human_figure(analysis: StudyAnalysis, styles: Styles, label: str, below: boo
     edge = -human.margin if below else human.margin
     axes.axhline(0, color=SOFT, lw=1, label="two observers")
     axes.axhline(edge, color=SOFT, lw=1.3, ls=(0, (6, 3)), label="margin that was chosen")
+    verdicts = pd.DataFrame(
+        [(*v.arm, v.n, v.difference, v.low, v.high) for v in human.verdicts],
+        columns=[*Arm._fields, "n", "value", "low", "high"],
+    )
     for place, arm in enumerate(analysis.arms):
-        own = pd.DataFrame(
-            [(v.n, v.difference, v.low, v.high) for v in human.verdicts if v.arm == arm],
-            columns=["n", "value", "low", "high"],
-        ).sort_values("n")
+        own = _of_arm(verdicts, arm)
         own = own[np.isfinite(own["value"])]
         bars = [(own["value"] - own["low"]), (own["high"] - own["value"])]
         bars = [bar.where(np.isfinite(bar), 0.0) for bar in bars]
         _points(axes, own["n"], own["value"], bars, styles[arm], place, len(styles), joined=True)
+    axes.set_ylim(axes.get_ylim())  # as they are: an arrow must not move its own edge
+    for place, arm in enumerate(analysis.arms):
+        own = _of_arm(verdicts, arm)
+        _arrows(axes, own.loc[np.isposinf(own["high"]), "n"], styles[arm], place, len(styles))
     _finish(figure, axes, analysis.ns, label)
     return figure
 

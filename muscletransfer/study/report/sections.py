@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from html import escape
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -117,10 +118,13 @@ def human(page: StudyPage, figures: Figures) -> None:
     page.add(human_matrix(figures.analysis))
     drawing = figures.human()
     if drawing is not None:
-        page.add(
-            wide_figure(drawing, "Agreement of a model with the observers minus that of two "
-                        "observers, with its interval over patients.")
-        )  # fmt: skip
+        caption = (
+            "Agreement of a model with the observers minus that of two observers, with its "
+            "interval over patients"
+        )
+        endless = any(np.isposinf(verdict.high) for verdict in found.verdicts)
+        end = "; an arrow where its end is infinite." if endless else "."
+        page.add(wide_figure(drawing, f"{caption}{end}"))
     page.add(folded("The numbers", human_table(figures.analysis, 3)))
     if found.notes:
         page.add(folded(f"What was left out ({len(found.notes)})", _list(found.notes)))

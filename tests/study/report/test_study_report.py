@@ -18,7 +18,7 @@ from muscletransfer.errors import DataError
 from muscletransfer.study.finish import analyse_study
 from muscletransfer.study.report import sections, write_study_report
 from muscletransfer.study.report.choice import choose
-from muscletransfer.study.report.curve_figures import median_figure
+from muscletransfer.study.report.curve_figures import human_figure, median_figure
 from muscletransfer.study.report.figures import Figures
 from muscletransfer.study.report.headline import saving_answer, what_is_missing
 from muscletransfer.study.report.history import changes
@@ -28,7 +28,7 @@ from muscletransfer.study.report.overlays import by_percentile
 from muscletransfer.study.report.page import StudyPage
 from muscletransfer.study.report.styles import arm_styles
 from muscletransfer.study.results import example_table, read_results
-from muscletransfer.study.statistics import analyse
+from muscletransfer.study.statistics import HumanComparison, HumanVerdict, analyse
 from muscletransfer.transfer import Provenance, format_provenance
 
 
@@ -318,6 +318,25 @@ def test_distances_without_end_are_marked_at_the_upper_edge():
     (arrow,) = [line for line in axes.lines if line.get_marker() == "^" and not line.get_clip_on()]
     assert arrow.get_xdata()[0] == pytest.approx(10, rel=0.1)
     assert arrow.get_ydata()[0] == axes.get_ylim()[1]
+
+
+def test_human_level_without_end_is_marked_at_the_upper_edge():
+    analysis = analyse(example_table(ns=[10, 20]), resamples=100)
+    verdicts = tuple(
+        HumanVerdict(arm, n, "cannot_tell", "", 2.0, 1.5, 0.5, -0.5, high, 8, 8, {0: "cannot_tell"})
+        for arm, highs in zip(analysis.arms, [(np.inf, 1.0), (1.0, np.nan)], strict=True)
+        for n, high in zip((10, 20), highs, strict=True)
+    )
+    human = HumanComparison("dta_rms_mm", 0.3, 0.95, ("O1", "O2", "O3"), verdicts, {}, {}, {})
+    analysis = replace(analysis, human=human)
+    styles = arm_styles(analysis.arms, analysis.labels, "random")
+    axes = human_figure(analysis, styles, "distance", below=False).axes[0]
+    (arrow,) = [line for line in axes.lines if line.get_marker() == "^" and not line.get_clip_on()]
+    assert arrow.get_xdata() == pytest.approx([10], rel=0.1)
+    assert arrow.get_ydata()[0] == axes.get_ylim()[1]
+    page = StudyPage("A study", "under way")
+    sections.human(page, Figures(analysis, styles))
+    assert "over patients; an arrow where its end is infinite." in page.render()
 
 
 def test_what_the_plan_notes_limits_the_results(good):
