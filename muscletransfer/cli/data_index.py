@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 __all__ = ["add_index", "run_index"]
 
@@ -65,10 +64,7 @@ def run_index(options: argparse.Namespace) -> None:
         DataError: No axial CT series was found (``problems.csv`` says why), or a name is no UTF-8.
     """
     from muscletransfer.data.indexing import index_images
-    from muscletransfer.data.io.volume import itk_name
 
-    for source in options.source:  # names below it are told one by one
-        itk_name(os.path.abspath(source))
     index = index_images(
         options.source,
         options.output,

@@ -30,6 +30,7 @@ from muscletransfer.data.indexing.scan import Scanned, scan_files
 from muscletransfer.data.indexing.sorting import Sorted, sort_out
 from muscletransfer.data.indexing.volume_patients import patients_of_volumes
 from muscletransfer.data.indexing.walk import find_files
+from muscletransfer.data.io.volume import itk_name
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.errors import DataError, SettingError
@@ -129,7 +130,7 @@ def index_images(
     Raises:
         DataError: No axial CT series was found (``problems.csv`` is written and says why), or a
             file cannot be written.
-        ImageReadError: A source does not exist.
+        ImageReadError: A source does not exist, or its name is no UTF-8.
         SettingError: An argument that cannot work.
 
     Example:
@@ -144,6 +145,8 @@ def index_images(
     if pixels not in get_args(Pixels):
         raise SettingError(f"pixels is {pixels!r}; wanted one of {', '.join(get_args(Pixels))}.")
     sources = [source] if isinstance(source, str | Path) else list(source)
+    for one in sources:  # names below it are told one by one
+        itk_name(os.path.abspath(one))
     manifest = Path(output)
     problems_csv = manifest.parent / "problems.csv" if problems is None else Path(problems)
     lists_folder = manifest.parent / f"{manifest.stem}_series"

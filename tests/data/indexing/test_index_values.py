@@ -11,6 +11,7 @@ from ct_exports import body, enhanced, problems_of, save, slice_of, write_series
 
 from muscletransfer.data import Manifest, read_ct
 from muscletransfer.data.indexing import index_images
+from muscletransfer.errors import ImageReadError
 
 
 def hu_of(folder: Path) -> np.ndarray:
@@ -65,3 +66,14 @@ def test_a_name_that_is_no_utf8_is_told_and_stops_nothing(tmp_path: Path) -> Non
     (row,) = problems_of(found.problems_csv)
     assert row["file"].endswith("M\\xfcller.txt")
     assert row["reason"] == "has a name that is no UTF-8"
+
+
+def test_a_root_that_is_no_utf8_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    try:
+        write_series(root, 3)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    with pytest.raises(ImageReadError, match=r"caf\\xe9: a name that is no UTF-8"):
+        index_images(root, tmp_path / "out" / "manifest.csv", workers=0)
+    assert not (tmp_path / "out").exists()
