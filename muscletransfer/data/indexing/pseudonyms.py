@@ -22,19 +22,21 @@ _DIGITS = 12
 
 
 def numbered(keys: Iterable[str]) -> dict[str, str]:
-    """Number patients in the order given, after four digits that stand for who they are.
+    """Number patients, after four digits that stand for who they are.
 
-    The same patients get the same names in every run; among other patients nobody is called alike,
-    so that a split of one index never names somebody else in another.
+    The same patients get the same names in every run, wherever their files lie and in whatever
+    order they are met; among other patients nobody is called alike. So a split of one index never
+    names somebody else in another. The order of the numbers says nothing about that of the ids.
 
     Example:
         >>> numbered(["b", "a", "b"])
         {'b': 'PD26D-0001', 'a': 'PD26D-0002'}
         >>> numbered(["a", "b", "c"])["a"]
-        'P8B7B-0001'
+        'P8B7B-0003'
     """
-    found = dict.fromkeys(keys)
-    tag = hashlib.sha256(repr(sorted(found)).encode()).hexdigest()[:4].upper()
+    found = sorted(set(keys))
+    tag = hashlib.sha256(repr(found).encode()).hexdigest()[:4].upper()
+    found.sort(key=lambda key: hashlib.sha256(f"{tag}|{key}".encode()).digest())
     return {key: f"P{tag}-{number:04d}" for number, key in enumerate(found, 1)}
 
 

@@ -176,6 +176,23 @@ def test_names_of_one_index_are_nobodys_in_another(tmp_path: Path) -> None:
     assert not set(more) & set(first)
 
 
+def test_the_same_people_have_the_same_names_in_folders_of_another_order(tmp_path: Path) -> None:
+    people = ["ANNA", "BERT", "CARL", "DORA"]
+    linked = []
+    for export, order in (("l3", people), ("volumes", people[::-1])):
+        for k, name in enumerate(order):
+            write_series(tmp_path / export / "in" / f"{k:02d}", 2, patient=name,
+                         PatientName=f"{name}^X")  # fmt: skip
+        links = tmp_path / f"{export}.csv"
+        index(tmp_path / export, links=links)
+        with links.open(newline="") as file:
+            linked.append({r["patient_id"]: r["original_patient_id"] for r in csv.DictReader(file)})
+    assert sorted(linked[0].values()) == people
+    assert linked[0] == linked[1]
+    in_order = [linked[0][name] for name in sorted(linked[0])]
+    assert in_order not in (people, people[::-1])  # numbers do not tell the rank of the ids
+
+
 @pytest.mark.parametrize(
     "name",
     ["ANONYMOUS", "Anonymized^4711", "Removed^By^Hospital", "No^Name", "DE-IDENTIFIED", "UNKNOWN^U",
