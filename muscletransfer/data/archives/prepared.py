@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from muscletransfer._version import __version__
+from muscletransfer.data.archives.slices import remove_other_masks
 from muscletransfer.data.files import write_text_atomic
 from muscletransfer.data.indexing.records import Problem
 from muscletransfer.data.manifest import Manifest
@@ -144,6 +145,8 @@ def write_prepared(
 ) -> Prepared:
     """Write manifest, sidecar and problems; the manifest last, so that it names only what is there.
 
+    Masks of an earlier manifest are removed once the new one is in place.
+
     Args:
         folder: Where to.
         results: What the cases gave.
@@ -172,6 +175,7 @@ def write_prepared(
         split_path = None if split is None else split.save(manifest.with_name("split.json"))
         sidecar = write_text_atomic(sidecar_path(manifest), _facts_text(facts, rows))
         Manifest(rows, manifest).write(manifest)
+        remove_other_masks(manifest.parent, {row.mask for row in rows if row.mask is not None})
     except OSError as error:
         raise DataError(
             f"{error.filename or folder}: cannot be written ({error.strerror}); wanted a folder "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def prepare_saros(
         >>> SAROS_REGIONS["muscle"]
         2
     """
-    root, output = Path(root), Path(output)
+    root, output = Path(os.path.abspath(root)), Path(output)  # "." names no case
     if slices not in get_args(SarosSlices):
         raise SettingError(
             f"slices is {slices!r}; wanted one of {', '.join(get_args(SarosSlices))}."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,10 @@ from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.types import Array, Volume
 from muscletransfer.errors import DataError, ImageReadError, MuscleTransferError
 
-__all__ = ["each_case", "has_foreground", "told_apart", "write_slice_mask"]
+__all__ = ["each_case", "has_foreground", "remove_other_masks", "told_apart", "write_slice_mask"]
+
+_MASKS = "masks"
+_OURS = re.compile(r".+_slice\d{4,}_[0-9a-f]{8}\.nii\.gz")
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -25,6 +29,9 @@ Result = TypeVar("Result")
 
 def write_slice_mask(folder: Path, case: str, index: int, labels: Array, grid: ImageGrid) -> Path:
     """Write the mask of one slice.
+
+    The name ends in digits of a hash of case, classes and grid: cases whose names are alike in
+    ASCII have a file each, and a manifest of before keeps its masks until it is replaced.
 
     Args:
         folder: Of the data set; masks go to ``masks/``.
@@ -47,8 +54,23 @@ def write_slice_mask(folder: Path, case: str, index: int, labels: Array, grid: I
         (x, y, z),
         grid.path,
     )
-    name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', case)}_slice{index:04d}.nii.gz"
-    return write_mask(labels[None], folder / "masks" / name, reference)
+    told = repr((case, index, reference.spacing, reference.origin, reference.direction))
+    content = labels.astype("<i4").tobytes()
+    code = hashlib.sha256(told.encode("utf-8", "backslashreplace") + content).hexdigest()[:8]
+    name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', case)}_slice{index:04d}_{code}.nii.gz"
+    return write_mask(labels[None], folder / _MASKS / name, reference)
+
+
+def remove_other_masks(folder: Path, keep: Collection[Path]) -> None:
+    """Remove masks that `write_slice_mask` once wrote to a folder and nothing names any more.
+
+    Args:
+        folder: Of the data set.
+        keep: Paths that stay.
+    """
+    for path in (folder / _MASKS).glob("*.nii.gz"):
+        if path not in keep and _OURS.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def has_foreground(labels: Array) -> bool:

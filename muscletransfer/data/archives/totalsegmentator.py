@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def prepare_totalsegmentator(
         >>> MUSCLES_AT_L3
         {'autochthon_*': 1, 'iliopsoas_*': 2}
     """
-    root, output = Path(root), Path(output)
+    root, output = Path(os.path.abspath(root)), Path(output)  # "." names no case
     table = class_table(MUSCLES_AT_L3 if structures is None else structures)
     check_output(root, output)
     folders = case_folders(

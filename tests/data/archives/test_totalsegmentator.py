@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from muscletransfer.data import LowDataModule, Manifest, PreprocessingSpec, read_ct, read_mask
-from muscletransfer.data.archives import prepare_totalsegmentator, read_sidecar
+from muscletransfer.data.archives import prepare_totalsegmentator, read_sidecar, totalsegmentator
 from muscletransfer.data.archives.miniatures import write_miniature
 from muscletransfer.errors import DataError, ImageReadError, ManifestError
 
@@ -148,6 +148,62 @@ def test_bad_cases_are_listed_and_stop_nothing(root: Path, tmp_path: Path) -> No
     assert "has no structure 'iliopsoas_*'" in said["s0002"][1]
     assert said["s0003"][0] == "check"
     assert "cut off at the last slice" in said["s0003"][1]
+
+
+def test_cases_with_names_alike_have_a_mask_each(root: Path, tmp_path: Path) -> None:
+    """On one grid, as after registration, only the name could tell the masks apart."""
+    for path in root.rglob("*.nii.gz"):
+        image = sitk.ReadImage(str(path))
+        image.SetSpacing((6.0, 6.0, 3.0))
+        image.SetOrigin((180.0, 180.0, -100.0))
+        sitk.WriteImage(image, str(path))
+    alone = {}
+    for k, new in enumerate(("Müller", "Möller", "患者", "病人")):
+        (root / f"s{k:04d}").rename(root / new)
+        done = prepare_totalsegmentator(root / new, tmp_path / new)
+        alone[new] = array(Path(str(Manifest.read(done.manifest).rows[0].mask)))
+    done = prepare_totalsegmentator(root, tmp_path / "out")
+    rows = Manifest.read(done.manifest, need_masks=True).rows
+    assert len({row.mask for row in rows}) == len(rows) == 5
+    for row in rows:
+        if row.patient_id in alone:
+            np.testing.assert_array_equal(array(Path(str(row.mask))), alone[row.patient_id])
+
+
+def test_the_manifest_of_before_keeps_its_masks_until_it_is_replaced(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+
+    def areas() -> list[list[int]]:
+        rows = Manifest.read(output / "manifest.csv", need_masks=True).rows
+        return [np.bincount(array(Path(str(row.mask))).ravel()).tolist() for row in rows]
+
+    prepare_totalsegmentator(root, output)
+    before = areas()
+    swapped = {"iliopsoas_*": 1, "autochthon_*": 2}
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(totalsegmentator, "write_prepared", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_totalsegmentator(root, output, structures=swapped)
+    assert areas() == before
+    (output / "masks" / "mine.nii.gz").write_bytes(b"")
+    prepare_totalsegmentator(root, output, structures=swapped)
+    assert areas() == [[background, b, a] for background, a, b in before]
+    named = {row.mask for row in Manifest.read(output / "manifest.csv").rows}
+    assert set((output / "masks").iterdir()) == {*named, output / "masks" / "mine.nii.gz"}
+
+
+def test_a_case_is_named_from_within_its_folder(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root / "s0001")
+    done = prepare_totalsegmentator(".", tmp_path / "out")
+    assert Manifest.read(done.manifest).patients == ["s0001"]
 
 
 def test_bad_requests(root: Path, tmp_path: Path) -> None:
