@@ -101,6 +101,19 @@ def test_damaged_lists_are_named(text: str | None, listed: tuple[Path, np.ndarra
         read_list(path)
 
 
+@pytest.mark.parametrize("places", [(15.0, 10.0, 5.0, 0.0), (0.0, 5.0, 5.0, 15.0)])
+def test_lists_out_of_order_are_refused(
+    places: tuple[float, ...], listed: tuple[Path, np.ndarray]
+) -> None:
+    """As a whole they would be sorted, and slice by slice they would not."""
+    path, _ = listed
+    series = read_list(path)
+    files = tuple(series.files[int(p // 5)] for p in places)
+    write_list(path, SeriesList(files, places, 5.0))
+    with pytest.raises(ImageReadError, match="with places_mm rising"):
+        read_list(path)
+
+
 def test_digest_follows_contents_and_order_not_names(
     listed: tuple[Path, np.ndarray], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ to the folders later change nothing.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -43,7 +44,7 @@ class SeriesList:
 
     Args:
         files: The slices' files along their normal.
-        places_mm: Where each lies along it.
+        places_mm: Where each lies along it, rising from the first to the last.
         gap_mm: Between slices; ``nan`` where gaps are uneven or slices shifted (tilted gantry).
     """
 
@@ -113,6 +114,13 @@ def _parsed(path: Path, changed: int, size: int) -> SeriesList:
     files, places, gap = plain.get("files", []), plain.get("places_mm", []), plain.get("gap_mm")
     if not _all(files, str) or not _all(places, (int, float)) or len(files) != len(places):
         raise ImageReadError(f"{path}: its files and places do not match; {_WANTED}.")
+    for k, (a, b) in enumerate(itertools.pairwise(places)):
+        if not a < b:  # slices counted in another order than the volume's are other slices
+            raise ImageReadError(
+                f"{path}: slice {k + 1} lies at {b:g} mm, not above slice {k} at {a:g}; wanted the "
+                "files from the first slice along the normal to the last, with places_mm rising. "
+                "Sort both, or run 'muscletransfer data index'."
+            )
     root = Path(os.path.abspath(path.parent))
     return SeriesList(
         tuple(Path(os.path.normpath(root / name)) for name in files),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from muscletransfer.data.dicom.facts import Frame
-from muscletransfer.data.dicom.stack import Stacking
+from muscletransfer.data.dicom.stack import SAME_PLACE_MM, Stacking
 from muscletransfer.data.indexing.choosing import gather
 from muscletransfer.data.indexing.duplicates import drop_duplicates
 from muscletransfer.data.indexing.records import Look, Problem, SliceFile
@@ -30,7 +31,7 @@ class Stack:
 
     Args:
         files: Along the normal.
-        places: Of each along it, in mm.
+        places: Of each along its own normal, in mm.
         gap: mm between slices, 0 where there is no single one.
         slices: Number of slices (frames count).
         note: What is odd about the stack, or empty.
@@ -58,7 +59,18 @@ def make_stacks(files: Sequence[SliceFile]) -> tuple[list[Stack], list[Problem]]
     for group in _by_grid(kept, problems):
         same = _same_values(group, problems)
         for part in _apart(same, problems):
-            stacks.append(restack(part, problems))
+            stack = restack(part, problems)
+            if min(np.diff(stack.places), default=math.inf) >= SAME_PLACE_MM:
+                stacks.append(stack)
+                continue
+            problems.append(
+                gather(
+                    part,
+                    "its files have orientations so far apart that they name no order of its "
+                    "slices",
+                    _AGAIN,
+                )
+            )
     return stacks, problems
 
 
@@ -206,7 +218,7 @@ def restack(files: list[SliceFile], problems: list[Problem]) -> Stack:
         note = describe_oddity(found)
         stack = Stack(
             [files[k] for k in found.order],
-            [float(p) for p in found.places],
+            [files[k].place for k in found.order],  # as reading the list works them out again
             describe_stack(found) if len(files) > 1 else files[0].traits.thickness,
             len(files),
             note,

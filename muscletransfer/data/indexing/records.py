@@ -59,6 +59,8 @@ class SliceFile:
         look: What slices of a stack share.
         traits: What else is known.
         position: Of its first frame in mm; empty when unknown.
+        place: Of its first frame along its own normal in mm, from the orientation as the file
+            writes it, where ``look`` has it rounded; ``nan`` when unknown.
         kind: What sets files of one place apart; see `Frame`.
     """
 
@@ -70,6 +72,7 @@ class SliceFile:
     look: Look
     traits: Traits
     position: tuple[float, ...]
+    place: float
     kind: tuple[str, ...]
 
     def shared(self, known: dict[object, object]) -> SliceFile:
@@ -87,6 +90,7 @@ class SliceFile:
             one(self.look),
             one(self.traits),
             self.position,
+            self.place,
             one(self.kind),
         )
 

@@ -111,6 +111,7 @@ def _slice_file(facts: Facts, shared: dict[Any, Any]) -> SliceFile | Rejected:
         _one(shared, look),
         _one(shared, traits),
         first.position,
+        first.place,
         _one(shared, first.kind),
     )
 

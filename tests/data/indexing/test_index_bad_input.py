@@ -169,6 +169,36 @@ def test_tilted_gantry_is_told_and_slices_stay_right(tmp_path: Path) -> None:
     assert read_ct(row.image, 2).origin == (-100, -90, 10)
 
 
+@pytest.mark.parametrize(("lean", "jitter"), [(15.0, 0.0), (7.3, 0.0), (0.0, 5e-5)])
+@pytest.mark.filterwarnings("ignore:.*a gantry tilted by:UserWarning")
+def test_series_far_from_the_origin_are_read_where_they_were_listed(
+    lean: float, jitter: float, tmp_path: Path
+) -> None:
+    """At z = -900 mm the fifth decimal of an orientation is worth hundredths of a millimetre."""
+    hu = [body(k) for k in range(6)]
+    for k in range(6):
+        angle = np.radians(lean) + jitter * k
+        plane = [1, 0, 0, 0, round(float(np.cos(angle)), 6), round(float(-np.sin(angle)), 6)]
+        where = {
+            "ImageOrientationPatient": plane,
+            "ImagePositionPatient": [-170, -170, 5 * k - 900],
+        }
+        save(slice_of(hu[k], 5.0 * k, **where), tmp_path / "in" / str(k))
+    image = only_row(index(tmp_path)).image
+    np.testing.assert_array_equal(read_ct(image).hu, hu)
+    for k in range(6):
+        np.testing.assert_array_equal(read_ct(image, k).hu[0], hu[k])
+
+
+def test_planes_that_name_no_order_are_left_out(tmp_path: Path) -> None:
+    for k in range(4):
+        lean = 0.002 * (k % 2)
+        plane = [1, 0, 0, 0, float(np.cos(lean)), float(-np.sin(lean))]
+        where = {"ImageOrientationPatient": plane, "ImagePositionPatient": [0, -400, 0.5 * k]}
+        save(slice_of(body(k), 0.5 * k, **where), tmp_path / "in" / str(k))
+    assert "orientations so far apart" in left_out(tmp_path, "0")
+
+
 def test_feet_first_is_sorted_along_its_own_normal(tmp_path: Path) -> None:
     hu = np.stack([body(k) for k in range(3)])
     for k in range(3):
