@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.outlines import read_outlines
 from muscletransfer.data.outlines.dicom_objects import dicom_kind, open_object, parsing
-from muscletransfer.data.outlines.names import Structures, class_table
+from muscletransfer.data.outlines.names import Structures, class_table, matching
 from muscletransfer.errors import DataError, MuscleTransferError, UnknownNameError
 
 __all__ = ["prepare_planned"]
@@ -42,13 +42,17 @@ __all__ = ["prepare_planned"]
 
 @dataclass(frozen=True)
 class _Object:
-    """An outline file: what it refers to, whose it says it is, and when it was made."""
+    """An outline file: what it refers to, whose it says it is, when it was made, what it holds.
+
+    ``drawn`` has the structures that are not empty, by the number that `read_outlines` knows.
+    """
 
     path: Path
     series: frozenset[str]
     patient: str
     made: str
     images: frozenset[str]
+    drawn: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def prepare_planned(
 
     The tree may have any shape: series are found and sorted as `index_images` does, under
     pseudonyms, and each outline file goes to the series that it refers to. Every slice with an
-    outline becomes a row. Outline files whose series is not there, that name another patient, or
+    outline becomes a row. Of several outline files for one series the latest that has the
+    structures is taken. Outline files whose series is not there, that name another patient, or
     that lack the structures are listed in ``problems.csv``.
 
     .. versionadded:: 0.1
@@ -160,7 +165,7 @@ def _read_object(path: Path) -> _Object:
             for name in ("StructureSetDate", "StructureSetTime", "ContentDate", "ContentTime")
         )
         patient = str(data.get("PatientID", "")).strip()
-        return _Object(path, frozenset(series), patient, made, _images_of(data))
+        return _Object(path, frozenset(series), patient, made, _images_of(data), _drawn_in(data))
 
 
 def _images_of(data: Any) -> frozenset[str]:
@@ -176,6 +181,32 @@ def _images_of(data: Any) -> frozenset[str]:
     return frozenset(str(image.ReferencedSOPInstanceUID) for image in found)
 
 
+def _drawn_in(data: Any) -> dict[int, str]:
+    found = {int(s.SegmentNumber): str(s.SegmentLabel) for s in data.get("SegmentSequence", [])}
+    full = {
+        int(roi.ReferencedROINumber)
+        for roi in data.get("ROIContourSequence", [])
+        if roi.get("ContourSequence")
+    }
+    for order, roi in enumerate(data.get("StructureSetROISequence", []), 1):
+        if int(roi.ROINumber) in full:
+            found[order] = str(roi.ROIName)
+    return found
+
+
+def _holds(item: _Object, table: Mapping[str | int, int]) -> bool:
+    """Whether an outline file has every structure asked for."""
+    try:
+        for wanted in table:
+            if isinstance(wanted, str):
+                matching(wanted, item.drawn.values(), str(item.path))
+            elif wanted not in item.drawn:
+                return False
+    except UnknownNameError:
+        return False
+    return True
+
+
 def _match(
     objects: Sequence[_Object],
     by_series: dict[str, list[_Series]],
@@ -184,7 +215,9 @@ def _match(
 ) -> tuple[list[_Job], list[Problem]]:
     chosen: dict[Path, tuple[_Object, ManifestRow]] = {}
     problems: list[Problem] = []
-    for item in sorted(objects, key=lambda o: (o.made, str(o.path)), reverse=True):
+    whole = {item.path for item in objects if _holds(item, table)}
+    latest = sorted(objects, key=lambda o: (o.path in whole, o.made, str(o.path)), reverse=True)
+    for item in latest:
         here = sorted(item.series & set(by_series))
         if not here:
             problems.append(
@@ -196,23 +229,29 @@ def _match(
                 )
             )
             continue
-        parts = by_series[here[0]]
-        if len(parts) > 1 and not any(part.images & item.images for part in parts):
+        parts = [part for uid in here for part in by_series[uid]]
+        shared = [len(part.images & item.images) for part in parts]
+        if shared.count(max(shared)) > 1:
+            which = "as many of one as of another" if max(shared) else "images of none of them"
+            series = "a series that is" if len(here) == 1 else f"{len(here)} series that are"
             problems.append(
                 Problem(
                     str(item.path),
-                    f"refers to a series that is {len(parts)} phases or reconstructions, and names "
-                    "images of none of them",
-                    "Export them as series of their own.",
+                    f"refers to {series} {len(parts)} phases or reconstructions, and names {which}",
+                    "Export the one that it was drawn on, or outlines that name its images.",
                 )
             )
             continue
-        row = max(parts, key=lambda part: len(part.images & item.images)).row
+        row = parts[shared.index(max(shared))].row
         if row.image in chosen:
+            other = chosen[row.image][0]
+            why = f"{other.path.name}, made later, outlines the same series"
+            if other.path in whole and item.path not in whole:
+                why = f"lacks what {other.path.name} has and was asked for, on the same series"
             problems.append(
                 Problem(
                     str(item.path),
-                    f"{chosen[row.image][0].path.name}, made later, outlines the same series",
+                    why,
                     "Keep one of them in the tree; several observers go into a manifest each.",
                 )
             )

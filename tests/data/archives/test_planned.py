@@ -126,6 +126,86 @@ def test_outlines_that_name_images_of_no_phase_are_left_out(root: Path, tmp_path
     assert said.endswith("2 phases or reconstructions, and names images of none of them")
 
 
+def second_series(export: Path) -> dict[str, str]:
+    """Add a reconstruction with HU of its own and a UID that sorts first; return its images."""
+    names: dict[str, str] = {}
+    for path in sorted(p for p in export.iterdir() if p.name.startswith("IM")):
+        other = pydicom.dcmread(path)
+        old = other.SOPInstanceUID
+        names[old] = other.SOPInstanceUID = f"1.1.1.{len(names)}"
+        other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
+        other.SeriesInstanceUID, other.RescaleIntercept = "1.1.1", other.RescaleIntercept + 7
+        other.save_as(path.with_name(f"other_{path.name}"))
+    outlines = pydicom.dcmread(export / "RS0000")
+    about = outlines.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    named = pydicom.Dataset()
+    named.SeriesInstanceUID = "1.1.1"
+    about.RTReferencedSeriesSequence.append(named)
+    outlines.save_as(export / "RS0000")
+    return names
+
+
+@pytest.mark.parametrize("drawn", [0, 1])
+def test_outlines_that_refer_to_two_series_go_to_the_one_whose_images_they_name(
+    root: Path, tmp_path: Path, drawn: int
+) -> None:
+    export = root / "export_000"
+    names = second_series(export)
+    outlines = pydicom.dcmread(export / "RS0000")
+    (image,) = outlines.ROIContourSequence[0].ContourSequence[0].ContourImageSequence
+    if drawn:
+        for contour in outlines.ROIContourSequence[0].ContourSequence:
+            image = contour.ContourImageSequence[0]
+            image.ReferencedSOPInstanceUID = names[image.ReferencedSOPInstanceUID]
+        outlines.save_as(export / "RS0000")
+    wanted = next(
+        path
+        for path in export.iterdir()
+        if pydicom.dcmread(path).SOPInstanceUID == image.ReferencedSOPInstanceUID
+    )
+    done = prepare_planned(root, tmp_path / "out", "Muscle L3", links=tmp_path / "links.csv")
+    assert (done.rows, done.problems) == (3, ())
+    found = [read_ct(r.image, r.slice_index).hu[0] for r in Manifest.read(done.manifest).rows]
+    assert sum(np.array_equal(hu, read_ct(wanted).hu[0]) for hu in found) == 1
+
+
+def test_outlines_that_name_images_of_two_series_alike_are_left_out(
+    root: Path, tmp_path: Path
+) -> None:
+    export = root / "export_000"
+    names = second_series(export)
+    outlines = pydicom.dcmread(export / "RS0000")
+    (roi,) = outlines.ROIContourSequence
+    twin = pydicom.dcmread(export / "RS0000").ROIContourSequence[0].ContourSequence[0]
+    (image,) = twin.ContourImageSequence
+    image.ReferencedSOPInstanceUID = names[image.ReferencedSOPInstanceUID]
+    roi.ContourSequence.append(twin)
+    outlines.save_as(export / "RS0000")
+    done = prepare_planned(root, tmp_path / "out", "Muscle L3")
+    assert done.rows == 2
+    said = problems(done.problems_csv)["export_000/RS0000"]
+    assert said.startswith("refers to 2 series that are 2 phases or reconstructions")
+    assert said.endswith("names as many of one as of another")
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_later_file_without_the_structures_is_passed_over(
+    root: Path, tmp_path: Path, empty: bool
+) -> None:
+    later = pydicom.dcmread(root / "export_000/RS0000")
+    later.StructureSetDate = "20210101"
+    if empty:
+        del later.ROIContourSequence[0].ContourSequence
+    else:
+        later.StructureSetROISequence[0].ROIName = "GTV"
+    later.save_as(root / "export_000/RS_later")
+    done = prepare_planned(root, tmp_path / "out", "Muscle L3")
+    assert done.rows == 3
+    assert problems(done.problems_csv) == {
+        "export_000/RS_later": "lacks what RS0000 has and was asked for, on the same series"
+    }
+
+
 def test_an_unknown_roi_stops_with_its_name(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Did you mean 'Muscle L3'"):
         prepare_planned(root, tmp_path / "out", "Muscle_L3")
