@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 from pretext_layouts import batches, cases, draw_layouts, ready
 from small_cohort import draw
 
-from muscletransfer.data import Augmentation, PreprocessingSpec, Split
+from muscletransfer.data import Augmentation, Manifest, PreprocessingSpec, Split
 from muscletransfer.data.manifest.slices import count_slices
 from muscletransfer.data.preprocessing.photographs import CoverSpec
 from muscletransfer.data.sources.opening import detect_kind, open_source
@@ -143,6 +144,23 @@ def test_excluded_patients_are_never_drawn(root: Path, tmp_path: Path) -> None:
     assert (told["excluded_patients"], told["excluded_images"]) == (3, 3)
     stricter = ready(root, "ct/manifest.csv", exclude=split, exclude_val=True)
     assert stricter.describe()["excluded_patients"] == 4
+
+
+def test_patients_are_excluded_by_their_aliases(root: Path) -> None:
+    """As `index_images` with a key writes them for patients with several ids."""
+    manifest = Manifest.read(root / "ct/manifest.csv")
+    called = {"P03": "Q1 Q2", "P04": "Q3"}
+    rows = [replace(r, extra={"aliases": called.get(r.patient_id, "")}) for r in manifest.rows]
+    path = Manifest(tuple(rows), manifest.path).write(root / "ct/aliases.csv")
+    split = Split(train=("P00",), val=("P01",), test=("Q2", "P05", "P"))
+    data = ready(root, str(path.relative_to(root)), exclude=split)
+    assert data.describe()["excluded_patients"] == 2
+    learnt = {r.patient_id for r in data.sources[0].manifest.rows} - {"P03", "P05"}
+    assert {
+        data.sources[0].manifest.rows[c].patient_id
+        for loader in (data.train_dataloader(), data.val_dataloader())
+        for c in cases(loader)
+    } <= learnt
 
 
 def test_class_folder(root: Path) -> None:

@@ -31,13 +31,15 @@ from muscletransfer.data.indexing.records import Problem
 from muscletransfer.data.indexing.walk import find_files
 from muscletransfer.data.io.grids import ImageGrid, read_grid
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.data.manifest.rows import ManifestRow
+from muscletransfer.data.manifest.rows import ALIASES, ManifestRow
 from muscletransfer.data.outlines import read_outlines
 from muscletransfer.data.outlines.dicom_objects import dicom_kind, open_object, parsing
 from muscletransfer.data.outlines.names import Structures, class_table, matching
 from muscletransfer.errors import DataError, MuscleTransferError, UnknownNameError
 
 __all__ = ["prepare_planned"]
+
+_KEPT = ("series", ALIASES)
 
 
 @dataclass(frozen=True)
@@ -296,7 +298,7 @@ def _rows(job: _Job, grid: ImageGrid, labels: np.ndarray) -> list[ManifestRow]:
                     height_m=job.row.height_m,
                     sex=job.row.sex,
                     bmi=job.row.bmi,
-                    extra={"series": job.row.extra.get("series", "")},
+                    extra={k: job.row.extra[k] for k in _KEPT if k in job.row.extra},
                 )
             )
     return rows
@@ -322,7 +324,10 @@ def _facts(table: dict[str | int, int], licence: str | None) -> DataSetFacts:
         name="outlines of a planning system",
         licence=licence or "unknown",
         classes=class_names(table),
-        columns={"series": "number of the series of the patient, as in images.csv"},
+        columns={
+            "series": "number of the series of the patient, as in images.csv",
+            ALIASES: "pseudonyms of further ids of the patient, where there is a key and any",
+        },
         notes=[
             "One row for each slice with an outline; patients have pseudonyms.",
             "A pixel is inside an outline when its centre is.",

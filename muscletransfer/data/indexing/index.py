@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +116,10 @@ def index_images(
             are HU: ``"middle"``, ``"all"`` or ``"none"`` (headers only, for NIfTI too).
         links: Also write which pseudonym is which patient, to this file of mode 0600.
         key: File with a secret from which pseudonyms are made, the same in every run; it is made
-            when it is not there. By default patients are numbered, after four digits that stand
-            for all of them, so that names of one index are nobody's in another.
+            when it is not there. Where a patient has several ids, the column ``aliases`` has the
+            pseudonyms of the others, and ``exclude=`` knows the patient by each. By default
+            patients are numbered, after four digits that stand for all of them, so that names of
+            one index are nobody's in another.
         patient: Whose NIfTI, NRRD and MHA files are: ``"auto"``, ``"file"``, ``"folder"`` or a
             regular expression with one group that is searched in the path.
         workers: Processes; 0 for this one alone. By default as many as there are cores, for more
@@ -164,7 +166,8 @@ def index_images(
         _check_pixels(found, pixels == "all", workers, progress, trouble)
     keys = [item.patient for item in sorted(found.volumes, key=lambda f: f.first)]
     pseudonyms = numbered(keys) if secret is None else hashed(keys, secret)
-    rows, lists = make_rows(found.volumes, pseudonyms, lists_folder)
+    aliases = {} if secret is None else _aliases(found, pseudonyms, secret)
+    rows, lists = make_rows(found.volumes, pseudonyms, lists_folder, aliases)
     trouble.extend(found.telling_paths())
     with _writing(manifest.parent):
         for path, series in lists.items():
@@ -184,6 +187,11 @@ def index_images(
             if old not in lists:
                 old.unlink(missing_ok=True)
     return ImageIndex(manifest, problems_csv, len(files), len(rows), len(set(keys)), tuple(trouble))
+
+
+def _aliases(found: Sorted, pseudonyms: Mapping[str, str], secret: bytes) -> dict[str, str]:
+    others = {key: hashed(found.aliases(key), secret).values() for key in pseudonyms}
+    return {key: " ".join(names) for key, names in others.items() if names}
 
 
 @contextmanager

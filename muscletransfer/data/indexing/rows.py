@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from muscletransfer.data.dicom.series_list import SUFFIX, SeriesList, list_text
 from muscletransfer.data.indexing.grouping import Stack
 from muscletransfer.data.indexing.records import SliceFile, VolumeFile
-from muscletransfer.data.manifest.rows import ManifestRow
+from muscletransfer.data.manifest.rows import ALIASES, ManifestRow
 
 __all__ = ["Found", "make_rows"]
 
@@ -54,7 +54,10 @@ class Found:
 
 
 def make_rows(
-    found: Sequence[Found], pseudonyms: dict[str, str], lists_folder: Path
+    found: Sequence[Found],
+    pseudonyms: dict[str, str],
+    lists_folder: Path,
+    aliases: Mapping[str, str] | None = None,
 ) -> tuple[list[ManifestRow], dict[Path, SeriesList]]:
     """Make one manifest row a volume, and the series lists they name.
 
@@ -62,6 +65,7 @@ def make_rows(
         found: Volumes.
         pseudonyms: By patient.
         lists_folder: Where series lists will be.
+        aliases: Other names by patient; a column where anybody has any.
 
     Returns:
         Rows sorted by pseudonym and series, and the lists by path.
@@ -94,6 +98,8 @@ def make_rows(
                 image = lists_folder / f"{patient}_{series}_{code}{SUFFIX}"
                 lists[image] = listed
             extra |= _technique(stack)
+        if aliases:
+            extra[ALIASES] = aliases.get(item.patient, "")
         extra["notes"] = "; ".join(item.notes)
         sex, metres, bmi = bodies[item.patient]
         rows.append(ManifestRow(patient, image, sex=sex, height_m=metres, bmi=bmi, extra=extra))

@@ -48,6 +48,15 @@ class Sorted:
             item.notes.append(report.check)
             problems.append(gather(files, report.check, "Look at it.", "check"))
 
+    def aliases(self, key: str) -> list[str]:
+        """Return the ids of a patient that are not its key.
+
+        An index that meets only one of several ids of a patient, or an id of two persons in the
+        files of one alone, makes its name from that.
+        """
+        ids = {i.person.patient_id for i in self.people.get(key, [])}
+        return sorted(ids - {key, ""})
+
     def links(self, pseudonyms: Mapping[str, str]) -> list[dict[str, str]]:
         """Return the rows of the link table, sorted by pseudonym."""
         rows = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from muscletransfer.errors import ManifestError, close_matches
 
-__all__ = ["COLUMNS", "ManifestRow", "parse_row"]
+__all__ = ["ALIASES", "COLUMNS", "ManifestRow", "parse_row", "patient_names"]
 
 COLUMNS = (
     "patient_id",
@@ -24,6 +24,7 @@ COLUMNS = (
     "spacing_x_mm",
     "spacing_y_mm",
 )
+ALIASES = "aliases"  # other names of the patient, with spaces between: written by `index_images`
 _SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 
@@ -94,6 +95,16 @@ class ManifestRow:
             "spacing_y_mm": sy,
         }
         return {k: "" if v is None else str(v) for k, v in values.items()} | dict(self.extra)
+
+
+def patient_names(row: ManifestRow) -> frozenset[str]:
+    """Return all names of a row's patient: its id, and those that other indexes may give it.
+
+    Example:
+        >>> sorted(patient_names(ManifestRow("P1", Path("ct.nii.gz"), extra={"aliases": "P2 P3"})))
+        ['P1', 'P2', 'P3']
+    """
+    return frozenset((row.patient_id, *row.extra.get(ALIASES, "").split()))
 
 
 def parse_row(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_warn
 
+from muscletransfer.data.manifest.rows import patient_names
 from muscletransfer.data.sources.image_source import ImageSource
 from muscletransfer.data.splits import Split, nested_subsets
 from muscletransfer.errors import SplitError
@@ -61,7 +62,8 @@ def assign_roles(
         val_fraction: Share of each source's images that validate, where its layout does not
             say: of whole patients, as many as fit, at least one of several.
         seed: Seed of the draw.
-        exclude: The split whose test patients are left out.
+        exclude: The split whose test patients are left out, also where it calls them by another
+            of the names in the column ``aliases``.
         exclude_val: Leave out its validation patients too.
 
     Returns:
@@ -78,7 +80,9 @@ def assign_roles(
         allowed = list(range(len(ids)))
         if not source.is_natural:
             in_manifests = True
-            out = {p for p in ids if p in barred}
+            # Another index with the same key may call a patient by an id of theirs that is not
+            # the one chosen here.
+            out = {row.patient_id for row in source.manifest.rows if patient_names(row) & barred}
             allowed = [i for i in allowed if ids[i] not in out]
             out_patients += len(out)
             out_images += len(ids) - len(allowed)

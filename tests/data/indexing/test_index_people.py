@@ -13,6 +13,7 @@ from ct_exports import problems_of, reason_for, save, slice_of, uid, write_serie
 
 from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache
 from muscletransfer.data.indexing import ImageIndex, index_images
+from muscletransfer.data.manifest.rows import patient_names
 from muscletransfer.data.manifest.slices import expand_slices
 from muscletransfer.errors import SettingError
 
@@ -144,6 +145,43 @@ def test_one_patient_with_two_ids_is_kept_together(tmp_path: Path) -> None:
     (pseudonym,) = set(pseudonyms(found))
     assert f"{pseudonym},X1," in links.read_text()
     assert f"{pseudonym},X2," in links.read_text()
+
+
+def keyed(folder: Path, export: str) -> dict[str, Any]:
+    """Index an export with the key of all; return row by patient id as it was written."""
+    links = folder / f"{export}_links.csv"
+    index(folder / export, key=folder / "key", links=links)
+    rows = {r.patient_id: r for r in Manifest.read(folder / export / "out" / "manifest.csv").rows}
+    with links.open(newline="") as file:
+        return {r["original_patient_id"]: rows[r["patient_id"]] for r in csv.DictReader(file)}
+
+
+def test_a_patient_is_known_by_each_id_that_another_export_may_have(tmp_path: Path) -> None:
+    """The labelled export knows 200; the larger one 100 too, which takes its place."""
+    king = {"PatientName": "King^Ada"}
+    for export, ids in (("labelled", (200, 300)), ("larger", (100, 200, 300))):
+        for k in ids:
+            tags = king if k < 300 else {"PatientName": "Else^Someone"}
+            write_series(tmp_path / export / "in" / str(k), 2, patient=str(k), **tags)
+    labelled, larger = keyed(tmp_path, "labelled"), keyed(tmp_path, "larger")
+    assert labelled["300"].patient_id == larger["300"].patient_id
+    assert labelled["200"].patient_id != larger["200"].patient_id == larger["100"].patient_id
+    assert larger["200"].extra["aliases"] == labelled["200"].patient_id
+    assert larger["300"].extra["aliases"] == ""
+    assert "aliases" not in labelled["200"].extra
+    assert patient_names(larger["100"]) == {r.patient_id for r in (labelled["200"], larger["100"])}
+
+
+def test_two_patients_with_one_id_are_known_by_it_too(tmp_path: Path) -> None:
+    for export in ("labelled", "larger"):
+        write_series(tmp_path / export / "in" / "a", 2)
+    write_series(tmp_path / "larger" / "in" / "b", 2, series="B", PatientBirthDate="18160101",
+                 StudyInstanceUID=uid("other study"))  # fmt: skip
+    (alone,) = keyed(tmp_path, "labelled").values()
+    index(tmp_path / "larger", key=tmp_path / "key")
+    both = Manifest.read(tmp_path / "larger" / "out" / "manifest.csv").rows
+    assert len({row.patient_id for row in both} | {alone.patient_id}) == 3
+    assert [row.extra["aliases"] for row in both] == [alone.patient_id] * 2
 
 
 @pytest.mark.parametrize("name", ["Dupont^Manon", "Testa^Maria", "Patienta^Nonette", "Wang^X"])

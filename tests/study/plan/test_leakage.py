@@ -100,6 +100,20 @@ def test_the_same_ids_are_the_same_people_unless_said_otherwise(place: Path) -> 
     )
 
 
+def test_the_same_people_under_another_of_their_ids_are_held_apart(place: Path) -> None:
+    """As two indexes with one key call a patient who has several ids."""
+    others = ct_cases(place / "aliases", 12, first=400, prefix="Q")
+    head, *rows = others.read_text().splitlines()
+    rows = [f"{row},P{number:02d} R{number:02d}" for number, row in enumerate(rows)]
+    others.write_text("\n".join([f"{head},aliases", *rows]) + "\n")
+    wanted = {
+        fold: tuple(f"Q{400 + int(p[1:])}" for p in tests)
+        for fold, tests in who_tests(planned(place, "manifest")).items()
+    }
+    assert left_out(planned(place, str(others))) == wanted
+    assert left_out(planned(place, str(others), other_people=True)) == {None: ()}
+
+
 def test_folds_that_leave_out_the_same_people_share_a_pre_training(place: Path) -> None:
     whole = planned(place, "manifest")
     one = who_tests(whole)[1][0]
