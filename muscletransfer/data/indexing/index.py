@@ -29,7 +29,8 @@ from muscletransfer.data.indexing.rows import Found, make_rows
 from muscletransfer.data.indexing.scan import Scanned, scan_files
 from muscletransfer.data.indexing.sorting import Sorted, sort_out
 from muscletransfer.data.indexing.volume_patients import patients_of_volumes
-from muscletransfer.data.indexing.walk import find_files
+from muscletransfer.data.indexing.volumes import fingerprint
+from muscletransfer.data.indexing.walk import common_folder, find_files
 from muscletransfer.data.io.volume import itk_name
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.parallel import map_in_processes
@@ -161,11 +162,16 @@ def index_images(
         workers = _cores() if len(files) > _FEW_FILES else 0
     scanned = _scan(files, pixels != "none", workers, progress, trouble)
     found = sort_out(scanned.slices, trouble)
-    found.volumes.extend(_volumes(scanned.volumes, patient, trouble))
+    root = common_folder(Path(s) for s in sources)
+    placed = _add_volumes(found, scanned.volumes, patient, root, trouble)
     if pixels != "none":
         _check_pixels(found, pixels == "all", workers, progress, trouble)
     keys = [item.patient for item in sorted(found.volumes, key=lambda f: f.first)]
-    pseudonyms = numbered(keys) if secret is None else hashed(keys, secret)
+    if secret is None:
+        pseudonyms = numbered(keys, map(fingerprint, placed))
+    else:
+        pseudonyms = hashed(keys, secret)
+        trouble.extend(_named_by_place(placed, root))
     aliases = {} if secret is None else _aliases(found, pseudonyms, secret)
     rows, lists = make_rows(found.volumes, pseudonyms, lists_folder, aliases)
     trouble.extend(found.telling_paths())
@@ -238,14 +244,28 @@ def _sort_in(
         found.slices.append(record.shared(same))
 
 
-def _volumes(volumes: Sequence[VolumeFile], rule: str, trouble: list[Problem]) -> list[Found]:
-    found = []
-    for volume, who in zip(volumes, patients_of_volumes(volumes, rule, trouble), strict=True):
+def _add_volumes(
+    found: Sorted, volumes: Sequence[VolumeFile], rule: str, root: str, trouble: list[Problem]
+) -> list[str]:
+    """Add volumes to what was found; return those whose patient is but their place."""
+    owners = patients_of_volumes(volumes, rule, trouble, root)
+    for volume, owner in zip(volumes, owners, strict=True):
         if volume.check:
             trouble.append(Problem(volume.path, volume.check, "Look at it.", "check"))
         notes = [volume.check] if volume.check else []
-        found.append(Found(f"file {who}", volume.path, volume=volume, notes=notes))
-    return found
+        found.volumes.append(Found(f"file {owner.key}", volume.path, volume=volume, notes=notes))
+    return [v.path for v, owner in zip(volumes, owners, strict=True) if owner.is_place]
+
+
+def _named_by_place(placed: Sequence[str], root: str) -> list[Problem]:
+    if not placed:
+        return []
+    reason = f"{len(placed)} volumes are named after where they lie in {root}, not after a patient"
+    way_out = (
+        "With a key, files of other people at the same places get the same names, and files that "
+        "are moved get others: index with an expression that finds the patient in the path."
+    )
+    return [Problem(placed[0], reason, way_out, "check", len(placed))]
 
 
 def _check_pixels(

@@ -21,12 +21,17 @@ _LEAST_KEY = 16
 _DIGITS = 12
 
 
-def numbered(keys: Iterable[str]) -> dict[str, str]:
+def numbered(keys: Iterable[str], contents: Iterable[str] = ()) -> dict[str, str]:
     """Number patients, after four digits that stand for who they are.
 
     The same patients get the same names in every run, wherever their files lie and in whatever
     order they are met; among other patients nobody is called alike. So a split of one index never
     names somebody else in another. The order of the numbers says nothing about that of the ids.
+
+    Args:
+        keys: What tells patients apart.
+        contents: What their files hold, where a key is but a place: other people's files may lie
+            at the same places of another tree.
 
     Example:
         >>> numbered(["b", "a", "b"])
@@ -35,7 +40,8 @@ def numbered(keys: Iterable[str]) -> dict[str, str]:
         'P8B7B-0003'
     """
     found = sorted(set(keys))
-    tag = hashlib.sha256(repr(found).encode()).hexdigest()[:4].upper()
+    told = [found, *([held] if (held := sorted(contents)) else [])]
+    tag = hashlib.sha256(",".join(map(repr, told)).encode()).hexdigest()[:4].upper()
     found.sort(key=lambda key: hashlib.sha256(f"{tag}|{key}".encode()).digest())
     return {key: f"P{tag}-{number:04d}" for number, key in enumerate(found, 1)}
 

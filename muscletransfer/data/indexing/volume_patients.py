@@ -6,52 +6,87 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from muscletransfer.data.indexing.records import Problem, VolumeFile
-from muscletransfer.data.indexing.walk import common_folder
 from muscletransfer.data.io.volume import VOLUME_SUFFIXES
 from muscletransfer.errors import SettingError
 
-__all__ = ["patients_of_volumes"]
+__all__ = ["Owner", "patients_of_volumes"]
 
 _BIDS = re.compile(r"(?:^|[/\\])(sub-[A-Za-z0-9]+)")
 
 
+class Owner(NamedTuple):
+    """Whose a volume is: a text equal for one patient, and whether it is but a place of files."""
+
+    key: str
+    is_place: bool
+
+
 def patients_of_volumes(
-    volumes: Sequence[VolumeFile], rule: str, problems: list[Problem]
-) -> list[str]:
+    volumes: Sequence[VolumeFile], rule: str, problems: list[Problem], root: str
+) -> list[Owner]:
     """Say whose each volume is.
 
     Args:
         volumes: The files.
         rule: ``"file"``: each file is another patient; ``"folder"``: files of one folder are of
-            one; ``"auto"``: BIDS names (``sub-01``) where there are any, the file when all lie in
-            one folder, else the folder; or a regular expression with one group, which is searched
-            in the path.
-        problems: Gets a line for each folder whose files "auto" took for one patient.
+            one; ``"auto"``: the subject of a BIDS name (``sub-01``) where a path has one, of the
+            others the file when all lie in one folder, else the folder; or a regular expression
+            with one group, which is searched in the path.
+        problems: Gets a line for what "auto" may have got wrong.
+        root: The folder that places are told from, so that a tree that was moved keeps its names.
 
     Returns:
-        A text a volume, equal for one patient.
+        An owner a volume.
 
     Raises:
         SettingError: The expression is none, has no group, or does not fit a path.
     """
-    if not volumes:
-        return []
     paths = [volume.path for volume in volumes]
     if rule == "file":
-        return [_stem(path) for path in paths]
+        return [_file(path, root) for path in paths]
     if rule == "folder":
-        return [os.path.dirname(path) for path in paths]
+        return [_folder(path, root) for path in paths]
     if rule != "auto":
-        return _by_expression(paths, rule)
-    bids = [_BIDS.search(path) for path in paths]
-    if all(bids):
-        return [match.group(1) for match in bids if match]
-    folders = Counter(os.path.dirname(path) for path in paths)
-    if len(folders) == 1:
-        return [_stem(path) for path in paths]
-    root = str(common_folder(paths))
+        return [Owner(key, False) for key in _by_expression(paths, rule)]
+    subjects = {path: match.group(1) for path in paths if (match := _BIDS.search(path))}
+    others = [path for path in paths if path not in subjects]
+    folders = Counter(os.path.dirname(path) for path in others)
+    where, by_place = ("file", _file) if len(folders) == 1 else ("folder", _folder)
+    if others and subjects:
+        problems.append(
+            Problem(
+                others[0],
+                f"{len(others)} of {len(paths)} volumes have no subject (sub-...) in their path: "
+                f"patients are told by their {where}",
+                "Name them as the others, move them elsewhere, or index with an expression that "
+                "finds the patient in the path.",
+                "check",
+                len(others),
+            )
+        )
+    if where == "folder":
+        _tell_doubts(folders, problems)
+    return [
+        Owner(subjects[path], False) if path in subjects else by_place(path, root) for path in paths
+    ]
+
+
+def _file(path: str, root: str) -> Owner:
+    return Owner(_stem(os.path.relpath(path, root)), True)
+
+
+def _folder(path: str, root: str) -> Owner:
+    return Owner(os.path.relpath(os.path.dirname(path), root), True)
+
+
+def _tell_doubts(folders: Counter[str], problems: list[Problem]) -> None:
+    """Tell where one folder may hold several patients, or several folders one."""
+    if not folders:
+        return
+    root = os.path.commonpath(folders)
     for folder, count in sorted(folders.items()):
         if count > 1:
             problems.append(
@@ -65,7 +100,23 @@ def patients_of_volumes(
                     count,
                 )
             )
-    return [os.path.dirname(path) for path in paths]
+    below: dict[str, list[str]] = {}
+    for folder in sorted(folders):
+        below.setdefault(os.path.relpath(folder, root).split(os.sep)[0], []).append(folder)
+    several = [group for group in below.values() if len(group) > 1]
+    if several:
+        a, b = several[0][:2]
+        problems.append(
+            Problem(
+                a,
+                f"{sum(map(len, several))} folders with volumes share a folder below {root}, as "
+                f"this one and {os.path.relpath(b, root)}, and are taken for a patient each",
+                "If they are scans of one patient, index with an expression that finds the patient "
+                "in the path, or they may be in two folds.",
+                "check",
+                sum(map(len, several)),
+            )
+        )
 
 
 def _by_expression(paths: Sequence[str], rule: str) -> list[str]:

@@ -11,7 +11,7 @@ from muscletransfer.data.dicom.series_list import SUFFIX
 from muscletransfer.data.indexing.records import Problem
 from muscletransfer.errors import ImageReadError, close_matches
 
-__all__ = ["find_files"]
+__all__ = ["common_folder", "find_files"]
 
 
 def find_files(sources: Iterable[Path], leave: Iterable[Path]) -> tuple[list[str], list[Problem]]:
@@ -104,6 +104,7 @@ def _is_ours(name: str) -> bool:
     return name.upper() == "DICOMDIR" or name.endswith(SUFFIX)
 
 
-def common_folder(paths: Iterable[str]) -> Path:
-    """Return the folder that holds all paths."""
-    return Path(os.path.commonpath([os.path.dirname(p) for p in paths]))
+def common_folder(sources: Iterable[Path]) -> str:
+    """Return the folder that holds all sources, or is the only one; absolute."""
+    folders = [os.path.abspath(s if s.is_dir() else s.parent) for s in sources]
+    return os.path.commonpath(folders)

@@ -1,0 +1,98 @@
+"""Whose NIfTI files are, and that their names hang on neither the disk nor other people's files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from ct_exports import body, problems_of
+
+from muscletransfer.data import Manifest
+from muscletransfer.data.indexing import index_images
+
+
+def write(root: Path, *names: str, start: int = 0) -> None:
+    for k, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        image = sitk.GetImageFromArray(np.stack([body(start + 2 * k), body(start + 2 * k + 1)]))
+        image.SetSpacing((0.8, 0.8, 3.0))
+        sitk.WriteImage(image, str(root / name))
+
+
+def patients(*roots: Path, **options: Any) -> dict[str, str]:
+    """Index trees; return pseudonym by path below the tree."""
+    out = roots[0].parent / "out"
+    index_images(list(roots), out / "manifest.csv", workers=0, **options)
+    found = {}
+    for row in Manifest.read(out / "manifest.csv").rows:
+        root = next(r for r in roots if row.image.is_relative_to(r))
+        found[row.image.relative_to(root.parent).as_posix()] = row.patient_id
+    return found
+
+
+def reasons(root: Path) -> list[str]:
+    rows = problems_of(root.parent / "out" / "problems.csv")
+    assert all(row["outcome"] == "check" for row in rows)
+    return [row["reason"] for row in rows]
+
+
+def test_one_file_without_a_subject_leaves_the_others_theirs(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    scans = [f"{name}/ct.nii" for name in ("sub-01/ses-1", "sub-01/ses-2", "sub-02/ses-1")]
+    write(root, *scans)
+    assert len(set(patients(root).values())) == 2
+    assert reasons(root) == []
+    write(root, "phantom.nii", start=40)
+    found = patients(root)
+    assert found["in/sub-01/ses-1/ct.nii"] == found["in/sub-01/ses-2/ct.nii"]
+    assert len(set(found.values())) == 3
+    (told,) = reasons(root)
+    assert told.startswith("1 of 4 volumes have no subject (sub-...) in their path")
+    write(root, "test/a/ct.nii", start=50)
+    assert len(set(patients(root).values())) == 4
+
+
+def test_folders_that_may_be_scans_of_one_patient_are_told(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    write(root, "A/ct.nii", "B/ct.nii")
+    assert len(set(patients(root).values())) == 2
+    assert reasons(root) == []
+    write(root, "A/follow/ct.nii", start=40)
+    assert len(set(patients(root).values())) == 3
+    (told,) = reasons(root)
+    assert told.startswith("2 folders with volumes share a folder below")
+    assert "as this one and A/follow" in told
+    assert len(set(patients(root, patient="in/([AB])/").values())) == 2
+    assert reasons(root) == []
+
+
+def test_a_moved_tree_has_the_same_names(tmp_path: Path) -> None:
+    write(tmp_path / "all", "case0.nii", "case1.nii")
+    shutil.copytree(tmp_path / "all", tmp_path / "deep" / "moved" / "all")
+    moved = tmp_path / "deep" / "moved" / "all"
+    for options in ({}, {"patient": "folder"}, {"key": tmp_path / "key"}):
+        assert patients(tmp_path / "all", **options) == patients(moved, **options)
+    assert reasons(moved) == [
+        f"2 volumes are named after where they lie in {moved}, not after a patient"
+    ]
+    patients(moved, key=tmp_path / "key", patient="(case[0-9])")
+    assert reasons(moved) == []
+
+
+def test_files_of_other_people_at_the_same_places_have_other_names(tmp_path: Path) -> None:
+    for k, hospital in enumerate("ab"):
+        write(tmp_path / hospital / "in", "case0.nii", "case1.nii", start=40 * k)
+    first, second = patients(tmp_path / "a" / "in"), patients(tmp_path / "b" / "in")
+    assert not set(first.values()) & set(second.values())
+
+
+def test_equal_names_of_two_sources_stay_apart(tmp_path: Path) -> None:
+    for k, hospital in enumerate("ab"):
+        write(tmp_path / hospital, "case0.nii", "case1.nii", start=40 * k)
+    for rule in ("file", "folder"):
+        found = patients(tmp_path / "a", tmp_path / "b", patient=rule)
+        assert len(set(found.values())) == (4 if rule == "file" else 2)
+        assert found["a/case0.nii"] != found["b/case0.nii"]
