@@ -148,6 +148,26 @@ def test_one_file_without_rescale_in_a_series_is_named(series_folder: Path) -> N
         read_ct(series_folder)
 
 
+@pytest.mark.parametrize(
+    ("tag", "value", "said"),
+    [
+        ("RescaleSlope", -1, "rescale slope -1"),
+        ("RescaleType", "Z_EFF", "type 'Z_EFF'"),
+        ("Modality", "MR", "modality is 'MR'"),
+    ],
+)
+def test_one_file_of_a_series_that_is_no_ct_in_hu_is_named(
+    series_folder: Path, tag: str, value: object, said: str
+) -> None:
+    path = sorted(series_folder.iterdir())[1]
+    odd = pydicom.dcmread(path)
+    setattr(odd, tag, value)
+    odd.save_as(path)
+    with pytest.raises(ImageReadError, match=f"{path.name}: .*{said}"):
+        read_ct(series_folder)
+    assert read_volume(series_folder).shape == (4, 20, 30)
+
+
 def test_other_modality_is_refused_as_ct_and_read_as_volume(tmp_path: Path) -> None:
     file = write_slice(tmp_path / "a.dcm", body((9, 9)), modality="MR")
     with pytest.raises(ImageReadError, match="modality is 'MR'; wanted CT"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from muscletransfer.data.dicom.elements import DicomDamage, looks_like_dicom
 from muscletransfer.data.dicom.facts import Facts, read_facts
+from muscletransfer.data.dicom.hu import why_not_hu
 from muscletransfer.data.dicom.pixels import check_pixels
 from muscletransfer.data.io.volume import READABLE, check_exists
 from muscletransfer.data.types import IDENTITY
@@ -43,9 +44,9 @@ class Header:
         return self.facts.modality
 
     @property
-    def has_rescale(self) -> bool:
-        """Whether every frame has a slope and an intercept."""
-        return not any(math.isnan(f.slope) or math.isnan(f.intercept) for f in self.facts.frames)
+    def is_ct_in_hu(self) -> bool:
+        """Whether nothing in the file speaks against its values being HU of a CT."""
+        return self.modality in ("CT", "") and why_not_hu(self.facts) is None
 
     @property
     def thickness(self) -> float:

@@ -93,7 +93,8 @@ def read_series(folder: Path, series: str | None, slice_index: int | None) -> tu
         slice_index: Read this slice only, counted in the sorted order.
 
     Returns:
-        The volume (one slice when ``slice_index`` is given) and the header of its first file.
+        The volume (one slice when ``slice_index`` is given) and the header of its first file, or of
+        the first that is no CT in HU where the files differ.
 
     Raises:
         ImageReadError: Several series and none chosen, no such series or slice, a damaged file.
@@ -138,7 +139,7 @@ def read_stack(
         slices[0].origin,
         str(where),
     )
-    return volume, next((h for h in headers if not h.has_rescale), headers[0])
+    return volume, next((h for h in headers if not h.is_ct_in_hu), headers[0])
 
 
 def slice_files(folder: Path, series: str | None) -> list[Path]:

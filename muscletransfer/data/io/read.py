@@ -133,8 +133,8 @@ def _check_hu(path: Path, array: Array, header: Header | None) -> None:
     way_out = "If the values are HU all the same, pass assume_hu=True."
     if header is not None and header.modality not in ("CT", ""):
         raise ImageReadError(
-            f"{path}: its modality is {header.modality!r}; wanted CT. Read other modalities with "
-            "read_volume, and set preprocessing hu_window=None."
+            f"{header.path}: its modality is {header.modality!r}; wanted CT. Read other modalities "
+            "with read_volume, and set preprocessing hu_window=None."
         )
     low, high = float(array.min()), float(array.max())
     wrong = None if header is None else why_not_hu(header.facts)
