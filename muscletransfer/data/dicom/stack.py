@@ -70,6 +70,15 @@ class Stacking:
             for k in np.flatnonzero(self.gaps < SAME_PLACE_MM).tolist()
         ]
 
+    @property
+    def most_at_one_place(self) -> int:
+        """How many slices lie at the place that has most."""
+        most = run = 1
+        for gap in self.gaps:
+            run = run + 1 if gap < SAME_PLACE_MM else 1
+            most = max(most, run)
+        return most
+
 
 def usual_gap(gaps: Array) -> float:
     """Return the gap that stands for all: their mean where they are even, else their median.

@@ -175,15 +175,32 @@ def _apart(files: list[SliceFile], problems: list[Problem]) -> list[list[SliceFi
     """Tell phases and reconstructions apart that share a series UID and lie at the same places."""
     if not files:
         return []
-    twins = _stacking(files).twins
+    stacking = _stacking(files)
+    twins = stacking.twins
     if not twins:
         return [files]
+    shattered: list[list[SliceFile]] = []
     for key in _WAYS_APART:
         parts: dict[Any, list[SliceFile]] = {}
         for file in files:
             parts.setdefault(key(file), []).append(file)
         if len(parts) > 1 and not any(_stacking(part).twins for part in parts.values()):
-            return list(parts.values())
+            if len(parts) <= 2 * stacking.most_at_one_place:
+                return list(parts.values())
+            # What counts slices, as acquisitions may, tells no phases apart.
+            if not shattered or len(parts) < len(shattered):
+                shattered = list(parts.values())
+    if shattered:
+        problems.append(
+            gather(
+                files,
+                f"up to {stacking.most_at_one_place} of its slices lie at one place, and all that "
+                f"tells them apart makes {len(shattered)} series of it",
+                "Keep one file a place in the export, or give each phase its own series UID.",
+                "check",
+            )
+        )
+        return shattered
     a, b = twins[0]
     problems.append(
         gather(

@@ -269,6 +269,28 @@ def test_two_reconstructions_under_one_series_uid(how: str, tmp_path: Path) -> N
     assert {row.patient_id[-5:] for row in rows} == {"-0001"}
 
 
+def test_acquisitions_that_count_slices_are_no_series(tmp_path: Path) -> None:
+    for half in range(2):
+        for k in range(6):
+            ds = slice_of(body(10 * half + k), 5.0 * k, AcquisitionNumber=6 * half + k + 1,
+                          ConvolutionKernel=f"B{half}0f")  # fmt: skip
+            save(ds, tmp_path / "in" / f"{half}{k}")
+    found = index(tmp_path)
+    assert [r.extra["slices"] for r in Manifest.read(found.manifest).rows] == ["6", "6"]
+    assert found.problems == ()
+
+
+def test_series_that_one_twin_shatters_are_told(tmp_path: Path) -> None:
+    for k in range(6):
+        save(slice_of(body(k), 5.0 * k, AcquisitionNumber=k + 1), tmp_path / "in" / str(k))
+    save(slice_of(body(9), 5.0, AcquisitionNumber=9), tmp_path / "in" / "twin")
+    found = index(tmp_path)
+    assert found.rows == 7
+    told = reason_for(found.problems_csv, "0")
+    assert told.startswith("check: up to 2 of its slices lie at one place")
+    assert "makes 7 series of it" in told
+
+
 def test_copies_and_their_contradictions(tmp_path: Path) -> None:
     hu = write_series(tmp_path / "in", 4)
     shutil.copy(tmp_path / "in" / "A001", tmp_path / "in" / "B")
