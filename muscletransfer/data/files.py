@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -60,9 +61,11 @@ def digest(path: Path, memo_dir: Path | None = None) -> str:
     """Return the SHA-256 of a file's bytes, or of all files of a folder whatever their names.
 
     Args:
-        path: A file, or a folder such as a DICOM series (its files only, not its subfolders).
+        path: A file, or a folder such as a DICOM series: its files only, not its subfolders, and
+            neither hidden files nor a DICOMDIR, which readers pass over too.
         memo_dir: Where to remember digests by path, size and time of change, so that many volumes
-            are hashed once and not at each start. A folder that cannot be written is not used.
+            are hashed once and not at each start. A folder that cannot be read or written is not
+            used.
 
     Returns:
         64 hexadecimal digits.
@@ -71,7 +74,7 @@ def digest(path: Path, memo_dir: Path | None = None) -> str:
         OSError: The path cannot be read.
     """
     if path.is_dir():
-        files = [p for p in path.iterdir() if p.is_file()]
+        files = [p for p in path.iterdir() if p.is_file() and not _passed_over(p.name)]
         return digest_files(sorted(files), memo_dir, ordered=False)
     return _remembered([path], memo_dir, lambda: _sha256(path))
 
@@ -117,13 +120,18 @@ def _remembered(
     if time.time_ns() - newest <= _RACY_NS:
         return compute()
     memo = memo_dir / seen.hexdigest()
-    known = memo.read_text() if memo.is_file() else ""
-    if len(known) == 64:
-        return known
+    with contextlib.suppress(OSError, ValueError):
+        known = memo.read_text()
+        if len(known) == 64:
+            return known
     value = compute()
-    if _can_write(memo.parent):
+    with contextlib.suppress(OSError):  # of somebody else, full, or no folder at all
         write_text_atomic(memo, value)
     return value
+
+
+def _passed_over(name: str) -> bool:
+    return name.startswith(".") or name.upper() == "DICOMDIR"
 
 
 def _sha256(path: Path) -> str:
@@ -166,9 +174,3 @@ class Flusher:
         self._pool.shutdown()
         if kind is None and self._running is not None:
             self._running.result()  # raises what went wrong
-
-
-def _can_write(folder: Path) -> bool:
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return os.access(folder, os.W_OK)

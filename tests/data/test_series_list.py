@@ -150,6 +150,35 @@ def test_digests_of_many_files_are_remembered_as_one(tmp_path: Path) -> None:
     assert digest_files(files) != digest_files(files[::-1])
 
 
+def test_what_readers_pass_over_is_in_no_digest(tmp_path: Path) -> None:
+    write_series(tmp_path / "s", 2)
+    value = digest(tmp_path / "s")
+    for name in (".DS_Store", "._A001", "DICOMDIR", "dicomdir"):
+        (tmp_path / "s" / name).write_bytes(b"x")
+    assert digest(tmp_path / "s") == value
+    (tmp_path / "s" / "A009").write_bytes(b"x")
+    assert digest(tmp_path / "s") != value
+
+
+@pytest.mark.parametrize("wrong", ["memo is a file", "entry is a folder", "entry is no text"])
+def test_digests_need_no_memory(wrong: str, tmp_path: Path) -> None:
+    file, memo = tmp_path / "x", tmp_path / "memo"
+    file.write_bytes(b"x")
+    old = time.time() - 60
+    os.utime(file, (old, old))
+    value = digest(file, memo)
+    (entry,) = memo.iterdir()
+    entry.unlink()
+    if wrong == "memo is a file":
+        memo.rmdir()
+        memo.touch()
+    elif wrong == "entry is a folder":
+        (entry / "deeper").mkdir(parents=True)
+    else:
+        entry.write_bytes(b"\xff" * 64)
+    assert digest(file, memo) == value == digest(file)
+
+
 def test_two_series_of_one_folder_have_two_caches(tmp_path: Path) -> None:
     """By their folder they would be one: it holds the same files for both."""
     names = []
