@@ -21,7 +21,7 @@ from muscletransfer.data.io.volume import read_file
 from muscletransfer.data.types import Array, narrowest
 from muscletransfer.errors import ImageReadError
 
-__all__ = ["check_pixels", "read_frames"]
+__all__ = ["check_pixels", "pixels_end", "read_frames"]
 
 _ITEM, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 _COMPRESSED = "1.2.840.10008.1.2.4."
@@ -50,7 +50,7 @@ def check_pixels(facts: Facts) -> None:
     if raw.pixel_length < 0:
         if not raw.syntax.startswith(_COMPRESSED) and raw.syntax != _RLE:
             raise DicomDamage(f"has compressed pixels under the transfer syntax {raw.syntax!r}")
-        _check_fragments(facts)
+        _fragments_end(facts)
         return
     if raw.syntax not in _PLAIN:
         raise DicomDamage(f"has plain pixels under the transfer syntax {raw.syntax!r}")
@@ -203,7 +203,21 @@ def _check_bits(facts: Facts) -> None:
         )
 
 
-def _check_fragments(facts: Facts) -> None:
+def pixels_end(facts: Facts) -> int:
+    """Return where in its file the pixel element ends, before elements that may follow.
+
+    Args:
+        facts: The header of a file that is not deflated.
+
+    Raises:
+        DicomDamage: The compressed pixels have no end.
+        OSError: The file cannot be read.
+    """
+    raw = facts.raw
+    return _fragments_end(facts) if raw.pixel_length < 0 else raw.pixel_at + raw.pixel_length
+
+
+def _fragments_end(facts: Facts) -> int:
     """Walk the fragments of encapsulated pixels to their end (PS3.5 annex A.4)."""
     size = facts.path.stat().st_size
     at, fragments = facts.raw.pixel_at, 0
@@ -224,3 +238,4 @@ def _check_fragments(facts: Facts) -> None:
                 raise DicomDamage("is cut short in its compressed pixels")
     if fragments < 2:  # the first holds offsets
         raise DicomDamage("has no fragment of compressed pixels")
+    return at

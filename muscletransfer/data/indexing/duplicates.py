@@ -8,8 +8,10 @@ from pathlib import Path
 
 from muscletransfer.data.dicom.elements import DicomDamage
 from muscletransfer.data.dicom.facts import read_facts
+from muscletransfer.data.dicom.pixels import pixels_end, read_frames
 from muscletransfer.data.indexing.choosing import gather
 from muscletransfer.data.indexing.records import Problem, SliceFile
+from muscletransfer.errors import DataError
 
 __all__ = ["drop_duplicates"]
 
@@ -74,15 +76,20 @@ def _one_of(group: list[SliceFile], problems: list[Problem], *, same_uid: bool) 
 
 
 def _pixels(file: SliceFile) -> bytes:
-    """Digest of the pixel element, which headers that were edited leave as it is."""
+    """Digest of the pixel element, which edits of the header, or of a trailer, leave as it is."""
     path = Path(file.path)
     digest = hashlib.sha256()
     try:
         facts = read_facts(path)
-    except (DicomDamage, OSError):  # changed since it was scanned: no copy of anything
+        if facts.raw.inflated:  # packed together with the header
+            digest.update(read_frames(facts, range(len(facts.frames))).tobytes())
+            return digest.digest()
+        left = pixels_end(facts) - facts.raw.pixel_at
+        with path.open("rb") as source:
+            source.seek(facts.raw.pixel_at)
+            while part := source.read(min(left, 1 << 20)):
+                digest.update(part)
+                left -= len(part)
+    except (DicomDamage, DataError, OSError):  # changed since it was scanned: no copy of anything
         return file.path.encode()
-    with path.open("rb") as source:
-        source.seek(facts.raw.pixel_at)
-        while part := source.read(1 << 20):
-            digest.update(part)
     return digest.digest()

@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from ct_exports import body, enhanced, reason_for, save, slice_of, uid, write_series
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
 
 from muscletransfer.data import Manifest, read_ct
 from muscletransfer.data.indexing import ImageIndex, index_images
@@ -267,6 +271,24 @@ def test_two_reconstructions_under_one_series_uid(how: str, tmp_path: Path) -> N
     rows = Manifest.read(index(tmp_path).manifest).rows
     assert [read_ct(row.image).num_slices for row in rows] == [3, 3]
     assert {row.patient_id[-5:] for row in rows} == {"-0001"}
+
+
+@pytest.mark.parametrize("how", ["plain", "compressed", "deflated"])
+def test_copies_with_other_headers_or_trailers_are_copies(how: str, tmp_path: Path) -> None:
+    hu = [body(k) for k in range(3)]
+    for k in range(3):
+        ds = slice_of(hu[k], 5.0 * k)
+        if how == "compressed":
+            ds.compress(RLELossless, generate_instance_uid=False)
+        elif how == "deflated":
+            ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        save(ds, tmp_path / "in" / str(k))
+    ds.StudyDescription = "sent again"
+    ds.add_new(0xFFFCFFFC, "OB", bytes(64))  # data set trailing padding
+    save(ds, tmp_path / "in" / "again")
+    found = index(tmp_path)
+    np.testing.assert_array_equal(read_ct(only_row(found).image).hu, hu)
+    assert reason_for(found.problems_csv, "again").startswith("duplicate: holds the same slice as")
 
 
 def test_acquisitions_that_count_slices_are_no_series(tmp_path: Path) -> None:
