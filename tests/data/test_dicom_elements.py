@@ -105,6 +105,17 @@ def test_every_way_to_cut_a_header_is_told(tmp_path: Path) -> None:
         assert raw.pixel_tag == 0  # cut between two elements: a whole header without pixels
 
 
+def test_a_file_that_is_cut_while_it_is_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save(slice_of(body(), SeriesDescription="x" * 60), tmp_path / "f")
+    before = os.stat(file)
+    os.truncate(file, 400)
+    monkeypatch.setattr(os, "fstat", lambda _: before)  # as it was when the reading began
+    with pytest.raises(DicomDamage, match="in the middle of its header"):
+        read_elements(file, TAGS)
+
+
 def test_endless_nesting_and_repeats_are_told(tmp_path: Path) -> None:
     ds = slice_of(body())
     ds.ReferencedImageSequence = nested(True, depth=20)

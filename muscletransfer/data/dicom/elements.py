@@ -112,9 +112,10 @@ def read_elements(path: Path, wanted: frozenset[int]) -> RawFile:
             try:
                 return _parse(data, size, wanted)
             except (_More, struct.error, IndexError):
-                if len(data) >= size:
+                more = file.read(3 * len(data)) if len(data) < size else b""
+                if not more:  # also of a file that somebody cuts while it is being read
                     raise DicomDamage("ends in the middle of its header (cut short?)") from None
-                data += file.read(3 * len(data))
+                data += more
 
 
 def _parse(data: bytes, size: int, wanted: frozenset[int]) -> RawFile:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from muscletransfer.data.io.volume import read_file
 from muscletransfer.data.types import Array, narrowest
 from muscletransfer.errors import ImageReadError
 
-__all__ = ["check_pixels", "pixels_end", "read_frames"]
+__all__ = ["check_pixels", "each_frame", "pixels_end", "read_frames"]
 
 _ITEM, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 _COMPRESSED = "1.2.840.10008.1.2.4."
@@ -81,16 +81,9 @@ def read_frames(facts: Facts, chosen: Sequence[int]) -> Array:
     Raises:
         ImageReadError: The pixels cannot be decoded, or are colour.
     """
-    raw = facts.raw
-    direct = (
-        raw.syntax in _PLAIN
-        and raw.pixel_tag == PIXEL_DATA
-        and facts.samples == 1
-        and facts.bits_allocated in (8, 16, 32)
-        and facts.photometric.startswith("MONOCHROME")
-    )
-    if not direct:
+    if not _is_direct(facts):
         return _through_gdcm(facts)[list(chosen)]
+    raw = facts.raw
     out: list[Array] = []
     kind = np.dtype(f"{raw.order}{'i' if facts.signed else 'u'}{facts.bits_allocated // 8}")
     pixels = facts.rows * facts.columns
@@ -104,6 +97,35 @@ def read_frames(facts: Facts, chosen: Sequence[int]) -> Array:
             out.append(_rescaled(_used_bits(stored, facts), frame.slope, frame.intercept))
     whole = np.stack(out) if len(out) > 1 else out[0][None]
     return whole.reshape(len(chosen), facts.rows, facts.columns)
+
+
+def each_frame(facts: Facts, chosen: Sequence[int]) -> Iterator[Array]:
+    """Give frames one by one: each is read alone where it can be, else all are decoded once.
+
+    Args:
+        facts: As in `read_frames`.
+        chosen: Which frames, in the order wanted.
+
+    Returns:
+        ``(1, rows, columns)`` a frame.
+
+    Raises:
+        ImageReadError: As in `read_frames`.
+    """
+    if _is_direct(facts):
+        return (read_frames(facts, [k]) for k in chosen)
+    return (frame[None] for frame in read_frames(facts, chosen))
+
+
+def _is_direct(facts: Facts) -> bool:
+    """Whether frames lie uncompressed at known places of the file."""
+    return (
+        facts.raw.syntax in _PLAIN
+        and facts.raw.pixel_tag == PIXEL_DATA
+        and facts.samples == 1
+        and facts.bits_allocated in (8, 16, 32)
+        and facts.photometric.startswith("MONOCHROME")
+    )
 
 
 def _used_bits(stored: Array, facts: Facts) -> Array:

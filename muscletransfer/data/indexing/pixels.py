@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muscletransfer.data.dicom.header import read_header
-from muscletransfer.data.dicom.pixels import read_frames
+from muscletransfer.data.dicom.pixels import each_frame
 from muscletransfer.data.indexing.plausible import Histogram
 from muscletransfer.errors import DataError
 
@@ -43,13 +43,13 @@ def check_pixels_of(job: tuple[Sequence[str], bool]) -> PixelReport:
     histogram, broken = Histogram(), []
     for path in files if every else [files[len(files) // 2]]:
         try:
-            header = read_header(Path(path))
-            count = len(header.facts.frames)
-            for k in range(count) if every else [count // 2]:
-                facts = header.facts
+            facts = read_header(Path(path)).facts
+            count = len(facts.frames)
+            chosen = list(range(count)) if every else [count // 2]
+            for k, values in zip(chosen, each_frame(facts, chosen), strict=True):
                 frame = facts.frames[k]
                 padding = facts.padding * frame.slope + frame.intercept
-                histogram.add(read_frames(facts, [k]), padding)
+                histogram.add(values, padding)
         except DataError as error:
             broken.append((path, str(error).removeprefix(f"{path}: ")))
     if broken and not every and len(files) > 1:

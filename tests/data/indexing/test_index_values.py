@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from ct_exports import body, enhanced, problems_of, save, slice_of, write_series
+from pydicom.uid import RLELossless
 
 from muscletransfer.data import Manifest, read_ct
+from muscletransfer.data.dicom import pixels
 from muscletransfer.data.indexing import index_images
+from muscletransfer.data.indexing.pixels import PixelReport, check_pixels_of
+from muscletransfer.data.io.volume import read_file
 from muscletransfer.errors import ImageReadError
 
 
@@ -51,6 +56,23 @@ def test_padding_that_the_header_declares_is_no_value(padding: int, tmp_path: Pa
         save(ds, tmp_path / "in" / str(k))
         stored.append(pixels.astype(int) - 1024)
     np.testing.assert_array_equal(hu_of(tmp_path), stored)
+
+
+def test_every_frame_of_a_compressed_file_is_checked_by_one_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ds = enhanced(np.stack([body(k) for k in range(6)]), [5.0 * k for k in range(6)])
+    ds.compress(RLELossless, generate_instance_uid=False)
+    file = str(save(ds, tmp_path / "f"))
+    decoded = []
+
+    def counting(path: Path, reader: str) -> sitk.Image:
+        decoded.append(path)
+        return read_file(path, reader)
+
+    monkeypatch.setattr(pixels, "read_file", counting)
+    assert check_pixels_of(([file], True)) == PixelReport()
+    assert len(decoded) == 1
 
 
 def test_a_name_that_is_no_utf8_is_told_and_stops_nothing(tmp_path: Path) -> None:
