@@ -206,6 +206,20 @@ def test_a_later_file_without_the_structures_is_passed_over(
     }
 
 
+def test_further_ids_of_a_patient_go_into_the_manifest(root: Path, tmp_path: Path) -> None:
+    for export in ("export_000", "export_001"):
+        for path in (root / export).iterdir():
+            of_one = pydicom.dcmread(path)
+            of_one.PatientName, of_one.PatientBirthDate = "King^Ada", "18151210"
+            of_one.save_as(path)
+    done = prepare_planned(root, tmp_path / "out", "Muscle L3", key=tmp_path / "key")
+    rows = Manifest.read(done.manifest).rows
+    by_patient = {row.patient_id: row.extra["aliases"] for row in rows}
+    assert len(rows) == 3
+    assert sorted(len(names.split()) for names in by_patient.values()) == [0, 1]
+    assert not set(" ".join(by_patient.values()).split()) & set(by_patient)
+
+
 def test_an_unknown_roi_stops_with_its_name(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Did you mean 'Muscle L3'"):
         prepare_planned(root, tmp_path / "out", "Muscle_L3")

@@ -47,6 +47,14 @@ def problems(path: Path) -> dict[str, str]:
         return {Path(r["file"]).name: r["reason"] for r in csv.DictReader(file)}
 
 
+def test_a_case_is_named_from_within_its_folder(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root / "case_001")
+    done = prepare_saros(".", tmp_path / "out")
+    assert Manifest.read(done.manifest).patients == ["case_001"]
+
+
 def test_every_annotated_slice_with_its_fold(root: Path, tmp_path: Path) -> None:
     done = prepare_saros(root, tmp_path / "out")
     manifest = Manifest.read(done.manifest, need_masks=True)
