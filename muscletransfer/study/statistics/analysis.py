@@ -190,8 +190,8 @@ def analyse(
     notes: list[str] = []
     if training and variation is None and table["repeat"].nunique() > 1:
         notes.append(
-            "some arm and n has one repeat only, so the intervals of curves and label saving hold "
-            "the variation over patients alone"
+            "at some arm and n fewer than half of the patients were tested in two repeats, so the "
+            "intervals of curves and label saving hold the variation over patients alone"
         )
     curves = _curves(fits, labels, confidence, notes)
     saving = _savings(fits, labels, reference, confidence, selection_labels, notes)
