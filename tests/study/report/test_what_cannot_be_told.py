@@ -69,10 +69,13 @@ def test_results_are_written_although_no_observer_drew_the_label(
     observed: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, _ = observed
+    (folder / "results").mkdir(exist_ok=True)
+    (folder / "results" / "human.csv").write_text("of an earlier plan")
     with pytest.warns(UserWarning, match=r"no observer mask holds label 3 \(human_level.label\)"):
         written = write_study_results(folder)
     assert "summary.csv" in {path.name for path in written}
     assert "human.csv" not in {path.name for path in written}
+    assert not (folder / "results" / "human.csv").exists()
     assert any("holds label 3" in note for note in analyse_study(folder)[1].notes)
     assert main(["study", "results", str(folder)]) == 0
     said = capsys.readouterr()
