@@ -7,9 +7,10 @@ from html import escape
 from pathlib import Path
 
 from muscletransfer.data.files import atomic_path, write_text_atomic
+from muscletransfer.report.plain_text import plain_text
 from muscletransfer.study.report import sections
 from muscletransfer.study.report.choice import choose
-from muscletransfer.study.report.drawing import Drawing, plain_text
+from muscletransfer.study.report.drawing import Drawing
 from muscletransfer.study.report.figures import Figures
 from muscletransfer.study.report.headline import answers, what_is_missing
 from muscletransfer.study.report.material import Material, gather
@@ -90,7 +91,7 @@ def _results(
         if not found.empty
     ]
     figures = Figures(analysis, arm_styles(analysis.arms, analysis.labels, analysis.reference))
-    with plain_text():
+    with plain_text(10.5):
         sections.curves(page, figures)
         sections.saving(page, figures)
         sections.human(page, figures)
