@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from muscletransfer.agreement.checks import percent
 from muscletransfer.observers.scores import score_of
 from muscletransfer.study.report.material import Material
 from muscletransfer.study.statistics import LabelSaving, StudyAnalysis
@@ -182,7 +183,7 @@ def _interval(saving: LabelSaving) -> str:
         f"{factor.low:.3g} or more" if factor.high == float("inf")
         else f"{factor.low:.3g} to {factor.high:.3g}"
     )  # fmt: skip
-    return f"{factor.confidence:.0%} interval {reach}"
+    return f"{percent(factor.confidence)} interval {reach}"
 
 
 def _short(saving: LabelSaving) -> str:
