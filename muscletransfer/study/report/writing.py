@@ -137,7 +137,7 @@ def _tiles(material: Material) -> str:
     if analysis is not None:
         tiles += [
             (str(analysis.n_patients), "patients tested", False),
-            (str(len(analysis.arms)), "sources compared", False),
+            (str(len({arm.source for arm in analysis.arms})), "sources compared", False),
             (", ".join(map(str, analysis.ns)), "labelled patients", False),
             (f"{material.settings['data']['num_folds']} \u00d7 {len(analysis.repeats)}",
              "folds \u00d7 repeats", False),

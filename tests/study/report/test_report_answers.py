@@ -1,9 +1,14 @@
-"""Which source saves the most is said only where it is known."""
+"""What is known: which source saves the most, which model is the best, how many were compared."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from muscletransfer.study.report.choice import choose
 from muscletransfer.study.report.headline import saving_answer
+from muscletransfer.study.report.material import gather
+from muscletransfer.study.report.writing import _tiles
 from muscletransfer.study.results import example_table
 from muscletransfer.study.statistics import analyse
 
@@ -37,3 +42,24 @@ def test_no_source_saves_the_most_where_another_may_save_more():
     assert several(0.004, alpha=4.0, beta=2.0).lead.startswith("alpha saves the most: from scratch")
     assert several(0.004, alpha=2.0, beta=4.0).lead.startswith("beta saves the most: from scratch")
     assert several(0.004, alpha=4.0).lead.startswith("alpha saves labels: from scratch it takes")
+
+
+def test_a_model_is_chosen_among_those_that_enough_patients_tested():
+    table = example_table(ns=[5, 10], patients=8)
+    easy = (table["source"] == "jigsaw") & (table["n"] == 10) & (table["patient"] < "P2")
+    table.loc[easy, "dice"] = 0.99
+    begun = table[easy | (table["n"] == 5)]
+    choice = choose(analyse(begun, resamples=100), begun)
+    assert (choice.arm.source, choice.n) == ("jigsaw", 5)
+    beside = table[easy | (table["source"] == "random") | (table["n"] == 5)]
+    choice = choose(analyse(beside, resamples=100), beside)
+    assert (choice.arm.source, choice.n) == ("random", 10)
+
+
+def test_the_tile_counts_sources_not_arms(good):
+    material = gather(good.folder)
+    assert material.analysis is not None
+    twice = (*material.analysis.arms, material.analysis.arms[-1]._replace(encoder="another"))
+    count = len({arm.source for arm in twice})
+    analysis = replace(material.analysis, arms=twice)
+    assert f"<b>{count}</b>sources compared" in _tiles(replace(material, analysis=analysis))
