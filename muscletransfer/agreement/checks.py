@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from muscletransfer.errors import DataError
 
-__all__ = ["Interval", "check_confidence", "check_pairs"]
+__all__ = ["Interval", "check_confidence", "check_pairs", "percent"]
 
 Interval = tuple[float, float]
 
@@ -52,6 +52,16 @@ def check_confidence(confidence: float) -> None:
     """
     if not 0 < confidence < 1:
         raise DataError(f"confidence is {confidence!r}; wanted a share between 0 and 1, as 0.95.")
+
+
+def percent(confidence: float) -> str:
+    """Write a confidence for a sentence, with every digit that it has.
+
+    Example:
+        >>> percent(0.95), percent(0.995)
+        ('95%', '99.5%')
+    """
+    return f"{100 * confidence:g}%"
 
 
 def _vector(values: ArrayLike, name: str) -> NDArray[np.float64]:

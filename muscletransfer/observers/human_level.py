@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from muscletransfer.agreement import Estimate, patient_bootstrap
+from muscletransfer.agreement.checks import percent
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.observers.band import Band
 from muscletransfer.observers.inputs import MODEL
@@ -42,8 +43,8 @@ class LeaveOneOut:
         return (
             f"Against the consensus of the others the model has {self.model:.4g}, the observers "
             f"{self.observers:.4g} (difference {self.difference.mean:+.3g}, "
-            f"{self.difference.confidence:.0%} interval {low:+.3g} to {high:+.3g}); it is at least "
-            f"as good as {self.n_matched} of {len(self.per_observer)} observers."
+            f"{percent(self.difference.confidence)} interval {low:+.3g} to {high:+.3g}); it is at "
+            f"least as good as {self.n_matched} of {len(self.per_observer)} observers."
         )
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Literal
 
 from muscletransfer.agreement import Estimate
+from muscletransfer.agreement.checks import percent
 from muscletransfer.observers.scores import Score
 
 __all__ = ["Outcome", "decide", "sentence"]
@@ -87,7 +88,7 @@ def sentence(
             f"{chosen})."
         )
     interval = (
-        f"the difference is {difference.mean:+.3g}, {difference.confidence:.0%} interval "
+        f"the difference is {difference.mean:+.3g}, {percent(difference.confidence)} interval "
         f"{low:+.3g} to {high:+.3g} over {patients}"
     )
     end = {

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muscletransfer.report.plain_text import plain_text
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -36,6 +38,7 @@ class Thumbnail:
     marked: bool = False
 
 
+@plain_text()
 def contact_sheet(
     thumbnails: Sequence[Thumbnail],
     window: tuple[float, float] | None = (-150.0, 250.0),

@@ -6,10 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from muscletransfer.agreement.quantile import quantile
+from muscletransfer.report.plain_text import plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,6 +61,7 @@ def human_band_label(observers: int) -> str:
     return f"range of {observers} observers"
 
 
+@plain_text()
 def learning_curve_figure(
     scores: Mapping[str, Mapping[str, Mapping[int, Sequence[float]]]],
     bands: Mapping[str, tuple[float, float]] | None = None,
@@ -134,14 +138,12 @@ def _draw_sources(axes: Axes, sources: Mapping[str, Mapping[int, Sequence[float]
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the quartiles; with an infinite score, the higher neighbour, never interpolated."""
-    scores = np.asarray(values, dtype=float)
-    # Interpolation would make a NaN of an infinite score.
-    method: Literal["linear", "higher"] = "linear" if np.isfinite(scores).all() else "higher"
-    low, middle, high = np.percentile(scores, [25, 50, 75], method=method)
-    return float(low), float(middle), float(high)
+    """Return the quartiles; one that falls on an infinite score is infinite."""
+    ordered = np.sort(np.asarray(values, dtype=float))
+    return quantile(ordered, 0.25), quantile(ordered, 0.5), quantile(ordered, 0.75)
 
 
+@plain_text()
 def overlay_figure(
     overlays: Sequence[Overlay], window: tuple[float, float] = (-150.0, 250.0)
 ) -> Figure:

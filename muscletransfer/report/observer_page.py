@@ -27,6 +27,7 @@ from muscletransfer.report.observer_tables import (
     study_bands,
     study_tables,
 )
+from muscletransfer.report.plain_text import plain_text
 
 __all__ = ["write_observer_study"]
 
@@ -69,7 +70,8 @@ def write_observer_study(
         write_text_atomic(root / f"{name}.csv", table.to_csv(index=False, float_format="%.10g"))
     page = Page("Observer study", _subtitle(study))
     _verdict(page, human, study)
-    _figures(page, root / "figures", study, human, bands, tables)
+    with plain_text():
+        _figures(page, root / "figures", study, human, bands, tables)
     for reason in lacking:
         page.text(f"{reason[0].upper()}{reason[1:]}")
     _tables(page, study, tables, bands)

@@ -1,11 +1,13 @@
 """What the figures draw is what they were given."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from muscletransfer.report import learning_curve_figure, overlay_figure, save_figure
+from muscletransfer.report.contact_sheet import Thumbnail, contact_sheet
 from muscletransfer.report.figures import Overlay
 
 
@@ -45,6 +47,17 @@ def test_overlay_draws_both_outlines(tmp_path: Path) -> None:
     assert save_figure(figure, tmp_path / "deep" / "overlay.png").stat().st_size > 1000
 
 
+def test_dollar_signs_in_names_begin_no_formula() -> None:
+    name = "a$_$b"
+    blank = np.zeros((8, 8))
+    for figure in (
+        learning_curve_figure({"Dice": {name: {5: [0.5], 10: [0.6]}}}),
+        overlay_figure([Overlay(blank, blank, blank, name)]),
+        contact_sheet([Thumbnail(blank, None, name)]),
+    ):
+        figure.savefig(BytesIO(), format="png")
+
+
 def test_no_two_sources_look_alike() -> None:
     names = [f"source {i}" for i in range(12)]
     figure = learning_curve_figure({"Dice": {name: {5: [0.5], 10: [0.6]} for name in names}})
@@ -53,7 +66,12 @@ def test_no_two_sources_look_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "median"), [([0.2, 0.4], 0.3), ([1.0, 2.0, np.inf, np.inf], np.inf)]
+    ("scores", "median"),
+    [
+        ([0.2, 0.4], 0.3),
+        ([1.0, 2.0, np.inf, np.inf], np.inf),
+        ([1.0, 2.0, 3.0, np.inf], 2.5),  # one missed mask moves no quartile below it
+    ],
 )
 def test_the_median_is_that_of_a_table(scores: list[float], median: float) -> None:
     figure = learning_curve_figure({"score": {"random": {5: scores}}})

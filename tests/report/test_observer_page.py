@@ -7,13 +7,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
 
 from muscletransfer.cli import main
 from muscletransfer.data.synthetic import make_cohort
-from muscletransfer.observers import human_level, observer_study_from_manifest
+from muscletransfer.observers import human_level, observer_study, observer_study_from_manifest
+from muscletransfer.report.observer_page import write_observer_study
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +164,12 @@ def test_an_empty_mask_and_staple_on_the_command_line(files, tmp_path, capsys):
     pairs = pd.read_csv(tmp_path / "o" / "pairwise.csv")
     assert (pairs["dta_rms_mm"] == float("inf")).sum() == 3
     assert "consensus by staple" in (tmp_path / "o" / "report.html").read_text()
+
+
+def test_dollar_signs_in_names_of_observers_begin_no_formula(tmp_path):
+    masks = {
+        f"c{i}": {name: np.tri(9, k=i + k) for k, name in enumerate(("A$_$", "B", "C"))}
+        for i in range(4)
+    }
+    study = observer_study(masks, dict.fromkeys(masks, (1.0, 1.0)))
+    assert "A$_$" in write_observer_study(study, tmp_path).read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from muscletransfer.study.results import Arm
 from muscletransfer.study.statistics import StudyAnalysis
+from muscletransfer.study.statistics.fits import LEAST_SHARE
 
 __all__ = ["Choice", "choose", "scratch_of"]
 
@@ -49,8 +50,12 @@ def choose(analysis: StudyAnalysis, table: pd.DataFrame) -> Choice:
         n, _, arm = min(passing, key=lambda one: one[:2])
         why = "the fewest labelled patients with which a model is as good as an observer"
     else:
-        n = analysis.ns[-1]
-        arm = max((a for a, count in means if count == n), key=lambda a: means[a, n])
+        # Of a study under way: a mean over a few patients says which of them were easy.
+        tested = dict(zip(means, dice["n_patients"], strict=True))
+        least = LEAST_SHARE * analysis.n_patients
+        enough = [cell for cell in means if tested[cell] >= least] or list(means)
+        n = max(count for _, count in enough)
+        arm = max((a for a, count in enough if count == n), key=lambda a: means[a, n])
         why = "the highest mean Dice with the most labelled patients"
     scratch = scratch_of(analysis, arm)
     same = (table[list(Arm._fields)] == list(arm)).all(axis=1) & (table["n"] == n)

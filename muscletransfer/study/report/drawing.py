@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["BAND", "GRID", "PAPER", "SERIES", "SOFT", "Drawing", "drawn", "plain_text"]
+__all__ = ["BAND", "GRID", "PAPER", "SERIES", "SOFT", "Drawing", "drawn"]
 
 #: Colours of arms in figures (Okabe & Ito 2008, the light ones darkened for thin lines).
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b0588f", "#b87900", "#2f8fc4")
@@ -46,22 +44,13 @@ class Drawing:
     inline: str = field(repr=False)
 
 
-@contextmanager
-def plain_text() -> Iterator[None]:
-    """Draw names as they stand: a dollar sign in one begins no formula."""
-    import matplotlib
-
-    with matplotlib.rc_context({"text.parse_math": False, "font.size": 10.5}):
-        yield
-
-
 def drawn(figure: Figure, name: str, alt: str) -> Drawing:
     """Render a figure.
 
     The same figure gives the same bytes.
 
     Args:
-        figure: Drawn within :func:`plain_text`; its background is taken out of the page's copy.
+        figure: Drawn within ``report.plain_text``; its background is taken out of the page's copy.
         name: Of its files and of its parts in the page, unique in a page.
         alt: What it shows, for those who do not see it.
 

@@ -83,7 +83,7 @@ class Figures:
             figure = arm_figure(self.analysis, self.styles, arm, scratch)
             alt = f"Learning curve of {label}"
             drawing = self.keep(figure, f"learning_curve_{label}", alt)
-            beside = f", beside {self.analysis.labels[scratch]} (dashed line)" if scratch else ""
+            beside = f", beside {self.analysis.labels[scratch]} (broken line)" if scratch else ""
             yield drawing, f"{label}{beside}"
 
     def medians(self, metric: str) -> Drawing | None:
@@ -138,7 +138,8 @@ class Figures:
         """Range of the observers' medians against the reference, in the same unit."""
         human = self.analysis.human
         column = _MEDIANS[metric]
-        if human is None or human.study is None:
+        # Medians of models are of means over structures, the observers' of one structure.
+        if human is None or human.study is None or human.structure:
             return None
         if metric == "dta_rms" and self.analysis.dta_unit != "mm":
             return None

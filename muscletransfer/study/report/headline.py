@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from muscletransfer.agreement.checks import percent
 from muscletransfer.observers.scores import score_of
 from muscletransfer.study.report.material import Material
 from muscletransfer.study.statistics import LabelSaving, StudyAnalysis
@@ -66,22 +67,38 @@ def saving_answer(analysis: StudyAnalysis) -> Answer:
         )
     saved = [s for s in analysis.saving if s.headline.low > 1]
     cost = [s for s in analysis.saving if s.headline.high < 1]
-    saved.sort(key=lambda s: -s.headline.value)
-    more = tuple(s.sentence for s in [*saved, *(s for s in analysis.saving if s not in saved)])
+    rest = [s for s in analysis.saving if s not in saved]
+    more = tuple(s.sentence for s in [*saved, *rest])
     if saved:
-        best = saved[0]
-        lead = f"{_name(analysis, best)} saves the most: from scratch it takes {_times(best)}."
-        if len(saved) > 1:
-            others = _list([f"{_name(analysis, s)} ({_short(s)})" for s in saved[1:]])
-            lead += f" Labels are saved by {others} too."
-        poor = [note for note in best.notes if NOT_USEFUL in note]
-        if poor:
-            return Answer(question, f"{lead} Yet {poor[0]}.", more)
-        return Answer(question, lead, more, "good")
+        return _saved(question, analysis, saved, more)
     lead = "None is shown to save labels."
     if cost:
         lead += f" {_list([_name(analysis, s) for s in cost])} cost labels instead."
     return Answer(question, lead, more, "bad" if cost else "")
+
+
+def _saved(
+    question: str, analysis: StudyAnalysis, saved: Sequence[LabelSaving], more: tuple[str, ...]
+) -> Answer:
+    """Name what saves labels; one is said to save the most only where no other may save more."""
+    best = max(saved, key=lambda s: s.headline.low)
+    most = all(s.headline.high < best.headline.low for s in analysis.saving if s is not best)
+    if most or len(saved) == 1:
+        verb = "saves the most" if most and len(analysis.saving) > 1 else "saves labels"
+        lead = f"{_name(analysis, best)} {verb}: from scratch it takes {_times(best)}."
+        others = [f"{_name(analysis, s)} ({_short(s)})" for s in saved if s is not best]
+        lead += f" Labels are saved by {_list(others)} too." if others else ""
+        lead += "".join(f" Yet {note}." for note in _poor(best))
+        return Answer(question, lead, more, "" if _poor(best) else "good")
+    each = [f"{_name(analysis, s)} ({_short(s)}, {_interval(s)})" for s in saved]
+    lead = (
+        f"Labels are saved by {_list(each)}: so many times the labelled patients it takes from "
+        "scratch for the same Dice. Which of them saves the most is not tested, and nothing is "
+        "adjusted for their number."
+    )
+    poor = [f"with {_name(analysis, s)} {note}" for s in saved for note in _poor(s)]
+    lead += f" Yet {'; '.join(poor)}." if poor else ""
+    return Answer(question, lead, more, "" if all(_poor(s) for s in saved) else "good")
 
 
 def human_answer(analysis: StudyAnalysis) -> Answer:
@@ -148,17 +165,25 @@ def _name(analysis: StudyAnalysis, saving: LabelSaving) -> str:
     return analysis.labels[saving.arm]
 
 
+def _poor(saving: LabelSaving) -> list[str]:
+    return [note for note in saving.notes if NOT_USEFUL in note]
+
+
 def _times(saving: LabelSaving) -> str:
+    at_least = "at least " if saving.headline.bound == "at_least" else ""
+    return (
+        f"{at_least}{saving.headline.value:.3g} times as many labelled patients for the same Dice "
+        f"({_interval(saving)})"
+    )
+
+
+def _interval(saving: LabelSaving) -> str:
     factor = saving.headline
-    at_least = "at least " if factor.bound == "at_least" else ""
     reach = (
         f"{factor.low:.3g} or more" if factor.high == float("inf")
         else f"{factor.low:.3g} to {factor.high:.3g}"
     )  # fmt: skip
-    return (
-        f"{at_least}{factor.value:.3g} times as many labelled patients for the same Dice "
-        f"({factor.confidence:.0%} interval {reach})"
-    )
+    return f"{percent(factor.confidence)} interval {reach}"
 
 
 def _short(saving: LabelSaving) -> str:

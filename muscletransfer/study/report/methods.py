@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from muscletransfer.agreement.checks import percent
 from muscletransfer.observers.scores import score_of
 from muscletransfer.study.report.material import Material, read_json
 
@@ -183,7 +184,7 @@ def _statistics(material: Material) -> str:
     analysis = material.analysis
     if analysis is None:
         return "No statistics yet: no run is finished."
-    share = f"{analysis.confidence:.0%}"
+    share = percent(analysis.confidence)
     human = analysis.human
     training = (
         "To each sample the deviation of other trainings (another draw of training patients, "
@@ -213,7 +214,7 @@ def _statistics(material: Material) -> str:
         words += (
             f" Human level: the mean {score.name} of a model with each of {len(human.observers)} "
             f"observers minus that of two observers, on the same cases{of}; a model is as good "
-            f"when the {human.confidence:.0%} interval lies within the margin of "
+            f"when the {percent(human.confidence)} interval lies within the margin of "
             f"{human.margin:g}{score.unit}, tested for each source by itself from the largest n "
             "down to the first that does not pass."
         )

@@ -71,7 +71,8 @@ def by_percentile(rows: pd.DataFrame) -> list[tuple[str, pd.Series]]:
     )  # fmt: skip
     ordered = cases.reset_index().sort_values(["dice", "case"], kind="stable", ignore_index=True)
     found: dict[int, str] = {}
-    for share, name in PERCENTILES:
+    # Of few cases several are one: it is the worst, the median or the best before a percentile.
+    for share, name in sorted(PERCENTILES, key=lambda one: one[0] not in (0.0, 0.5, 1.0)):
         found.setdefault(round(share * (len(ordered) - 1)), name)
     return [(name, ordered.iloc[at]) for at, name in sorted(found.items())]
 

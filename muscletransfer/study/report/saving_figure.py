@@ -41,11 +41,12 @@ def saving_figure(rows: Sequence[tuple[ArmStyle, Factor]]) -> Figure:
         low = factor.low if factor.low > left else left
         high = factor.high if factor.high < right else right
         if factor.bound != "unknown":
-            axes.plot([low, high], [y, y], color=style.colour, lw=2, solid_capstyle="butt")
-            if factor.low <= left:
-                axes.plot(left, y, "<", color=style.colour, ms=6, clip_on=False)
-            if factor.high >= right:
-                axes.plot(right, y, ">", color=style.colour, ms=6, clip_on=False)
+            if not factor.few_patients:
+                axes.plot([low, high], [y, y], color=style.colour, lw=2, solid_capstyle="butt")
+                if factor.low <= left:
+                    axes.plot(left, y, "<", color=style.colour, ms=6, clip_on=False)
+                if factor.high >= right:
+                    axes.plot(right, y, ">", color=style.colour, ms=6, clip_on=False)
             axes.plot(factor.value, y, style.marker, color=style.colour, ms=7)
     axes.set_xscale("log")
     ticks = [t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if left <= t <= right]

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from muscletransfer._version import __version__
+from muscletransfer.observers.scores import score_of
 from muscletransfer.study.report.cells import Head, count, number, table, text
 from muscletransfer.study.report.choice import Choice
 from muscletransfer.study.report.citations import citation_html, citations
@@ -110,9 +111,10 @@ def human(page: StudyPage, figures: Figures) -> None:
     if found is None:
         page.text("There are no observers' outlines to compare with.")
         return
+    margin = f"{found.margin:g}{score_of(found.metric).unit}"
     page.text(
         f"Could a model take the place of one of the {len(found.observers)} observers? The margin "
-        f"of {found.margin:g} is a choice that was made in the study's file. The smallest n is the "
+        f"of {margin} is a choice that was made in the study's file. The smallest n is the "
         "one from which on every larger n passes too."
     )
     page.add(human_matrix(figures.analysis))
@@ -146,8 +148,8 @@ def agreement(
     page.figures(figures.bland_altman(frame, choice))
     errors = [(figures.medians(m), m) for m in ("sma_error_percent", "smd_error_hu")]
     page.figures(
-        [(d, f"{_begin(metric_title(m, ''))}: medians and quartiles over patients.")
-         for d, m in errors if d is not None]
+        [(d, f"{_begin(metric_title(m, ''))}: medians and quartiles over patients"
+             f"{_endless(figures.analysis, m)}.") for d, m in errors if d is not None]
     )  # fmt: skip
     classes = frame["class_name"].nunique() > 1
     for measure in MEASURES:
@@ -232,6 +234,14 @@ def record(page: StudyPage, material: Material, measures: bool) -> None:
         "<pre>muscletransfer study run study.yaml\nmuscletransfer study report study</pre>",
         folded("study.yaml", f"<pre>{escape(_yaml(material))}</pre>"),
     )
+
+
+def _endless(analysis: StudyAnalysis, metric: str) -> str:
+    """What the arrows of a figure of medians are, if there are any."""
+    rows = analysis.summary[analysis.summary["metric"] == metric]
+    if not np.isinf(rows["q75"]).any():
+        return ""
+    return "; an arrow where a quartile is infinite, since masks were missed"
 
 
 def _metric(analysis: StudyAnalysis, metric: str, body: str) -> str:

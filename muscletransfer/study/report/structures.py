@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from muscletransfer.agreement.checks import percent
 from muscletransfer.study.report.cells import Cell, Head, count, interval, number, table, text
 from muscletransfer.study.results import Arm
 from muscletransfer.study.statistics import StudyAnalysis, patient_values, summarise
@@ -59,7 +60,7 @@ def structure_table(found: pd.DataFrame, analysis: StudyAnalysis) -> str:
         Head("Patients"),
         Head("Median, quartiles"),
         Head("Worst"),
-        Head(f"Mean, {analysis.confidence:.0%} interval"),
+        Head(f"Mean, {percent(analysis.confidence)} interval"),
         Head("Missed masks"),
     ]
     return table("structures", heads, rows)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from muscletransfer.agreement.bootstrap import FEWEST_PATIENTS
+from muscletransfer.agreement.checks import percent
 from muscletransfer.study.report.cells import (
     Cell,
     Head,
@@ -68,7 +70,7 @@ def summary_table(analysis: StudyAnalysis, metric: str) -> str:
         Head("Patients"),
         Head("Median, quartiles"),
         Head("Worst"),
-        Head(f"Mean, {analysis.confidence:.0%} interval"),
+        Head(f"Mean, {percent(analysis.confidence)} interval"),
         Head("Missed masks"),
     ]
     if metric == "dice":
@@ -99,7 +101,7 @@ def paired_table(analysis: StudyAnalysis, metric: str) -> tuple[str, int]:
         ]
         for row in _records(kept)
     ]
-    share = f"{analysis.confidence:.0%} interval"
+    share = f"{percent(analysis.confidence)} interval"
     heads = [
         Head("n"),
         Head("First", "text"),
@@ -122,6 +124,7 @@ def saving_table(analysis: StudyAnalysis) -> str:
         if "factor_with_selection" in found
         else found[:0]
     )
+    few = {analysis.labels[one.arm] for one in analysis.saving if one.headline.few_patients}
     selection = len(spent) > 0 and not np.allclose(spent["factor_with_selection"], spent["factor"])
     for row in _records(found):
         whole = pd.isna(row["n"])
@@ -130,14 +133,16 @@ def saving_table(analysis: StudyAnalysis) -> str:
             Cell("all", "0") if whole else count(row["n"]),
             Cell("", "") if whole else number(row["dice"]),
             Cell("", "") if whole else _bounded(row["labels_from_scratch"], row["bound"], 1),
-            _factor(row, "factor", ""),
+            _factor(row, "factor", "", row["arm"] in few),
         ]
         if selection:
             cells.append(
-                Cell("", "") if whole else _factor(row, "factor_with_selection", "_with_selection")
+                Cell("", "")
+                if whole
+                else _factor(row, "factor_with_selection", "_with_selection", row["arm"] in few)
             )
         rows.append(cells)
-    share = f"{analysis.confidence:.0%} interval"
+    share = f"{percent(analysis.confidence)} interval"
     heads = [
         Head("Source", "text"),
         Head("n"),
@@ -197,7 +202,7 @@ def human_table(analysis: StudyAnalysis, digits: int) -> str:
         Head("n"),
         Head("Model with an observer"),
         Head("Two observers"),
-        Head(f"Difference, {human.confidence:.0%} interval"),
+        Head(f"Difference, {percent(human.confidence)} interval"),
         Head("Patients"),
         Head("Repeats as good"),
         Head("Verdict", "text"),
@@ -257,7 +262,7 @@ def _bounded(value: float, bound: str, digits: int) -> Cell:
     return cell if math.isnan(value) else Cell(sign + cell.html, cell.value)
 
 
-def _factor(row: Mapping[str, Any], name: str, ending: str) -> Cell:
+def _factor(row: Mapping[str, Any], name: str, ending: str, few: bool) -> Cell:
     """A factor with its interval; where it is a bound, or not known, it says so."""
     value, bound = float(row[name]), str(row[f"bound{ending}"])
     low, high = float(row[f"low{ending}"]), float(row[f"high{ending}"])
@@ -265,7 +270,9 @@ def _factor(row: Mapping[str, Any], name: str, ending: str) -> Cell:
     if math.isnan(value):
         return Cell("not known", "", kind="")
     reach = f'{cell.html.split(" ", 1)[0]} <span class="range">'
-    if low <= 0 and math.isinf(high):
+    if few:
+        reach += f"no interval: fewer than {FEWEST_PATIENTS} patients"
+    elif low <= 0 and math.isinf(high):
         reach += "not bounded by what was measured"
     elif low <= 0:
         reach += f"at most {high:.2f}"

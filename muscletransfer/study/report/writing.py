@@ -7,9 +7,10 @@ from html import escape
 from pathlib import Path
 
 from muscletransfer.data.files import atomic_path, write_text_atomic
+from muscletransfer.report.plain_text import plain_text
 from muscletransfer.study.report import sections
 from muscletransfer.study.report.choice import choose
-from muscletransfer.study.report.drawing import Drawing, plain_text
+from muscletransfer.study.report.drawing import Drawing
 from muscletransfer.study.report.figures import Figures
 from muscletransfer.study.report.headline import answers, what_is_missing
 from muscletransfer.study.report.material import Material, gather
@@ -18,6 +19,7 @@ from muscletransfer.study.report.page import StudyPage, folded, paragraph
 from muscletransfer.study.report.structures import structure_summary
 from muscletransfer.study.report.styles import arm_styles
 from muscletransfer.study.results import write_results
+from muscletransfer.study.statistics.analysis import TABLES
 
 __all__ = ["write_study_report"]
 
@@ -30,7 +32,8 @@ def write_study_report(
     - ``report.html``: one page that stands by itself: no server, no network.
     - ``figures/``: its figures as SVG and PNG; those of an earlier report are removed.
     - the tables of `write_study_results`, and ``agreement.csv`` where there are muscle
-      measures, ``structures.csv`` where there are several structures.
+      measures, ``structures.csv`` where there are several structures; those of an earlier report
+      that this one has not are removed.
 
     Only the finished runs of the plan that was started last are in it; the page says what is
     missing, what failed and which runs belong to earlier plans.
@@ -58,34 +61,37 @@ def write_study_report(
     material = gather(folder)
     target = folder / "results" if output is None else Path(output)
     write_results(material.results, target)
-    if material.analysis is not None:
-        material.analysis.write(target)
+    tables = material.analysis.write(target) if material.analysis is not None else []
     page = StudyPage(f"Study {material.config.name}", _subtitle(material))
     page.top += [f'<div class="answers">{"".join(a.html() for a in answers(material))}</div>']
     page.top += [paragraph(words, "note") for words in what_is_missing(material)]
     page.top += [_tiles(material), _limits(material)]
-    drawings, measures = _results(page, material, target, pictures)
-    sections.record(page, material, measures)
+    drawings, more = _results(page, material, target, pictures)
+    sections.record(page, material, any(path.stem == "agreement" for path in more))
     _write_figures(target / "figures", drawings)
+    present = {path.stem for path in (*tables, *more)}
+    for name in {*TABLES, "agreement", "structures"} - present:
+        (target / f"{name}.csv").unlink(missing_ok=True)
     return write_text_atomic(target / "report.html", page.render())
 
 
 def _results(
     page: StudyPage, material: Material, target: Path, pictures: bool
-) -> tuple[Mapping[str, Drawing], bool]:
-    """Everything that needs a finished run."""
+) -> tuple[Mapping[str, Drawing], list[Path]]:
+    """Everything that needs a finished run: the figures, and the files of further tables."""
     analysis, table = material.analysis, material.results.table
     if analysis is None:
-        return {}, False
+        return {}, []
     choice = choose(analysis, table)
     limits = agreement_of_measures(table, analysis.labels)
-    if not limits.empty:
-        write_text_atomic(target / "agreement.csv", limits.to_csv(index=False))
     structures = structure_summary(table, analysis)
-    if not structures.empty:
-        write_text_atomic(target / "structures.csv", structures.to_csv(index=False))
+    more = [
+        write_text_atomic(target / f"{name}.csv", found.to_csv(index=False))
+        for name, found in (("agreement", limits), ("structures", structures))
+        if not found.empty
+    ]
     figures = Figures(analysis, arm_styles(analysis.arms, analysis.labels, analysis.reference))
-    with plain_text():
+    with plain_text(10.5):
         sections.curves(page, figures)
         sections.saving(page, figures)
         sections.human(page, figures)
@@ -94,7 +100,7 @@ def _results(
         sections.agreement(page, figures, table, limits, choice)
         if pictures:
             sections.overlays(page, figures, material, choice)
-    return figures.drawings, not limits.empty
+    return figures.drawings, more
 
 
 def _write_figures(folder: Path, drawings: Mapping[str, Drawing]) -> None:
@@ -131,7 +137,7 @@ def _tiles(material: Material) -> str:
     if analysis is not None:
         tiles += [
             (str(analysis.n_patients), "patients tested", False),
-            (str(len(analysis.arms)), "sources compared", False),
+            (str(len({arm.source for arm in analysis.arms})), "sources compared", False),
             (", ".join(map(str, analysis.ns)), "labelled patients", False),
             (f"{material.settings['data']['num_folds']} \u00d7 {len(analysis.repeats)}",
              "folds \u00d7 repeats", False),

@@ -23,7 +23,10 @@ from muscletransfer.study.statistics.summary import summarise
 from muscletransfer.study.statistics.training import training_variation
 from muscletransfer.study.statistics.values import PatientValues, arm_labels, patient_values
 
-__all__ = ["StudyAnalysis", "analyse"]
+__all__ = ["TABLES", "StudyAnalysis", "analyse"]
+
+#: Every table that an analysis may have.
+TABLES = ("summary", "paired", "curves", "curve_bands", "saving", "patients", "human")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,16 +123,22 @@ class StudyAnalysis:
     def write(self, folder: str | Path) -> list[Path]:
         """Write every table as CSV, each whole or not at all.
 
+        A ``human.csv`` of an earlier analysis is removed where this one has no observers.
+
         Args:
             folder: Where to; made if need be.
 
         Returns:
             The files.
         """
-        return [
+        tables = self.tables()
+        written = [
             write_text_atomic(Path(folder) / f"{name}.csv", table.to_csv(index=False))
-            for name, table in self.tables().items()
+            for name, table in tables.items()
         ]
+        for name in set(TABLES) - set(tables):
+            (Path(folder) / f"{name}.csv").unlink(missing_ok=True)
+        return written
 
 
 def analyse(
@@ -190,8 +199,8 @@ def analyse(
     notes: list[str] = []
     if training and variation is None and table["repeat"].nunique() > 1:
         notes.append(
-            "some arm and n has one repeat only, so the intervals of curves and label saving hold "
-            "the variation over patients alone"
+            "at some arm and n fewer than half of the patients were tested in two repeats, so the "
+            "intervals of curves and label saving hold the variation over patients alone"
         )
     curves = _curves(fits, labels, confidence, notes)
     saving = _savings(fits, labels, reference, confidence, selection_labels, notes)

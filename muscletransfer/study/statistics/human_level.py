@@ -192,12 +192,13 @@ def _model_agreements(
     notes = []
     one_a_run = table.drop_duplicates("run_id")
     wanted = table[table["case"].isin(list(agreements))]
-    cases_of = {run: set(own) for run, own in wanted.groupby("run_id")["case"]}
+    cases_of = {run: set(cases) for run, cases in wanted.groupby("run_id")["case"]}
     for row in one_a_run.itertuples(index=False):
         run: Any = row
         if run.run_id not in cases_of:
             continue
         key = (Arm(run.source, run.encoder, run.decoder, run.transfer), int(run.n), int(run.repeat))
+        own: dict[str, float] = {}  # taken only once all of a run could be read
         try:
             for case, mask in _masks(store, run.run_id, test.label):
                 if case in cases_of[run.run_id]:
@@ -205,10 +206,12 @@ def _model_agreements(
                     ignored = agreements[case].ignored
                     if ignored is not None and ignored.shape == mask.shape:
                         mask = mask & ~ignored  # neither did the observers' comparison look there
-                    found.setdefault(key, {})[case] = agreements[case].of(mask)
+                    own[case] = agreements[case].of(mask)
         except DataError as error:
             notes.append(f"run {run.run_id}: not compared with observers: {error}")
             continue
+        if own:
+            found.setdefault(key, {}).update(own)
         if cases_of[run.run_id]:
             some = ", ".join(sorted(cases_of[run.run_id])[:3])
             notes.append(f"run {run.run_id}: masks.npz lacks the case(s) {some}")

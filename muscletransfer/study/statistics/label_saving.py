@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from muscletransfer.agreement.bootstrap import bootstrap_interval
+from muscletransfer.agreement.bootstrap import FEWEST_PATIENTS, bootstrap_interval
 from muscletransfer.study.results.columns import Arm
 from muscletransfer.study.statistics.fits import Fit, Fits
-from muscletransfer.study.statistics.saving import Factor, LabelSaving, SavingAt
+from muscletransfer.study.statistics.saving import Bound, Factor, LabelSaving, SavingAt
 from muscletransfer.study.statistics.shapes import CurveShape
 from muscletransfer.study.statistics.usefulness import NOT_USEFUL, poor_outlines
 from muscletransfer.study.statistics.wording import saving_sentence
@@ -36,7 +36,8 @@ def label_saving(
     At each measured n of the source the Dice of its curve is looked up on the curve from scratch.
     Both are fitted to the patients that have a value at every n of both, and for the interval
     again to each bootstrap sample of these patients, the same sample for both. Nothing is looked up
-    beyond the measured n: there the result is a bound. Where a curve is drawn through two or three
+    beyond the measured n: there the result is a bound. Of scratch at one n its Dice is looked up on
+    the curve of the source instead, for the headline. Where a curve is drawn through two or three
     n, the interval also holds every other way in which it may rise between them.
 
     Args:
@@ -99,8 +100,10 @@ def _labels_at(source: Fit, scratch: Fit, sampled: bool) -> tuple[Floats, Floats
     else:
         dice = own.at(source.n)
     shape = scratch.samples if sampled else scratch.curve
-    if shape is None:
-        return np.full(dice.shape, np.nan), np.full(dice.shape, np.nan)
+    if shape is None:  # of one n only better and worse can be told
+        ends = np.repeat(scratch.sample_means if sampled else scratch.means[None], 2, axis=1)
+        found = _within(np.full(dice.shape, np.nan), dice, ends, scratch.n)
+        return found, found
     low, high = shape.bounds(dice) if sampled else (shape.inverse(dice),) * 2
     ends = shape.at(scratch.n[[0, -1]])
     return _within(low, dice, ends, scratch.n), _within(high, dice, ends, scratch.n)
@@ -117,6 +120,8 @@ def _within(found: Floats, dice: Floats, ends: Floats, n: Floats) -> Floats:
 def _headline(
     source: Fit, scratch: Fit, per_n: list[SavingAt], confidence: float
 ) -> tuple[Factor, tuple[float, float] | None]:
+    if source.curve is not None and scratch.curve is None:
+        return _at_one_n(source, scratch, confidence), None
     if source.curve is None or scratch.curve is None:
         return per_n[0].factor, None
     assert source.samples is not None  # an arm has both or neither
@@ -131,6 +136,17 @@ def _headline(
     if factor.bound != "exact":
         return factor, None
     return factor, (float(shared.low[0]), float(shared.high[0]))
+
+
+def _at_one_n(source: Fit, scratch: Fit, confidence: float) -> Factor:
+    """The factor where scratch has one n: its Dice there is looked up on the source's curve."""
+    n = scratch.n[0]
+    with np.errstate(divide="ignore"):
+        point = n / _labels_at(scratch, source, False)[0][0, 0]
+        highs, lows = (n / labels[:, 0] for labels in _labels_at(scratch, source, True))
+    return _factor(
+        float(point), (lows, highs), n / source.n[[-1, 0]], source.n_patients, confidence
+    )
 
 
 class _Shared:
@@ -169,13 +185,15 @@ def _factor(
     _, high = bootstrap_interval(highs, n_patients, confidence)
     least = max(0.0, float(ends[1]) if math.isinf(low) and low > 0 else float(low))
     most = float(ends[0]) if high == 0 else float(high)
+    value = float(point)
+    bound: Bound = "exact"
     if math.isnan(point):
-        return Factor(math.nan, "unknown", least, most, confidence)
-    if math.isinf(point):
-        return Factor(float(ends[1]), "at_least", least, most, confidence)
-    if point == 0:
-        return Factor(float(ends[0]), "at_most", least, most, confidence)
-    return Factor(float(point), "exact", least, most, confidence)
+        bound = "unknown"
+    elif math.isinf(point):
+        value, bound = float(ends[1]), "at_least"
+    elif point == 0:
+        value, bound = float(ends[0]), "at_most"
+    return Factor(value, bound, least, most, confidence, n_patients < FEWEST_PATIENTS)
 
 
 def _with_selection(factor: Factor, n: float, labels: int) -> Factor:
@@ -190,4 +208,5 @@ def _with_selection(factor: Factor, n: float, labels: int) -> Factor:
         moved(factor.low),
         moved(factor.high),
         factor.confidence,
+        factor.few_patients,
     )

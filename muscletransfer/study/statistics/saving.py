@@ -8,6 +8,8 @@ from typing import Literal
 
 import pandas as pd
 
+from muscletransfer.agreement.bootstrap import FEWEST_PATIENTS
+from muscletransfer.agreement.checks import percent
 from muscletransfer.study.results.columns import Arm
 
 __all__ = ["Bound", "Factor", "LabelSaving", "SavingAt"]
@@ -25,10 +27,12 @@ class Factor:
         value: The factor; 1 means that nothing is saved. NaN where unknown.
         bound: ``"exact"``: both curves reach the Dice within what was measured. ``"at_least"``:
             scratch does not reach it with the most labels that were measured. ``"at_most"``:
-            scratch is better with the fewest already. ``"unknown"``: scratch does not rise with n.
+            scratch is better with the fewest already. ``"unknown"``: Dice does not rise with n, or
+            is the same at the one n from scratch.
         low: Lower end of the interval; 0 where it lies below what was measured.
         high: Upper end; infinite where it lies beyond what was measured.
         confidence: Of the interval.
+        few_patients: There are too few patients for an interval, so its ends are 0 and infinite.
 
     Example:
         >>> factor = Factor(2.0, "exact", 1.4, 3.1, 0.95)
@@ -41,11 +45,14 @@ class Factor:
     low: float
     high: float
     confidence: float
+    few_patients: bool = False
 
     def __str__(self) -> str:
         if self.bound == "unknown":
             return "not known"
         sign = {"exact": "", "at_least": ">= ", "at_most": "<= "}[self.bound]
+        if self.few_patients:
+            return f"{sign}{self.value:.3g} (no interval: fewer than {FEWEST_PATIENTS} patients)"
         if self.low <= 0 and math.isinf(self.high):
             reach = "not bounded by what was measured"
         elif self.low <= 0:
@@ -54,7 +61,7 @@ class Factor:
             reach = f"at least {self.low:.3g}"
         else:
             reach = f"{self.low:.3g} to {self.high:.3g}"
-        return f"{sign}{self.value:.3g} ({self.confidence:.0%} interval {reach})"
+        return f"{sign}{self.value:.3g} ({percent(self.confidence)} interval {reach})"
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from muscletransfer.agreement.quantile import quantile
 from muscletransfer.study.statistics.metrics import METRICS
 from muscletransfer.study.statistics.resampling import mean_intervals
 from muscletransfer.study.statistics.values import PatientValues
 
-__all__ = ["quantile", "summarise"]
+__all__ = ["summarise"]
 
 
 def summarise(
@@ -35,9 +36,10 @@ def summarise(
         One row a metric, arm and n: ``metric, source, encoder, decoder, transfer, n, n_patients,
         n_rows`` (results that the values are means of), ``n_failed`` (missed masks among them),
         ``patients_failed`` (patients with any), ``median, q25, q75, worst, mean, mean_low,
-        mean_high, sd`` (over patients) and ``sd_between_repeats`` (of the mean Dice over repeats:
-        how much the draw of the training patients and the seed matter; NaN with one repeat, and
-        for other metrics). Metrics without any value are left out.
+        mean_high, sd`` (over patients) and ``sd_between_repeats`` (of the mean Dice over repeats,
+        of the patients whom all of them tested: how much the draw of the training patients and the
+        seed matter; NaN with one repeat, and for other metrics). Metrics without any value are left
+        out.
 
     Example:
         >>> from muscletransfer.study.results import example_table
@@ -77,27 +79,6 @@ def summarise(
                 }
             )
     return pd.DataFrame(rows)
-
-
-def quantile(ordered: NDArray[np.float64], share: float) -> float:
-    """Quantile by linear interpolation, infinite (never NaN) where it falls on a missed mask.
-
-    Args:
-        ordered: Rising values, at least one; may end in inf.
-        share: 0 to 1.
-
-    Example:
-        >>> quantile(np.array([1.0, 2.0, np.inf]), 0.5)
-        2.0
-        >>> quantile(np.array([1.0, 2.0, 3.0, np.inf]), 0.9)
-        inf
-    """
-    place = (ordered.size - 1) * share
-    below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
-    part = place - np.floor(place)
-    if np.isinf(above):
-        return float(above if part > 0 else below)
-    return float(below + part * (above - below))
 
 
 def _sd(values: NDArray[np.float64]) -> float:

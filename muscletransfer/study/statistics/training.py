@@ -23,9 +23,11 @@ class TrainingVariation:
     Args:
         deviations: ``(runs, cells)``: of a fold and repeat, how far its mean Dice lies from the
             mean over repeats of the same patients, at each arm and n together (arms share the
-            training patients of a repeat). Of the size that a single run's deviation has.
+            training patients of a repeat). Of the size that a single run's deviation has where
+            every fold has every repeat; zero where a fold has one run of a cell, and the others
+            larger by so much that draws have the spread of the cell's mean.
         weights: Share of the patients that each fold tests, ``(folds,)``.
-        repeats: Runs that a fold's mean is over.
+        repeats: The most runs that a fold's mean is over.
     """
 
     deviations: Floats
@@ -57,19 +59,25 @@ def training_variation(table: pd.DataFrame, values: PatientValues) -> TrainingVa
     the noise of single results, which the bootstrap over patients has already. That part is
     estimated from the spread of patients within runs and taken out, for each n by itself.
 
+    Where a fold has fewer repeats than others, as in a study under way, its mean varies more and
+    fewer deviations are known. Those are then made so large that what is drawn for an arm and n has
+    the variance of its mean, the sum over folds of share squared times variance of a run over runs.
+
     Args:
         table: The tidy table.
         values: Values of its patients.
 
     Returns:
-        The variation, or ``None`` where an arm and n has fewer than two repeats.
+        The variation, or ``None`` where at an arm and n fewer than half of the patients were
+        tested in two repeats or more.
     """
     dice, fold = _by_repeat(table, values)
     repeats = dice.shape[2]
     known = ~np.isnan(dice)
-    if repeats < 2 or (known.any(axis=1).sum(axis=1) < 2).any():
-        return None
     counts = known.sum(axis=2, keepdims=True)
+    tested, again = (counts > 0).sum(axis=(1, 2)), (counts > 1).sum(axis=(1, 2))
+    if ((again == 0) | (2 * again < tested)).any():
+        return None
     means = np.divide(
         np.nansum(dice, axis=2, keepdims=True), counts, where=counts > 0, out=np.zeros(counts.shape)
     )
@@ -96,7 +104,33 @@ def training_variation(table: pd.DataFrame, values: PatientValues) -> TrainingVa
         left = max(0.0, total - float(part[:, at].sum()))
         deviations[:, at] *= np.sqrt(left / total) if total > 0 else 0.0
     weights = np.array([(fold == number).mean() for number in folds])
+    deviations *= np.sqrt(_too_narrow(known, away, fold, weights))
     return TrainingVariation(deviations, weights, repeats)
+
+
+def _too_narrow(
+    known: NDArray[np.bool_], away: Floats, fold: NDArray[np.int64], weights: Floats
+) -> Floats:
+    """Variance of each cell's mean over that of draws, ``(cells,)``; 1 with every repeat.
+
+    Draws take the mean of every fold as over all repeats, and from all rows alike, also from those
+    that are zero since nothing is known of them.
+    """
+    repeats = known.shape[2]
+    tested: NDArray[np.bool_] = np.asarray(known.any(axis=2))
+    true, drawn = np.zeros(len(known)), 0.0
+    told, rows = np.zeros(len(known)), 0
+    for number, weight in zip(np.unique(fold), weights, strict=True):
+        at = fold == number
+        runs = known[:, at].any(axis=1).sum(axis=1)
+        true += (tested[:, at].sum(axis=1) / tested.sum(axis=1)) ** 2 * (
+            repeats / np.maximum(runs, 1)
+        )
+        drawn += weight**2
+        told += (~np.isnan(away[:, at])).any(axis=1).sum(axis=1)
+        rows += repeats
+    found: Floats = true / drawn * (rows / told)
+    return found
 
 
 def _by_repeat(table: pd.DataFrame, values: PatientValues) -> tuple[Floats, NDArray[np.int64]]:

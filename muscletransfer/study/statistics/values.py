@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,8 @@ class PatientValues:
             a patient has no value, infinite where a mask was missed and the figure has no number.
         rows: ``(cells, patients)``, how many rows a mean is of.
         failed: ``(cells, patients)``, how many of them are missed masks.
-        repeat_means: Metric ``"dice"`` by repeat, ``(cells, repeats)``: means over rows.
+        repeat_means: Metric ``"dice"`` by repeat, ``(cells, repeats)``: means over the patients
+            that every repeat of the cell has tested, NaN where there are none.
 
     Example:
         >>> from muscletransfer.study.results import example_table
@@ -127,17 +129,35 @@ def patient_values(table: pd.DataFrame, reference: str = "random") -> PatientVal
         values[name] = _means(found, flat, shape[0] * shape[1]).reshape(shape)
     failed = table["failed"].to_numpy(dtype=bool)
     when, repeats = pd.factorize(table["repeat"], sort=True)
-    by_repeat = _means(
-        row_values(table, "dice"), cell * len(repeats) + when, shape[0] * len(repeats)
-    )
+    each = (len(order), len(repeats), len(patients))
+    at = (cell * each[1] + when) * each[2] + who
+    by_repeat = _means(row_values(table, "dice"), at, math.prod(each)).reshape(each)
     return PatientValues(
         cells=tuple((arms[i], ns[i]) for i in order),
         patients=tuple(str(p) for p in patients),
         values=values,
         rows=np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape),
         failed=np.bincount(flat[failed], minlength=shape[0] * shape[1]).reshape(shape),
-        repeat_means=by_repeat.reshape(shape[0], len(repeats)),
+        repeat_means=_of_the_same(by_repeat),
     )
+
+
+def _of_the_same(by_repeat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means over the patients whom all repeats of a cell have, ``(cells, repeats)``.
+
+    In a study under way other patients would make other means, not only another training.
+
+    Args:
+        by_repeat: ``(cells, repeats, patients)``, NaN where there is no value.
+    """
+    known = ~np.isnan(by_repeat)
+    there: NDArray[np.bool_] = np.asarray(known.any(axis=2))
+    same = (known | ~there[:, :, None]).all(axis=1, keepdims=True)
+    count = np.asarray((known & same).sum(axis=2))
+    sums = np.where(known & same, by_repeat, 0.0).sum(axis=2)
+    found: NDArray[np.float64] = np.full(sums.shape, np.nan)
+    np.divide(sums, count, where=count > 0, out=found)
+    return found
 
 
 def _cells(table: pd.DataFrame) -> tuple[NDArray[np.int64], list[Arm], list[int]]:

@@ -33,10 +33,13 @@ def saving_sentence(
         labelled patients, on average over Dice 0.600 to 0.800. Labels are saved.
     """
     if factor.bound == "unknown":
-        return (
-            f"{name}: how many labels it saves cannot be told, since Dice does not rise with the "
-            "number of labels where both were measured."
-        )
+        why = "Dice does not rise with the number of labels where both were measured"
+        if n_scratch[0] == n_scratch[1]:
+            why = (
+                f"training from scratch was measured at one n only, {n_scratch[0]:g}, and what the "
+                "source needs for the same Dice is not known"
+            )
+        return f"{name}: how many labels it saves cannot be told, since {why}."
     if factor.bound == "at_least" and dice_range is None:
         text = (
             f"{name}: with {n[0]:g} labelled patients it is better than training from scratch with "
@@ -52,6 +55,8 @@ def saving_sentence(
         text += "patients"
         if dice_range is not None:
             text += f", on average over Dice {dice_range[0]:.3f} to {dice_range[1]:.3f}"
+    if factor.few_patients:
+        return f"{text}. Without an interval no saving is shown."
     if factor.low > 1:
         return f"{text}. Labels are saved."
     if factor.high < 1:

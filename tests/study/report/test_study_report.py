@@ -29,6 +29,7 @@ from muscletransfer.study.report.page import StudyPage
 from muscletransfer.study.report.styles import arm_styles
 from muscletransfer.study.results import example_table, read_results
 from muscletransfer.study.statistics import HumanComparison, HumanVerdict, analyse
+from muscletransfer.study.statistics.analysis import TABLES
 from muscletransfer.transfer import Provenance, format_provenance
 
 
@@ -62,6 +63,7 @@ def test_tables_and_figures_are_written_beside_the_page(good):
     assert names == {path.stem for path in figures.glob("*.png")}
     assert {"learning_curves", "dta_rms", "label_saving", "human_level"} <= names
     assert "of_an_earlier_report" not in names
+    assert ", beside random (broken line)" in good.text
     for name in names:
         ET.parse(figures / f"{name}.svg")
         with Image.open(figures / f"{name}.png") as image:
@@ -258,7 +260,12 @@ def test_a_page_without_pictures_of_cases(good, tmp_path):
 def test_a_study_without_a_finished_run(tmp_path):
     plain = study(ct_cases(tmp_path / "cases", 8), finetune={"steps": 40})
     Seeded(tmp_path / "new", plain, skip=lambda run: True)
-    page = write_study_report(tmp_path / "new", tmp_path / "elsewhere").read_text()
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    for name in (*TABLES, "agreement", "structures", "mine"):  # of an earlier plan
+        (target / f"{name}.csv").touch()
+    page = write_study_report(tmp_path / "new", target).read_text()
+    assert {path.name for path in target.glob("*.csv")} == {"cases.csv", "runs.csv", "mine.csv"}
     assert "No run is finished yet" in page
     assert "steps = 40" in page
     assert not (tmp_path / "new" / "results").exists()
@@ -285,22 +292,25 @@ def test_cases_by_percentile():
     for _, row in found:
         assert math.isinf(row["dta_rms"]) == (row["case"] == "1")
     assert [name for name, _ in by_percentile(rows[:2])] == ["worst"]  # a case is shown once
+    for cases in (3, 4, 5):
+        few = by_percentile(rows[: 2 * cases])
+        assert [name for name, _ in few if "percentile" not in name] == ["worst", "median", "best"]
 
 
 def test_an_unfinished_study_whose_repeats_differ_has_a_page_all_the_same():
-    """Jigsaw has repeat 1 of two patients, scratch has repeat 0: nothing can be shown beside."""
+    """Jigsaw has repeat 1 of two patients and 2 of three, scratch has 0: nothing to show beside."""
     table = example_table(ns=[10], patients=6)
     table["sma_reference_cm2"] = 100.0 + np.arange(len(table))
     table["sma_cm2"] = table["sma_reference_cm2"] + table["dice"]
     scratch = table[table["source"] == "random"]
-    jigsaw = table[(table["source"] == "jigsaw") & (table["patient"] < "P2")]
-    jigsaw = jigsaw.assign(repeat=1, dice=0.999)
+    jigsaw = table[(table["source"] == "jigsaw") & (table["patient"] < "P5")]
+    jigsaw = jigsaw.assign(repeat=np.where(jigsaw["patient"] < "P2", 1, 2), dice=0.999)
     table = pd.concat([scratch, jigsaw], ignore_index=True)
     analysis = analyse(table, resamples=100)
     choice = choose(analysis, table)
     assert (choice.arm.source, choice.repeat, choice.scratch) == ("jigsaw", 1, None)
     limits = agreement_of_measures(table, analysis.labels)
-    assert set(limits["repeat"]) == {0}
+    assert set(limits["repeat"]) == {0, 2}
     page = StudyPage("A study", "under way")
     figures = Figures(analysis, arm_styles(analysis.arms, analysis.labels, "random"))
     sections.agreement(page, figures, table, limits, choice)
@@ -337,6 +347,7 @@ def test_human_level_without_end_is_marked_at_the_upper_edge():
     page = StudyPage("A study", "under way")
     sections.human(page, Figures(analysis, styles))
     assert "over patients; an arrow where its end is infinite." in page.render()
+    assert "The margin of 0.3 mm is a choice" in page.render()
 
 
 def test_what_the_plan_notes_limits_the_results(good):
@@ -363,3 +374,22 @@ def test_the_answer_says_where_no_outline_is_of_use():
     good = saving_answer(analyse(example_table(ns=[5, 10, 15], start=starts), resamples=200))
     assert "useful Dice" not in good.lead
     assert good.tone == "good"
+
+
+def test_arrows_of_the_density_error_are_explained_where_there_are_any():
+    table = example_table(ns=[10], patients=6)
+    for name, value in (("sma", 100.0), ("smd", 40.0)):
+        unit = "cm2" if name == "sma" else "hu"
+        table[f"{name}_reference_{unit}"] = value + np.arange(len(table))
+        table[f"{name}_{unit}"] = table[f"{name}_reference_{unit}"] + table["dice"]
+    missed = table.copy()
+    at = (missed["source"] == "jigsaw") & (missed["patient"] >= "P3")
+    missed.loc[at, ["dice", "dta_rms", "sma_cm2", "smd_hu"]] = [0.0, np.inf, 0.0, np.nan]
+    missed.loc[at, "failed"] = True
+    for own, arrows in ((table, 0), (missed, 1)):
+        analysis = analyse(own, resamples=100)
+        limits = agreement_of_measures(own, analysis.labels)
+        page = StudyPage("A study", "")
+        figures = Figures(analysis, arm_styles(analysis.arms, analysis.labels, "random"))
+        sections.agreement(page, figures, own, limits, choose(analysis, own))
+        assert page.render().count("an arrow where a quartile is infinite") == arrows

@@ -15,6 +15,11 @@ from muscletransfer.study.finish import analyse_study, write_study_results
 from muscletransfer.study.plan import study_manifest
 from muscletransfer.study.report import write_study_report
 from muscletransfer.study.report.headline import saving_answer
+from muscletransfer.study.report.saving_figure import saving_figure
+from muscletransfer.study.report.styles import arm_styles
+from muscletransfer.study.report.tables import saving_table
+from muscletransfer.study.results import example_table
+from muscletransfer.study.statistics import analyse
 
 
 def small(**changes: Any) -> dict[str, Any]:
@@ -69,10 +74,13 @@ def test_results_are_written_although_no_observer_drew_the_label(
     observed: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, _ = observed
+    (folder / "results").mkdir(exist_ok=True)
+    (folder / "results" / "human.csv").write_text("of an earlier plan")
     with pytest.warns(UserWarning, match=r"no observer mask holds label 3 \(human_level.label\)"):
         written = write_study_results(folder)
     assert "summary.csv" in {path.name for path in written}
     assert "human.csv" not in {path.name for path in written}
+    assert not (folder / "results" / "human.csv").exists()
     assert any("holds label 3" in note for note in analyse_study(folder)[1].notes)
     assert main(["study", "results", str(folder)]) == 0
     said = capsys.readouterr()
@@ -93,3 +101,16 @@ def test_results_are_written_although_the_observers_are_gone(
             assert write_study_results(folder)
     finally:
         away.rename(observers)
+
+
+def test_few_patients_have_no_interval_in_table_and_figure() -> None:
+    for patients, lines in ((4, 1), (5, 2)):
+        starts = {"random": 0.45, "jigsaw": 0.5}
+        analysis = analyse(example_table(ns=[5, 10, 20], patients=patients, start=starts))
+        shown = saving_table(analysis)
+        assert ("no interval: fewer than 5 patients" in shown) == (patients < 5)
+        assert "not bounded by what was measured" not in shown
+        (saving,) = analysis.saving
+        style = arm_styles(analysis.arms, analysis.labels, analysis.reference)[saving.arm]
+        (axes,) = saving_figure([(style, saving.headline)]).axes
+        assert len(axes.lines) == 1 + lines  # of no saving, the interval and the factor

@@ -135,7 +135,9 @@ def test_few_patients_one_arm_and_one_n() -> None:
     assert any("4 patients are too few for an interval" in note for note in few.notes)
     assert (few.summary["mean_low"] == -np.inf).all()
     assert {curve.kind for curve in few.curves} == {"point"}
-    assert all(saving.headline.bound == "unknown" for saving in few.saving)
+    for head in (saving.headline for saving in few.saving):
+        assert head.bound in ("at_least", "at_most")  # at one n it is better or worse, no more
+        assert (head.value, head.low, head.high, head.few_patients) == (1, 0, np.inf, True)
     assert (few.paired["median_low"] == -np.inf).all()
     table = make_table(patients=6)
     alone = analyse(table[table["source"] == "jigsaw"], resamples=200)

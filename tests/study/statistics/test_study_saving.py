@@ -122,7 +122,13 @@ def test_few_patients_have_no_interval() -> None:
     table = make_table(patients=4, repeats=1)
     saving = saving_of(table)
     assert (saving.headline.low, saving.headline.high) == (0.0, math.inf)
-    assert "not bounded" in str(saving.headline)
+    value = f"{saving.headline.value:.3g}"
+    assert str(saving.headline) == f"{value} (no interval: fewer than 5 patients)"
+    assert saving.sentence.endswith("Without an interval no saving is shown.")
+    counted = saving_of(table, selection_labels=10).per_n[0].with_selection
+    assert counted is not None
+    assert "fewer than 5 patients" in str(counted)
+    assert "fewer than" not in str(saving_of(make_table(patients=5, repeats=1)).headline)
 
 
 def test_two_or_three_n_are_pieces_and_the_interval_holds_every_curve_between() -> None:
@@ -137,14 +143,47 @@ def test_two_or_three_n_are_pieces_and_the_interval_holds_every_curve_between() 
     assert saving.headline.low <= 3 <= saving.headline.high
 
 
-def test_one_n_is_a_point_without_a_factor() -> None:
+def test_one_n_is_a_point_and_the_factor_a_bound() -> None:
     table = exact({"random": 1.0, "jigsaw": 3.0}, ns=(25,))
     curve = curve_of(table)
     assert (curve.kind, curve.shape, len(curve.band)) == ("point", None, 1)
     assert curve.at(25) == curve.dice[0]
     saving = saving_of(table)
-    assert saving.headline.bound == "unknown"
+    assert saving.headline == Factor(1.0, "at_least", 1.0, math.inf, 0.95)
     assert saving.notes == ("scratch was measured at one n: no curve to look a Dice up on",)
+    same = saving_of(exact({"random": 1.0, "jigsaw": 1.0}, ns=(25,)))
+    assert same.headline.bound == "unknown"
+    assert "since training from scratch was measured at one n only, 25" in same.sentence
+
+
+@pytest.mark.parametrize(
+    ("n", "factor", "wanted"),
+    [
+        (100, 3.0, Factor(3.0, "exact", 3.0, 3.0, 0.95)),
+        (100, 100.0, Factor(20.0, "at_least", 20.0, math.inf, 0.95)),  # 5 do better than 100
+        (50, 0.2, Factor(0.4, "at_most", 0.0, 0.4, 0.95)),  # 50 do better than 125
+    ],
+)
+def test_scratch_at_one_n_is_looked_up_on_the_curve_of_the_source(
+    n: int, factor: float, wanted: Factor
+) -> None:
+    table = exact({"random": 1.0, "jigsaw": factor}, b=0.5)
+    saving = saving_of(table[(table["source"] == "jigsaw") | (table["n"] == n)])
+    found = saving.headline
+    assert found.bound == wanted.bound
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (wanted.value, wanted.low, wanted.high), rel=2e-3
+    )
+    truth = Truth(b=0.5, factors={"random": 1.0, "jigsaw": factor})
+    for at in saving.per_n:
+        better = truth.dice("jigsaw", at.n) > truth.dice("random", n)
+        assert at.factor.bound == ("at_least" if better else "at_most")
+        ends = (n / at.n, math.inf) if better else (0.0, n / at.n)
+        assert (at.factor.value, at.factor.low, at.factor.high) == (n / at.n, *ends)
+
+
+def test_a_confidence_is_written_with_its_digits() -> None:
+    assert str(Factor(2.0, "exact", 1.4, 3.1, 0.995)) == "2 (99.5% interval 1.4 to 3.1)"
 
 
 def test_a_source_at_one_n_is_looked_up_on_the_curve_from_scratch() -> None:

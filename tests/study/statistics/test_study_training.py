@@ -77,20 +77,60 @@ def test_one_repeat_tells_nothing_about_it() -> None:
     begun = several[(several["repeat"] == 0) | (several["n"] < 100)]
     assert training_variation(begun, patient_values(begun)) is None
     found = analyse(begun, resamples=200)
-    assert any("has one repeat only" in note for note in found.notes)
+    assert any("half of the patients were tested in two repeats" in note for note in found.notes)
     assert analyse(several, resamples=200).training_variation
     assert not analyse(several, resamples=200, training=False).training_variation
 
 
 def test_a_missing_run_and_uneven_folds_are_borne() -> None:
-    table, _ = study(0.02, repeats=3)
-    gone = (table["run_id"] == "jigsaw-25-1-2") | table["patient"].isin(["P000", "P004", "P008"])
+    table, runs = study(0.02, repeats=3, noise=0.0)
+    missing = "jigsaw-25-1-2"
+    gone = (table["run_id"] == missing) | table["patient"].isin(["P000", "P004", "P008"])
     table = table[~gone]
     values = patient_values(table)
     found = training_variation(table, values)
     assert found is not None
-    assert np.isfinite(found.deviations).all()
     assert found.weights.tolist() == pytest.approx([3 / 21, 6 / 21, 6 / 21, 6 / 21])
+    drawn = found.draw(8000, seed=1).std(axis=0)
+    for column, (own, n) in enumerate(values.cells):
+        cell = runs[(runs["source"] == own.source) & (runs["n"] == n) & (runs["run_id"] != missing)]
+        effects = cell.groupby("fold")["effect"]
+        count = effects.transform("count")
+        away = (cell["effect"] - effects.transform("mean")) * np.sqrt(count / (count - 1))
+        of_means = found.weights**2 / effects.count().to_numpy()
+        wanted = np.sqrt((away**2).mean() * of_means.sum())
+        whole = np.sqrt((found.deviations[:, column] ** 2).mean() * (found.weights**2).sum() / 3)
+        assert whole == pytest.approx(wanted)
+        assert drawn[column] == pytest.approx(wanted, rel=0.1)
+
+
+def drawn_variance(table: pd.DataFrame) -> np.ndarray:
+    found = training_variation(table, patient_values(table))
+    assert found is not None
+    return found.draw(2000, seed=0).var(axis=0)
+
+
+def test_draws_are_wider_where_a_mean_is_over_fewer_runs() -> None:
+    under_way, more_with_few_labels = [], []
+    for seed in range(16):
+        table, _ = study(0.02, repeats=2, noise=0.0, seed=seed)
+        under_way.append(drawn_variance(table[(table["repeat"] == 0) | (table["fold"] < 2)]))
+        table, _ = study(0.02, repeats=6, noise=0.0, seed=seed)
+        more = table[(table["repeat"] < 2) | (table["n"] <= 10)]
+        more_with_few_labels.append(drawn_variance(more).reshape(2, len(NS)))
+    run = 0.02**2 / 3
+    # Two folds with two runs, two with one; each is a quarter of the patients.
+    wanted = run * (2 / 2 + 2 / 1) / 16
+    assert np.mean(under_way) == pytest.approx(wanted, rel=0.15)
+    by_n = np.mean(more_with_few_labels, axis=(0, 1))
+    assert by_n[:2] == pytest.approx([run / 4 / 6] * 2, rel=0.2)
+    assert by_n[2:] == pytest.approx([run / 4 / 2] * 3, rel=0.3)
+
+
+def test_a_second_repeat_of_a_few_patients_tells_nothing() -> None:
+    table, _ = study(0.02, repeats=2)
+    begun = table[(table["repeat"] == 0) | (table["fold"] == 0)]
+    assert training_variation(begun, patient_values(begun)) is None
 
 
 SIMULATED = 60

@@ -92,6 +92,19 @@ def test_the_summary_of_plain_values_is_numpys(table: pd.DataFrame) -> None:
     assert np.isnan(summary.loc[("dta_rms", "jigsaw", 5), "sd_between_repeats"])
 
 
+def test_repeats_are_compared_on_the_patients_whom_all_of_them_tested() -> None:
+    whole = make_table(patients=8, ns=(5, 10), repeats=2)
+    whole = whole[whole["source"] == "random"].assign(dice=lambda rows: 0.9 - 0.1 * rows["fold"])
+    for folds, wanted in (({0, 1, 2, 3}, 0.0), ({0}, 0.0), (set(), np.nan)):
+        there = (whole["n"] == 10) | (whole["repeat"] == 0) & (whole["fold"] != 3)
+        second = (whole["repeat"] == 1) & whole["fold"].isin(folds | {3})
+        values = patient_values(whole[there | second])
+        summary = summarise(values, repeats=200).set_index(["metric", "n"])
+        found = summary.loc[("dice", 5), "sd_between_repeats"]
+        assert found == pytest.approx(wanted, nan_ok=True, abs=1e-12)
+        assert summary.loc[("dice", 10), "sd_between_repeats"] == pytest.approx(0, abs=1e-12)
+
+
 def test_missed_masks_are_counted_and_stay() -> None:
     table = make_table(patients=9, ns=(5,), repeats=1)
     few, most = [f"P00{i}" for i in range(3)], [f"P00{i}" for i in range(6)]
