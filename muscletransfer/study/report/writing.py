@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -19,7 +20,7 @@ from muscletransfer.study.report.page import StudyPage, folded, paragraph
 from muscletransfer.study.report.structures import structure_summary
 from muscletransfer.study.report.styles import arm_styles
 from muscletransfer.study.results import write_results
-from muscletransfer.study.statistics.analysis import TABLES
+from muscletransfer.study.statistics.analysis import TABLES, holds_tables
 
 __all__ = ["write_study_report"]
 
@@ -60,6 +61,7 @@ def write_study_report(
     folder = Path(folder)
     material = gather(folder)
     target = folder / "results" if output is None else Path(output)
+    earlier = holds_tables(target)
     write_results(material.results, target)
     tables = material.analysis.write(target) if material.analysis is not None else []
     page = StudyPage(f"Study {material.config.name}", _subtitle(material))
@@ -68,9 +70,9 @@ def write_study_report(
     page.top += [_tiles(material), _limits(material)]
     drawings, more = _results(page, material, target, pictures)
     sections.record(page, material, any(path.stem == "agreement" for path in more))
-    _write_figures(target / "figures", drawings)
+    _write_figures(target / "figures", drawings, _drawn_before(target))
     present = {path.stem for path in (*tables, *more)}
-    for name in {*TABLES, "agreement", "structures"} - present:
+    for name in {*TABLES, "agreement", "structures"} - present if earlier else ():
         (target / f"{name}.csv").unlink(missing_ok=True)
     return write_text_atomic(target / "report.html", page.render())
 
@@ -103,15 +105,25 @@ def _results(
     return figures.drawings, more
 
 
-def _write_figures(folder: Path, drawings: Mapping[str, Drawing]) -> None:
+def _write_figures(folder: Path, drawings: Mapping[str, Drawing], earlier: set[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for old in (*folder.glob("*.svg"), *folder.glob("*.png")):
-        if old.stem not in drawings:
-            old.unlink(missing_ok=True)
+    for name in earlier - set(drawings):
+        for ending in (".svg", ".png"):
+            (folder / f"{name}{ending}").unlink(missing_ok=True)
     for name, drawing in drawings.items():
         write_text_atomic(folder / f"{name}.svg", drawing.svg)
         with atomic_path(folder / f"{name}.png") as temporary:
             temporary.write_bytes(drawing.png)
+
+
+def _drawn_before(target: Path) -> set[str]:
+    """The figures of an earlier report; others in the folder are not ours to remove."""
+    page = target / "report.html"
+    if not page.is_file():
+        return set()
+    text = page.read_text(encoding="utf-8", errors="replace")
+    sheets = {path.stem for path in (target / "figures").glob("overlays_*.svg")}
+    return sheets.union(re.findall(r'<figure id="figure-([a-z0-9_]+)"', text))
 
 
 def _subtitle(material: Material) -> str:

@@ -23,7 +23,7 @@ from muscletransfer.study.statistics.summary import summarise
 from muscletransfer.study.statistics.training import training_variation
 from muscletransfer.study.statistics.values import PatientValues, arm_labels, patient_values
 
-__all__ = ["TABLES", "StudyAnalysis", "analyse"]
+__all__ = ["TABLES", "StudyAnalysis", "analyse", "holds_tables"]
 
 #: Every table that an analysis may have.
 TABLES = ("summary", "paired", "curves", "curve_bands", "saving", "patients", "human")
@@ -123,7 +123,8 @@ class StudyAnalysis:
     def write(self, folder: str | Path) -> list[Path]:
         """Write every table as CSV, each whole or not at all.
 
-        A ``human.csv`` of an earlier analysis is removed where this one has no observers.
+        A ``human.csv`` of an earlier analysis is removed where this one has no observers; in a
+        folder without tables of one it is somebody else's and stays.
 
         Args:
             folder: Where to; made if need be.
@@ -132,13 +133,19 @@ class StudyAnalysis:
             The files.
         """
         tables = self.tables()
+        earlier = holds_tables(folder)
         written = [
             write_text_atomic(Path(folder) / f"{name}.csv", table.to_csv(index=False))
             for name, table in tables.items()
         ]
-        for name in set(TABLES) - set(tables):
+        for name in set(TABLES) - set(tables) if earlier else ():
             (Path(folder) / f"{name}.csv").unlink(missing_ok=True)
         return written
+
+
+def holds_tables(folder: str | Path) -> bool:
+    """Whether an analysis wrote its tables to a folder: one name of them is nobody else's."""
+    return (Path(folder) / "curve_bands.csv").is_file()
 
 
 def analyse(

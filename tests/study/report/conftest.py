@@ -30,8 +30,13 @@ def good(tmp_path_factory):
     """A finished study on the phantom; its report is written by the command line."""
     folder = tmp_path_factory.mktemp("report") / "good"
     study = Seeded(folder)
-    (folder / "results" / "figures").mkdir(parents=True)
-    (folder / "results" / "figures" / "of_an_earlier_report.svg").write_text("<svg/>")
+    figures = folder / "results" / "figures"
+    figures.mkdir(parents=True)
+    (figures / "of_an_earlier_report.svg").write_text("<svg/>")
+    (figures / "overlays_of_an_earlier_report.svg").write_text("<svg/>")
+    (figures / "of_somebody_else.png").write_bytes(b"kept")
+    earlier = '<figure id="figure-of_an_earlier_report"><svg id="a"></svg></figure>'
+    (folder / "results" / "report.html").write_text(earlier)
     assert main(["study", "report", str(folder)]) == 0
     return Made(study, folder / "results" / "report.html")
 
