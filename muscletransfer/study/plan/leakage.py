@@ -25,7 +25,7 @@ from muscletransfer.study.plan.cases import (
 )
 from muscletransfer.study.plan.ids import content_key
 
-__all__ = ["PretextImages", "look_at_images"]
+__all__ = ["PretextImages", "collection_key", "look_at_images"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class PretextImages:
         people: Patient id among these images to the study's patients it stands for; those outside
             the study are not in it.
         sources: One dict a collection, for the worker: ``path`` (or ``phantom``), ``kind``,
-            ``drop_masks``.
+            ``drop_masks``, and of files the ``key`` they had when they were looked at.
         notes: What was found, for people.
         licence: Of the images, for provenance.
     """
@@ -52,6 +52,24 @@ class PretextImages:
         """Return the ids among these images that stand for one of the study's patients."""
         barred = set(patients)
         return tuple(sorted(p for p, found in self.people.items() if found & barred))
+
+
+def collection_key(
+    source: ImageSource, digests: dict[Path, str], label_column: str, *, drop_masks: bool
+) -> str:
+    """Return the digest of a collection: of all that a source task can learn from it.
+
+    Args:
+        source: The collection.
+        digests: Of its files.
+        label_column: Where its classes come from.
+        drop_masks: Whether its outlines are the study's, which the task does not get.
+    """
+    key: list[Any] = [source.kind, rows_key(source.manifest.rows, digests), drop_masks]
+    # the rows hold the classes of every other layout and column
+    if not source.is_natural and label_column != "label":
+        key.append([list(source.classes), list(source.labels or ())])
+    return content_key(key)
 
 
 def look_at_images(config: StudyConfig, cases: Cases, images: ImagesConfig) -> PretextImages:
@@ -167,11 +185,12 @@ def _files(
         )
     if drop:
         notes.append(f"{path}: its outlines are the study's own, so the source task gets none.")
+    key = collection_key(source, digests, images.label_column, drop_masks=drop)
     worker = {"path": str(path), "kind": source.kind, "drop_masks": drop, "mask_column": column}
     return PretextImages(
-        content_key([source.kind, rows_key(rows, digests), drop]),
+        key,
         {p: frozenset(same) for p, same in people.items()},
-        (worker,),
+        ({**worker, "key": key},),
         tuple(notes),
     )
 

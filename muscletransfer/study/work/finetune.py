@@ -20,6 +20,7 @@ from muscletransfer.study.work.cases import case_rows, write_cases
 from muscletransfer.study.work.clock import StepClock
 from muscletransfer.study.work.labelled import labelled_cases
 from muscletransfer.study.work.loggers import close_loggers, make_loggers
+from muscletransfer.study.work.planned import check_weights
 from muscletransfer.study.work.worker import (
     describe_machine,
     draw_phantoms,
@@ -43,7 +44,7 @@ def fine_tune(payload: Mapping[str, Any], folder: Path) -> None:
         folder: An empty folder.
 
     Raises:
-        DataError: The manifest is no longer the planned one.
+        DataError: The manifest or a weight file is no longer the planned one.
         MuscleTransferError: What data, weights or training find wrong.
     """
     started = time.monotonic()
@@ -121,6 +122,7 @@ def _weights(spec: RunSpec, where: Mapping[str, Any], needs: Mapping[str, str]) 
     if spec.pretext is not None:
         return str(Path(needs[spec.pretext]) / "weights.safetensors")
     found: str | None = where.get("weights")
+    check_weights(found, spec.weights_sha256)
     return found
 
 

@@ -153,6 +153,27 @@ def test_ids_come_from_content_not_from_paths(manifest: Path, tmp_path: Path) ->
     assert not set(changed) & set(before)
 
 
+def test_ids_tell_of_the_classes_in_whatever_column(tmp_path: Path) -> None:
+    others = ct_cases(tmp_path / "others", 4, first=50, prefix="X")
+    header, *rows = others.read_text().splitlines()
+
+    def pretext_id(column: str, classes: str) -> str:
+        lines = [f"{row},{name}" for row, name in zip(rows, classes, strict=True)]
+        others.write_text("\n".join([f"{header},{column}", *lines]) + "\n")
+        data = {"images": str(others), "label_column": column}
+        sources = [{"pretext": "classification", "data": data}]
+        plan = plan_study(config_from_dict(study(manifest, sources=sources)))
+        return plan.pretexts[0].id
+
+    manifest = ct_cases(tmp_path / "own")
+    for column in ("label", "coarse"):
+        first = pretext_id(column, "aabb")
+        assert pretext_id(column, "abab") != first
+        assert pretext_id(column, "aabb") == first
+    # the order of the classes is what a task counts with, the letters are their names
+    assert pretext_id("coarse", "ccdd") != pretext_id("coarse", "aabb")
+
+
 def test_ids_are_the_same_in_another_process(manifest: Path) -> None:
     plain = study(
         manifest, sources=["random", {"pretext": "jigsaw", "data": {"images": "manifest"}}]
