@@ -15,8 +15,8 @@ from muscletransfer.study.plan.ids import content_key, run_seed
 from muscletransfer.study.plan.leakage import PretextImages, look_at_images
 from muscletransfer.study.plan.specs import PretextSpec
 from muscletransfer.study.plan.splits import StudySplits
-from muscletransfer.study.plan.tasks import check_arguments, trains_decoder
-from muscletransfer.study.plan.versions import part_versions
+from muscletransfer.study.plan.tasks import check_arguments, inner_tasks, trains_decoder
+from muscletransfer.study.plan.versions import part_versions, weights_version
 
 __all__ = ["PretextPlanner"]
 
@@ -153,7 +153,7 @@ class PretextPlanner:
             batch_size=pretext.batch_size,
             seed=run_seed(self.config.data.seed, "pretext", again),
             compute=asdict(self.config.compute),
-            plugins=part_versions(encoder.name, own_decoder, pretext.task),
+            plugins=_versions(encoder.name, own_decoder, pretext),
         )
 
     def _look(self, source: SourceConfig, pretext: PretextConfig) -> None:
@@ -177,6 +177,21 @@ class PretextPlanner:
         from muscletransfer.transfer import read_artifact
 
         return read_artifact(self.config.path(weights)).decoder_state is not None
+
+
+def _versions(encoder: str, decoder: str | None, pretext: PretextConfig) -> dict[str, str]:
+    """Return the versions of what a pre-training takes from other packages, by part."""
+    given = pretext.init_args
+    inner = {k: name for k, (name, _) in inner_tasks(pretext.task, given, "pretext").items()}
+    loss, weights = given.get("loss"), given.get("weights")
+    found = part_versions(
+        encoder, decoder, pretext.task, inner=inner, loss=loss if isinstance(loss, str) else None
+    )
+    if isinstance(weights, str) and not is_weights_file(weights):
+        version = weights_version(weights)
+        if version is not None:
+            found["weights"] = version
+    return found
 
 
 def _known_fields(pretext: PretextConfig, where: str) -> dict[str, Any]:

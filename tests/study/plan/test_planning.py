@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from muscletransfer.errors import SettingError, SplitError, UnknownNameError
 from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import PretextSpec, RunSpec, make_jobs, plan_study
 from muscletransfer.study.plan.splits import StudySplits
+from muscletransfer.study.plan.versions import class_version, plugin_version
 
 PHANTOM = {"phantom": {"patients": 40}, "num_folds": 4}
 OWN = {"images": "other_levels"}
@@ -172,6 +174,56 @@ def test_ids_tell_of_the_classes_in_whatever_column(tmp_path: Path) -> None:
         assert pretext_id(column, "aabb") == first
     # the order of the classes is what a task counts with, the letters are their names
     assert pretext_id("coarse", "ccdd") != pretext_id("coarse", "aabb")
+
+
+def test_ids_tell_of_the_versions_of_whatever_is_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    information = tmp_path / "versioned-1.dist-info"
+    (tmp_path / "versioned").mkdir()
+    information.mkdir()
+    (tmp_path / "versioned" / "__init__.py").write_text(
+        "from torch.nn import BCEWithLogitsLoss as Loss\n"
+        "from muscletransfer.pretext import JigsawPretext\n\n\n"
+        "class Flip(JigsawPretext):\n    pass\n"
+    )
+    (information / "top_level.txt").write_text("versioned\n")
+    (information / "entry_points.txt").write_text(
+        "[muscletransfer.pretexts]\nversioned/flip = versioned:Flip\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    tasks = {"turn": {"name": "rotation"}, "flip": {"name": "versioned/flip"}}
+    sources = [
+        {"pretext": {"class_path": "multitask", "init_args": {"tasks": tasks}}},
+        {"pretext": {"class_path": "segmentation", "init_args": {"loss": "versioned.Loss"}}},
+        {"pretext": {"class_path": "jigsaw", "init_args": {"weights": "imagenet"}}},
+        {"pretext": "jigsaw", "name": "own"},
+        {"pretext": {"class_path": "segmentation", "init_args": {"loss": "dice"}}, "name": "seg"},
+    ]
+
+    def plugins(version: str) -> list[Any]:
+        text = f"Metadata-Version: 2.1\nName: versioned\nVersion: {version}\n"
+        (information / "METADATA").write_text(text)
+        plugin_version.cache_clear()
+        class_version.cache_clear()
+        plan = planned(
+            sources=[{"data": OWN, **source} for source in sources],
+            finetune={"loss": "versioned.Loss"},
+        )
+        return [plan.runs[0], *(spec for spec in plan.pretexts if spec.fold == 0)]
+
+    first, second = plugins("1.0"), plugins("2.0")
+    timm = f"timm {importlib.metadata.version('timm')}"
+    assert [spec.plugins for spec in first] == [
+        {"loss": "versioned 1.0"},
+        {"pretext flip": "versioned 1.0"},
+        {"loss": "versioned 1.0"},
+        {"weights": timm},
+        {},
+        {},
+    ]
+    changed = [a.id != b.id for a, b in zip(first, second, strict=True)]
+    assert changed == [True, True, True, False, False, False]
 
 
 def test_ids_are_the_same_in_another_process(manifest: Path) -> None:
