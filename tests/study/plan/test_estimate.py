@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_cases import grey_cases, photographs, study
+from tiny_cases import ct_cases, grey_cases, photographs, study
 
+from muscletransfer.data.manifest import Manifest
 from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import plan_study
 from muscletransfer.study.plan.estimate import estimate
 from muscletransfer.study.plan.probe import Measured, probe_plan, shape_of
+from muscletransfer.study.work.few import few_images
 
 
 def test_a_probe_measures_each_kind_of_work_once_and_is_kept(tmp_path: Path) -> None:
@@ -49,6 +51,28 @@ def test_a_probe_measures_each_kind_of_work_once_and_is_kept(tmp_path: Path) -> 
         assert (cost.case > 0) == (cost.case_bytes > 0) == (spec in plan.runs)
     shutil.rmtree(tmp_path / "grey")  # what is known needs no image
     assert probe_plan(plan, cache_dir=tmp_path / "kept", accelerator="cpu") == costs
+
+
+def test_a_few_images_stand_for_all_and_for_each_class(tmp_path: Path) -> None:
+    for name, count in (("a", 30), ("b", 9), ("c", 1)):
+        photographs(tmp_path / "photos" / name, count, seed=count)
+    source = {"path": str(tmp_path / "photos"), "kind": "class_folder"}
+    options = {"mask_column": "mask", "label_column": "label", "where": {}, "slices": "listed"}
+    for most, counts in ((8, [6, 2, 1]), (4, [3, 1, 1]), (100, [30, 9, 1])):
+        (small,), _ = few_images([source], options, tmp_path, most)
+        rows = Manifest.read(small["path"]).rows
+        assert [sum(row.label == name for row in rows) for name in "abc"] == counts
+        assert len({row.image for row in rows}) == len(rows)
+
+
+def test_a_probe_of_images_that_are_sorted_by_class(tmp_path: Path) -> None:
+    photographs(tmp_path / "photos" / "a", 30)
+    photographs(tmp_path / "photos" / "b", 10, seed=1)
+    source = {"pretext": "classification", "data": {"images": str(tmp_path / "photos")}}
+    plain = study(ct_cases(tmp_path / "cases"), train_patients=[2], sources=[source])
+    plan = plan_study(config_from_dict(plain))
+    costs = probe_plan(plan, cache_dir=tmp_path / "kept", accelerator="cpu")
+    assert set(costs) == {shape_of(spec) for spec in plan.specs}
 
 
 def test_an_estimate_adds_up_what_is_left() -> None:
