@@ -23,7 +23,7 @@ from muscletransfer.study.plan.specs import PretextSpec
 from muscletransfer.study.plan.tasks import fitting_arguments, has_argument, task_class
 from muscletransfer.study.work.clock import StepClock
 from muscletransfer.study.work.few import few_images
-from muscletransfer.study.work.loggers import close_loggers, make_loggers
+from muscletransfer.study.work.loggers import closing, make_loggers
 from muscletransfer.study.work.planned import check_images, check_weights
 from muscletransfer.study.work.worker import (
     describe_machine,
@@ -178,27 +178,29 @@ def _run(
         CSVLogger(folder, name="", version=""),
         *make_loggers(others, folder, study, where["name"], spec.label),
     ]
-    trainer = make_trainer(
-        spec.steps,
-        folder,
-        spec.compute,
-        accelerator=where.get("accelerator", "auto"),
-        loggers=loggers,
-        callbacks=[clock],
-        validate=False,
-    )
-    ready = time.monotonic()
-    trainer.fit(task, datamodule=data)
-    scores = {k: float(v) for k, v in trainer.callback_metrics.items() if not k.endswith("_step")}
-    trained = time.monotonic()  # after the scores, which wait for the device
-    decoder = getattr(task, "decoder", None) is not None
-    save_encoder(task, folder / "weights.safetensors", include_decoder=decoder)
-    write_json(folder / "provenance.json", task.provenance().to_dict())
-    if data.val_set is not None:
-        trainer.limit_val_batches = 1.0
-        validated = trainer.validate(task, datamodule=data, verbose=False)
-        scores |= {k: float(v) for one in validated for k, v in one.items()}
-    close_loggers(loggers)
+    with closing(loggers):
+        trainer = make_trainer(
+            spec.steps,
+            folder,
+            spec.compute,
+            accelerator=where.get("accelerator", "auto"),
+            loggers=loggers,
+            callbacks=[clock],
+            validate=False,
+        )
+        ready = time.monotonic()
+        trainer.fit(task, datamodule=data)
+        scores = {
+            k: float(v) for k, v in trainer.callback_metrics.items() if not k.endswith("_step")
+        }
+        trained = time.monotonic()  # after the scores, which wait for the device
+        decoder = getattr(task, "decoder", None) is not None
+        save_encoder(task, folder / "weights.safetensors", include_decoder=decoder)
+        write_json(folder / "provenance.json", task.provenance().to_dict())
+        if data.val_set is not None:
+            trainer.limit_val_batches = 1.0
+            validated = trainer.validate(task, datamodule=data, verbose=False)
+            scores |= {k: float(v) for one in validated for k, v in one.items()}
     # Lightning's record of the arguments names paths of this machine; provenance has the rest
     (folder / "hparams.yaml").unlink(missing_ok=True)
     described = data.describe()
