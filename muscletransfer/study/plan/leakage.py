@@ -40,6 +40,7 @@ class PretextImages:
             ``drop_masks``, and of files the ``key`` they had when they were looked at.
         notes: What was found, for people.
         licence: Of the images, for provenance.
+        patients: Ids of the patients of each collection that lists some, by its path.
     """
 
     key: str
@@ -47,6 +48,7 @@ class PretextImages:
     sources: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     licence: str | None = None
+    patients: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def excluded(self, patients: tuple[str, ...]) -> tuple[str, ...]:
         """Return the ids among these images that stand for one of the study's patients."""
@@ -91,16 +93,18 @@ def look_at_images(config: StudyConfig, cases: Cases, images: ImagesConfig) -> P
     people: dict[str, set[str]] = {}
     sources: list[dict[str, Any]] = []
     notes: list[str] = []
+    patients: dict[str, frozenset[str]] = {}
     for one in images.images:
         found = _look_at(config, cases, images, one)
         keys.append(found.key)
         sources += found.sources
         notes += found.notes
+        patients |= found.patients
         for patient, same in found.people.items():
             people.setdefault(patient, set()).update(same)
     frozen = {patient: frozenset(same) for patient, same in people.items()}
     key = content_key(keys)
-    return PretextImages(key, frozen, tuple(sources), tuple(notes), images.licence)
+    return PretextImages(key, frozen, tuple(sources), tuple(notes), images.licence, patients)
 
 
 def _look_at(config: StudyConfig, cases: Cases, images: ImagesConfig, one: Images) -> PretextImages:
@@ -177,6 +181,12 @@ def _files(
     # outlines of the study must not reach a source task: more than n patients' labels would be used
     outlines = own or any(row.mask is not None and digests[row.mask] in references for row in rows)
     drop = outlines and any(row.mask is not None for row in rows)
+    if drop and source.is_natural:
+        raise SettingError(
+            f"{path} holds outlines of this study, and lists no patients by which those who test "
+            "could be left out. Wanted its images without masks (a folder of images alone), a "
+            "manifest with patient_id, or other images."
+        )
     notes = []
     if by_content:
         notes.append(
@@ -192,6 +202,7 @@ def _files(
         {p: frozenset(same) for p, same in people.items()},
         ({**worker, "key": key},),
         tuple(notes),
+        patients={} if source.is_natural else {str(path): frozenset(r.patient_id for r in rows)},
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from muscletransfer.data.files import digest
 from muscletransfer.errors import SettingError
-from muscletransfer.study.config.names import is_weights_file
+from muscletransfer.study.config.names import check_weights_file, is_weights_file
 from muscletransfer.study.config.sources import PretextConfig, SourceConfig
 from muscletransfer.study.config.study import NetworkPart, StudyConfig
 from muscletransfer.study.plan.cases import Cases
@@ -114,7 +115,8 @@ class PretextPlanner:
         decoder_kwargs: dict[str, Any] = {}
         if trains_decoder(pretext.task, init_args):
             own_decoder = init_args.pop("decoder", decoder.name)
-            decoder_kwargs = init_args.pop("decoder_kwargs", decoder.kwargs)
+            usual = decoder.kwargs if own_decoder == decoder.name else {}
+            decoder_kwargs = init_args.pop("decoder_kwargs", usual)
             if own_decoder != decoder.name and _BOTH in self.transfers(source):
                 raise SettingError(
                     f"sources: {source.name!r} trains the decoder {own_decoder!r}, and "
@@ -124,7 +126,9 @@ class PretextPlanner:
         weights = init_args.get("weights")
         key = None
         if isinstance(weights, str) and is_weights_file(weights):
+            check_weights_file(self.config, weights, f"sources ({source.name}).pretext.init_args")
             key = digest(self.config.path(weights))
+            init_args["weights"] = Path(weights).name  # the key tells which; no id tells where
         preprocessing = {
             **self.config.data.preprocessing.to_dict(),
             **pretext.images.preprocessing,

@@ -15,15 +15,27 @@ import pytest
 import SimpleITK as sitk
 from tiny_cases import ct_cases, study
 
+from muscletransfer import create_encoder
 from muscletransfer.errors import SettingError, SplitError, UnknownNameError
 from muscletransfer.study.config import config_from_dict
-from muscletransfer.study.plan import PretextSpec, RunSpec, make_jobs, plan_study
+from muscletransfer.study.plan import (
+    PretextSpec,
+    RunSpec,
+    StudyPlan,
+    make_jobs,
+    plan_study,
+    study_config,
+)
+from muscletransfer.study.plan.models import check_pretexts
+from muscletransfer.study.plan.printing import plan_lines
 from muscletransfer.study.plan.splits import StudySplits
 from muscletransfer.study.plan.versions import class_version, plugin_version
 from muscletransfer.study.running import Report, Task
 from muscletransfer.study.running.failures import keep_failure
 from muscletransfer.study.running.local_store import LocalStore
 from muscletransfer.study.running.performing import perform
+from muscletransfer.study.running.plans import record_plan
+from muscletransfer.transfer import save_encoder
 
 PHANTOM = {"phantom": {"patients": 40}, "num_folds": 4}
 OWN = {"images": "other_levels"}
@@ -269,6 +281,54 @@ def test_specs_survive_json_and_name_no_patient(manifest: Path, tmp_path: Path) 
     assert all(job.needs == (run.pretext,) for job, run in zip(jobs[2:], plan.runs, strict=True))
 
 
+def test_ids_tell_of_weight_files_and_not_of_where_they_lie(manifest: Path, tmp_path: Path) -> None:
+    found = []
+    save_encoder(create_encoder("timm/resnet10t", depth=3), tmp_path / "here" / "w.safetensors")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    for folder in ("here", "there"):
+        file = tmp_path / folder / "w.safetensors"
+        for given, root in ((str(file), tmp_path), (file.name, file.parent)):
+            task = {"class_path": "jigsaw", "init_args": {"weights": given}}
+            sources = [given, {"weights": given, "freeze": "encoder", "name": "frozen"},
+                       {"pretext": task, "data": {"images": "manifest"}}]  # fmt: skip
+            plan = plan_study(config_from_dict(study(manifest, sources=sources), root))
+            assert {run.source for run in plan.runs} == {"w.safetensors", "frozen", "jigsaw"}
+            found.append([spec.id for spec in plan.specs])
+            assert not any(str(tmp_path) in json.dumps(spec.to_dict()) for spec in plan.specs)
+            where = make_jobs(plan, tmp_path / "out")[0].payload["where"]
+            assert where["weights"] == str(file)
+    assert found[1:] == found[:1] * 3
+    both = [str(tmp_path / folder / "w.safetensors") for folder in ("here", "there")]
+    with pytest.raises(SettingError, match=r"'w\.safetensors' twice; wanted different names"):
+        config_from_dict(study(manifest, sources=both))
+
+
+def test_arguments_of_the_studys_decoder_are_not_those_of_another(manifest: Path) -> None:
+    def trained(**init_args: Any) -> tuple[str | None, dict[str, Any]]:
+        task = {"class_path": "reconstruction", "init_args": init_args}
+        sources = [{"pretext": task, "data": {"images": "manifest"}}]
+        plan = plan_study(config_from_dict(study(manifest, sources=sources)))
+        check_pretexts(plan)
+        return plan.pretexts[0].decoder, plan.pretexts[0].decoder_kwargs
+
+    usual = study(manifest)["decoders"][0]["kwargs"]
+    assert trained() == trained(decoder="unet") == ("unet", usual)
+    assert trained(decoder="fpn") == ("fpn", {})
+    own = {"decoder_channels": [8, 8, 8]}
+    assert trained(decoder_kwargs=own) == ("unet", own)
+
+
+def test_pre_trainings_of_other_steps_are_lines_of_their_own(manifest: Path) -> None:
+    images = {"data": {"images": "manifest"}, "pretext": "jigsaw"}
+    sources = [{**images, "name": "short"}, {**images, "name": "long", "steps": 9000}]
+    plan = plan_study(config_from_dict(study(manifest, sources=sources)))
+    lines = [line for line in plan_lines(plan, set()) if "pre-training jigsaw" in line]
+    assert [line.partition(": its")[0].strip() for line in lines] == [
+        "pre-training jigsaw: timm/resnet10t, 3 steps of 4: 2, one for each of 2 folds",
+        "pre-training jigsaw: timm/resnet10t, 9000 steps of 4: 2, one for each of 2 folds",
+    ]
+
+
 @pytest.mark.parametrize("status", ["failed", "lost"])
 def test_what_is_kept_of_a_failure_names_no_patient(status: str, tmp_path: Path) -> None:
     sources = [{"pretext": "jigsaw", "data": {"images": "manifest"}}]
@@ -298,6 +358,10 @@ def test_what_is_kept_of_a_failure_names_no_patient(status: str, tmp_path: Path)
         ({"pretext": "nowhere.tasks.Flip"}, "cannot be imported"),
         ({"name": "i", "weights": "imagenet"}, "stem: adapt"),
         (
+            {"pretext": {"class_path": "jigsaw", "init_args": {"weights": "imagnet"}}},
+            r"\(jigsaw\).pretext.init_args.weights is 'imagnet', which is no file .*'imagenet'",
+        ),
+        (
             {
                 "pretext": {"class_path": "reconstruction", "init_args": {"decoder": "fpn"}},
                 "transfers": ["encoder+decoder"],
@@ -317,3 +381,24 @@ def test_a_source_that_cannot_work_is_told_before_anything_runs(
         source = {"data": OWN, **source}
     with pytest.raises((SettingError, UnknownNameError), match=message):
         planned(sources=[source])
+
+
+def test_a_study_is_read_back_as_it_was_planned_where_a_plug_in_is_missing(tmp_path: Path) -> None:
+    sources = ["random", "imagenet", "jigsaw", {"pretext": "rotation"}, "mine.ckpt"]
+    plain = {"data": PHANTOM, "train_patients": [5], "pretraining": {"data": OWN}}
+    config = config_from_dict({**plain, "sources": sources}, tmp_path, check=False)
+    record = StudyPlan(config, plan_study(config_from_dict({**plain, "sources": ["random"]})).cases,
+                       (), ()).record()  # fmt: skip
+    # the plan of a machine that has a plug-in with this task
+    text = json.dumps(record).replace("jigsaw", "elsewhere/flip")
+    record_plan(LocalStore(tmp_path), json.loads(text), [])
+    back = study_config(tmp_path)
+    assert [(source.name, source.kind) for source in back.sources] == [
+        ("random", "random"),
+        ("imagenet", "weights"),
+        ("elsewhere/flip", "pretext"),
+        ("rotation", "pretext"),
+        ("mine.ckpt", "weights"),
+    ]
+    assert back.sources[2].pretext.task == "elsewhere/flip"
+    assert back.to_dict() == json.loads(text)["config"] | {"name": back.name}
