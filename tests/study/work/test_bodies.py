@@ -278,16 +278,19 @@ def test_several_classes_in_plain_images_without_spacing(place: Path) -> None:
         assert {row[key] for row in rows for key in ("sma_cm2", "smd_hu")} == {""}
 
 
-def test_weights_from_a_file(done: Study, place: Path, manifest: Path) -> None:
-    pretext = done.plan.pretexts[0]
-    file = done.do(pretext.id) / "weights.safetensors"
+def test_weights_from_a_file(place: Path, manifest: Path) -> None:
+    others = ct_cases(place / "others", 6, first=70, prefix="X")
+    source = {**RECONSTRUCTION, "data": {"images": str(others)}}
+    whole = Study(study(manifest, sources=[source]), place / "whole")
+    pretext = whole.plan.pretexts[0]
+    file = whole.do(pretext.id) / "weights.safetensors"
     source = {"name": "mine", "weights": str(file), "transfers": ["encoder+decoder"]}
     mine = Study(study(manifest, sources=[source]), place / "mine")
     folder = mine.run(n=2, fold=0)
     # the same start, draw and seed as the run whose pre-training the study did itself
-    spec = done.spec(source="reconstruction", transfer="encoder+decoder", n=2, fold=0)
+    spec = whole.spec(source="reconstruction", transfer="encoder+decoder", n=2, fold=0)
     assert spec.pretext == pretext.id
-    assert (folder / "cases.csv").read_bytes() == (done.do(spec.id) / "cases.csv").read_bytes()
+    assert (folder / "cases.csv").read_bytes() == (whole.do(spec.id) / "cases.csv").read_bytes()
     assert str(file.parent) not in (folder / "spec.json").read_text()
 
 
