@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from muscletransfer.study.config.sources import SourceConfig
     from muscletransfer.study.config.study import StudyConfig
 
-__all__ = ["LOGGERS", "check_names", "is_weights_file", "pretext_names"]
+__all__ = ["LOGGERS", "check_names", "check_weights_file", "is_weights_file", "pretext_names"]
 
 LOGGERS = {
     "csv": (),
@@ -81,6 +81,26 @@ def is_weights_file(weights: str) -> bool:
     return not weights.startswith(_HUB) and weights not in list_weights()
 
 
+def check_weights_file(config: StudyConfig, weights: str, where: str) -> None:
+    """Raise unless a weight file is there.
+
+    Args:
+        config: The study.
+        weights: The file, as the study's file has it.
+        where: What it is an argument of, for the message.
+
+    Raises:
+        SettingError: With close matches among the weight sources, which it may have meant.
+    """
+    path = config.path(weights)
+    if not path.is_file():
+        raise SettingError(
+            f"{where}.weights is {weights!r}, which is no file ({path}) and no weight "
+            f"source.{did_you_mean(weights, list_weights())} Sources: "
+            f"{', '.join(list_weights())}."
+        )
+
+
 def _check_source(config: StudyConfig, source: SourceConfig, where: str) -> None:
     for what in ("encoders", "decoders"):
         known = [part.name for part in getattr(config, what)]
@@ -97,13 +117,7 @@ def _check_source(config: StudyConfig, source: SourceConfig, where: str) -> None
 
 def _check_weights(config: StudyConfig, source: SourceConfig, weights: str, where: str) -> None:
     if is_weights_file(weights):
-        path = config.path(weights)
-        if not path.is_file():
-            raise SettingError(
-                f"{where}.weights is {weights!r}, which is no file ({path}) and no weight "
-                f"source.{did_you_mean(weights, list_weights())} Sources: "
-                f"{', '.join(list_weights())}."
-            )
+        check_weights_file(config, weights, where)
     elif not weights.startswith(_HUB):
         transfers = config.transfers if source.transfers is None else source.transfers
         if "encoder+decoder" in (source.transfers or ()) or transfers == ("encoder+decoder",):

@@ -28,6 +28,7 @@ from muscletransfer.study.config.training import (
     HumanLevelConfig,
     PretrainingConfig,
     SelectionConfig,
+    check_validations,
 )
 from muscletransfer.study.config.yaml_file import read_yaml
 
@@ -128,8 +129,8 @@ def config_from_dict(
         given: What the YAML holds.
         root: Folder that relative paths start from.
         name: Its name, where the file has none.
-        check: Whether every name must be registered and installed here; not needed to look at
-            results.
+        check: Whether it must be able to run: every name registered and installed here, and no step
+            for nothing; not needed to look at results.
 
     Returns:
         The study.
@@ -171,11 +172,13 @@ def config_from_dict(
         human_level=read_fields(HumanLevelConfig, file.human_level, "human_level"),
         loggers=dict(_logger(one, f"loggers[{i}]") for i, one in enumerate(file.loggers)),
         keep_weights=file.keep_weights,
-        root=root,
+        # a plan keeps it, and whoever reads that may work elsewhere
+        root=Path(root).absolute(),
         given=dict(given),
     )
     if check:
         check_names(config)
+        check_validations(config.finetune, config.selection)
     return config
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from muscletransfer.errors import SettingError
@@ -25,6 +26,7 @@ from muscletransfer.study.config.training import PretrainingConfig
 __all__ = ["PretextConfig", "SourceConfig", "read_source"]
 
 RANDOM = "random"
+_FILES = (".safetensors", ".ckpt")  # by which a file is known even where a plug-in is missing
 transfer_word = choice("encoder", "encoder+decoder")
 
 
@@ -76,7 +78,7 @@ class SourceConfig:
     .. versionadded:: 0.1
 
     Args:
-        name: Name in tables and figures.
+        name: Name in tables and figures; by default that of the task, the weights or their file.
         kind: ``random``, ``weights`` or ``pretext``.
         freeze: ``encoder`` never trains the encoder.
         weights: Of ``weights``: a registered source (``imagenet``, ``coco``), a file, or
@@ -140,12 +142,12 @@ def read_source(
         UnknownNameError: An unknown key or word.
     """
     if isinstance(given, str):
-        short = {"name": given}
+        short: dict[str, Any] = {}
         if given in pretexts:
             short["pretext"] = given
         elif given != RANDOM:
             short["weights"] = given
-        given = short
+        given = short or {"name": RANDOM}
     one = read_fields(_Given, _named(given), where)
     if one.weights is not None and one.pretext is not None:
         raise SettingError(f"{where} ({one.name}) has both 'weights' and 'pretext'; wanted one.")
@@ -176,13 +178,14 @@ def read_source(
 
 
 def _named(given: Any) -> Any:
-    """A source without a name is called after its task or weights."""
+    """A source without a name is called after its task or weights; a file without its folders."""
     if isinstance(given, Mapping) and "name" not in given:
         task = given.get("pretext")
         task = task.get("class_path") if isinstance(task, Mapping) else task
         name = task or given.get("weights")
         if isinstance(name, str):
-            return {"name": name, **given}
+            file = task is None and name.endswith(_FILES) and not name.startswith("hf-hub:")
+            return {"name": Path(name).name if file else name, **given}
     return given
 
 

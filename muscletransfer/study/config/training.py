@@ -22,6 +22,7 @@ __all__ = [
     "HumanLevelConfig",
     "PretrainingConfig",
     "SelectionConfig",
+    "check_validations",
 ]
 
 
@@ -67,7 +68,8 @@ class SelectionConfig:
             those with the best Dice on the validation patients.
         validation_patients: How many validate; their labels count as spent, and are reported with
             every run. Fixed for a fold, whatever n and repeat.
-        every: Steps between two validations of rule ``best``.
+        every: Steps between two validations of rule ``best``; a divisor of the steps, so that the
+            last weights are looked at too.
 
     Example:
         >>> SelectionConfig(rule="best", validation_patients=3).every
@@ -91,6 +93,30 @@ class SelectionConfig:
                 f"selection.rule is 'last' with validation_patients: {self.validation_patients}, "
                 "whose labels would be spent for nothing; wanted 0, or rule: best."
             )
+
+
+def check_validations(tuning: FineTuneConfig, selection: SelectionConfig) -> None:
+    """Raise where rule ``best`` would never look at the weights of the last steps.
+
+    Args:
+        tuning: Section ``finetune``.
+        selection: Section ``selection``.
+
+    Raises:
+        SettingError: With the nearest numbers that do.
+    """
+    steps, every = tuning.steps, min(selection.every, tuning.steps)
+    left = steps % every
+    if selection.rule != "best" or not left:
+        return
+    fitting = [n for n in range(1, steps + 1) if steps % n == 0]
+    near = [max(n for n in fitting if n < every), min(n for n in fitting if n > every)]
+    raise SettingError(
+        f"selection.every is {every} and finetune.steps {steps}: the weights of the last {left} "
+        "steps would never be validated, so these steps would be for nothing; wanted a number "
+        f"that divides {steps}, such as {near[0]} or {near[1]}, or finetune.steps: {steps - left} "
+        f"or {steps - left + every}."
+    )
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,27 @@ __all__ = ["read_yaml"]
 class _Loader(yaml.SafeLoader):
     """`yaml.SafeLoader` with the floats of YAML 1.2 and without silent repeats."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._checked: set[yaml.MappingNode] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # before `<<` brings in keys, which those of the mapping itself may override
+        if node not in self._checked:
+            self._checked.add(node)
+            self._check_repeats(node)
+        super().flatten_mapping(node)
+
+    def _check_repeats(self, node: yaml.MappingNode) -> None:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            merges = key_node.tag == "tag:yaml.org,2002:merge"
+            key = "<<" if merges else self.construct_object(key_node, deep=True)
             if isinstance(key, str | int | float) and key in seen:
                 line = key_node.start_mark.line + 1
                 raise SettingError(f"line {line}: the key {key!r} stands twice; wanted it once.")
             if isinstance(key, str | int | float):
                 seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 # YAML 1.1 wants a dot in a float, so it takes 1e-3 for text.

@@ -55,7 +55,8 @@ def estimate(
     selection = plan.config.selection
     validated = 0
     if selection.rule == "best":
-        times = plan.config.finetune.steps // selection.every
+        steps = plan.config.finetune.steps
+        times = steps // min(selection.every, steps)
         validated = times * (selection.validation_patients or 0)
     by_shape: dict[int, str] = {}  # specs share their settings, so shapes are worked out once each
     tested = [_cases_of(plan, fold) for fold in range(len(plan.cases.folds))]

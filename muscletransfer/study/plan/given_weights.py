@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.manifest.table import hash_of_rows
 from muscletransfer.errors import MuscleTransferError, SettingError
 from muscletransfer.study.config.names import is_weights_file
 from muscletransfer.study.config.study import StudyConfig
-from muscletransfer.study.plan.cases import Cases
+from muscletransfer.study.plan.cases import Cases, digests_of
 
 __all__ = ["check_given_weights"]
 
@@ -29,6 +32,7 @@ def check_given_weights(config: StudyConfig, cases: Cases) -> list[str]:
         SettingError: A file learned from the manifest of the study.
     """
     notes = []
+    own: set[str] | None = None
     for where, file in _files(config):
         from muscletransfer.transfer import inspect_file
 
@@ -41,7 +45,8 @@ def check_given_weights(config: StudyConfig, cases: Cases) -> list[str]:
             kinds = one.data.get("kinds")  # of a source task; photographs show no patients
             if not patients or (kinds and "manifest" not in str(kinds).split(", ")):
                 continue
-            if _is_own(one.data.get("manifest_hash"), cases):
+            own = _own_hashes(config, cases) if own is None else own
+            if one.data.get("manifest_hash") in own:
                 raise SettingError(
                     f"{where}: {file} learned ({one.task}) from {patients} patients of the study's "
                     "own manifest, so those who test have been seen. Wanted weights of other "
@@ -65,5 +70,23 @@ def _files(config: StudyConfig) -> Iterator[tuple[str, str]]:
                 yield source.name, given
 
 
-def _is_own(manifest_hash: object, cases: Cases) -> bool:
-    return cases.manifest is not None and manifest_hash == cases.manifest.content_hash()
+def _own_hashes(config: StudyConfig, cases: Cases) -> set[str]:
+    """Hashes of the study's manifest as other trainings may have read it.
+
+    A source task may have read it without masks or with those of the usual column, and all its rows
+    where the study takes some.
+    """
+    if cases.manifest is None or cases.path is None:
+        return set()
+    data = config.data
+    known = dict(cases.digests)
+    lists = [cases.manifest]
+    for column in dict.fromkeys((data.mask_column, "mask")):
+        try:
+            whole = Manifest.read(cases.path, mask_column=column)
+            known |= digests_of(whole.rows, masks=True)
+        except MuscleTransferError:
+            continue  # of files that the study does not use
+        lists += [whole, whole.where(**data.where)] if data.where else [whole]
+    bare = [[replace(row, mask=None) for row in one.rows] for one in lists]
+    return {hash_of_rows(rows, None, known) for rows in (*(one.rows for one in lists), *bare)}

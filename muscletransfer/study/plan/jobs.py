@@ -144,7 +144,7 @@ def _of_pretext(plan: StudyPlan, spec: PretextSpec, folder: Path) -> dict[str, A
         sources.append({**kept, "path": path})
     weights = spec.init_args.get("weights")
     if spec.weights_key is not None:
-        weights = str(plan.config.path(str(weights)))
+        weights = str(plan.config.path(_given_weights(plan, spec)))
     return {
         "sources": sources,
         "excluded": list(excluded),
@@ -152,6 +152,15 @@ def _of_pretext(plan: StudyPlan, spec: PretextSpec, folder: Path) -> dict[str, A
         "licence": images.licence,
         "phantoms": _phantoms(folder, [s["phantom"] for s in images.sources if "phantom" in s]),
     }
+
+
+def _given_weights(plan: StudyPlan, spec: PretextSpec) -> str:
+    """The weight file among a task's arguments, as the study's file has it."""
+    source = next(run.source for run in plan.runs if run.pretext == spec.id)
+    tasks = {one.name: one.pretext for one in plan.config.sources}
+    task = tasks[source]
+    assert task is not None
+    return str(task.init_args["weights"])
 
 
 def _phantoms(folder: Path, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from muscletransfer.study.plan.cases import (
 )
 from muscletransfer.study.plan.ids import content_key
 
-__all__ = ["PretextImages", "look_at_images"]
+__all__ = ["PretextImages", "collection_key", "look_at_images"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,10 @@ class PretextImages:
         people: Patient id among these images to the study's patients it stands for; those outside
             the study are not in it.
         sources: One dict a collection, for the worker: ``path`` (or ``phantom``), ``kind``,
-            ``drop_masks``.
+            ``drop_masks``, and of files the ``key`` they had when they were looked at.
         notes: What was found, for people.
         licence: Of the images, for provenance.
+        patients: Ids of the patients of each collection that lists some, by its path.
     """
 
     key: str
@@ -48,11 +49,30 @@ class PretextImages:
     sources: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     licence: str | None = None
+    patients: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def excluded(self, patients: tuple[str, ...]) -> tuple[str, ...]:
         """Return the ids among these images that stand for one of the study's patients."""
         barred = set(patients)
         return tuple(sorted(p for p, found in self.people.items() if found & barred))
+
+
+def collection_key(
+    source: ImageSource, digests: dict[Path, str], label_column: str, *, drop_masks: bool
+) -> str:
+    """Return the digest of a collection: of all that a source task can learn from it.
+
+    Args:
+        source: The collection.
+        digests: Of its files.
+        label_column: Where its classes come from.
+        drop_masks: Whether its outlines are the study's, which the task does not get.
+    """
+    key: list[Any] = [source.kind, rows_key(source.manifest.rows, digests), drop_masks]
+    # the rows hold the classes of every other layout and column
+    if not source.is_natural and label_column != "label":
+        key.append([list(source.classes), list(source.labels or ())])
+    return content_key(key)
 
 
 def look_at_images(config: StudyConfig, cases: Cases, images: ImagesConfig) -> PretextImages:
@@ -74,16 +94,18 @@ def look_at_images(config: StudyConfig, cases: Cases, images: ImagesConfig) -> P
     people: dict[str, set[str]] = {}
     sources: list[dict[str, Any]] = []
     notes: list[str] = []
+    patients: dict[str, frozenset[str]] = {}
     for one in images.images:
         found = _look_at(config, cases, images, one)
         keys.append(found.key)
         sources += found.sources
         notes += found.notes
+        patients |= found.patients
         for patient, same in found.people.items():
             people.setdefault(patient, set()).update(same)
     frozen = {patient: frozenset(same) for patient, same in people.items()}
     key = content_key(keys)
-    return PretextImages(key, frozen, tuple(sources), tuple(notes), images.licence)
+    return PretextImages(key, frozen, tuple(sources), tuple(notes), images.licence, patients)
 
 
 def _look_at(config: StudyConfig, cases: Cases, images: ImagesConfig, one: Images) -> PretextImages:
@@ -164,6 +186,12 @@ def _files(
     # outlines of the study must not reach a source task: more than n patients' labels would be used
     outlines = own or any(row.mask is not None and digests[row.mask] in references for row in rows)
     drop = outlines and any(row.mask is not None for row in rows)
+    if drop and source.is_natural:
+        raise SettingError(
+            f"{path} holds outlines of this study, and lists no patients by which those who test "
+            "could be left out. Wanted its images without masks (a folder of images alone), a "
+            "manifest with patient_id, or other images."
+        )
     notes = []
     if by_content:
         notes.append(
@@ -172,12 +200,14 @@ def _files(
         )
     if drop:
         notes.append(f"{path}: its outlines are the study's own, so the source task gets none.")
+    key = collection_key(source, digests, images.label_column, drop_masks=drop)
     worker = {"path": str(path), "kind": source.kind, "drop_masks": drop, "mask_column": column}
     return PretextImages(
-        content_key([source.kind, rows_key(rows, digests), drop]),
+        key,
         {p: frozenset(same) for p, same in people.items()},
-        (worker,),
+        ({**worker, "key": key},),
         tuple(notes),
+        patients={} if source.is_natural else {str(path): frozenset(r.patient_id for r in rows)},
     )
 
 

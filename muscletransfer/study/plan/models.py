@@ -8,6 +8,7 @@ from muscletransfer.errors import MuscleTransferError, SettingError, UnknownName
 from muscletransfer.randomness import own_stream
 from muscletransfer.study.config.names import is_weights_file
 from muscletransfer.study.plan.record import StudyPlan
+from muscletransfer.study.plan.specs import PretextSpec
 from muscletransfer.study.plan.tasks import has_argument
 
 __all__ = ["check_models", "check_pretexts"]
@@ -51,7 +52,9 @@ def check_models(plan: StudyPlan, finished: Collection[str] = ()) -> None:
 
 
 def check_pretexts(plan: StudyPlan, finished: Collection[str] = ()) -> None:
-    """Build one task of each kind of pre-training; no weights are fetched and no image is read.
+    """Build one task of each kind of pre-training, and see whether all have images left.
+
+    No weights are fetched and no image is read.
 
     Args:
         plan: The plan.
@@ -59,11 +62,13 @@ def check_pretexts(plan: StudyPlan, finished: Collection[str] = ()) -> None:
 
     Raises:
         SettingError: A task cannot be built with its arguments, or does not take what the study
-            sets; with the source's name.
+            sets, or all its images show patients who are left out; with the source's name.
     """
     sources = {run.pretext: run.source for run in plan.runs}
     seen: set[str] = set()
     for spec in plan.pretexts:
+        if spec.id not in finished:
+            _check_left(plan, spec, f"sources ({sources[spec.id]})")
         kind = repr((spec.task, spec.init_args, spec.encoder, spec.depth, spec.decoder))
         if kind in seen or spec.id in finished:
             continue
@@ -87,3 +92,14 @@ def check_pretexts(plan: StudyPlan, finished: Collection[str] = ()) -> None:
                 f"{spec.init_args} ({type(error).__name__}: {error}). Give what it needs, or "
                 "remove what it cannot use."
             ) from error
+
+
+def _check_left(plan: StudyPlan, spec: PretextSpec, place: str) -> None:
+    images, excluded = plan.images[spec.id]
+    for path, patients in images.patients.items():
+        if patients <= set(excluded):
+            raise SettingError(
+                f"{place}: {path} shows {len(patients)} patients of the study, and in fold "
+                f"{spec.fold} all of them are left out, so nothing is left to learn from. Wanted "
+                "images of others too, or other folds."
+            )

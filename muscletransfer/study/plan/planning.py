@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +16,7 @@ from muscletransfer.study.plan.pretexts import PretextPlanner
 from muscletransfer.study.plan.record import StudyPlan
 from muscletransfer.study.plan.specs import RunSpec
 from muscletransfer.study.plan.splits import StudySplits
-from muscletransfer.study.plan.versions import part_versions, plugin_version
+from muscletransfer.study.plan.versions import part_versions, weights_version
 
 __all__ = ["plan_study"]
 
@@ -97,7 +96,9 @@ def plan_study(config: StudyConfig) -> StudyPlan:
                             split_key=split_key,
                             data_key=cases.key,
                             encoder_args=_arguments(encoder, decoder),
-                            plugins=part_versions(encoder.name, decoder.name),
+                            plugins=part_versions(
+                                encoder.name, decoder.name, loss=config.finetune.loss
+                            ),
                             settings=settings,
                             settings_key=settings_key,
                         )
@@ -156,9 +157,4 @@ def _weights_of(config: StudyConfig, source: SourceConfig) -> tuple[str | None, 
             f"sources: {source.name!r} holds weights for 3-channel images and the study's have 1; "
             "add stem: adapt to the source, or data.preprocessing.channels: 3."
         )
-    if source.weights.startswith("hf-hub:"):
-        return source.weights, None  # name a revision (@...) to be sure that they stay
-    # Named sources fetch what the installed library names, so its version stands for the weights.
-    library = "torchvision" if source.weights.startswith("coco") else "timm"
-    version = plugin_version("muscletransfer.weights", source.weights)
-    return source.weights, version or f"{library} {importlib.metadata.version(library)}"
+    return source.weights, weights_version(source.weights)

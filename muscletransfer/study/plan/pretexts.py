@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from muscletransfer.data.files import digest
 from muscletransfer.errors import SettingError
-from muscletransfer.study.config.names import is_weights_file
+from muscletransfer.study.config.names import check_weights_file, is_weights_file
 from muscletransfer.study.config.sources import PretextConfig, SourceConfig
 from muscletransfer.study.config.study import NetworkPart, StudyConfig
 from muscletransfer.study.plan.cases import Cases
@@ -15,8 +16,8 @@ from muscletransfer.study.plan.ids import content_key, run_seed
 from muscletransfer.study.plan.leakage import PretextImages, look_at_images
 from muscletransfer.study.plan.specs import PretextSpec
 from muscletransfer.study.plan.splits import StudySplits
-from muscletransfer.study.plan.tasks import check_arguments, trains_decoder
-from muscletransfer.study.plan.versions import part_versions
+from muscletransfer.study.plan.tasks import check_arguments, inner_tasks, trains_decoder
+from muscletransfer.study.plan.versions import part_versions, weights_version
 
 __all__ = ["PretextPlanner"]
 
@@ -114,7 +115,8 @@ class PretextPlanner:
         decoder_kwargs: dict[str, Any] = {}
         if trains_decoder(pretext.task, init_args):
             own_decoder = init_args.pop("decoder", decoder.name)
-            decoder_kwargs = init_args.pop("decoder_kwargs", decoder.kwargs)
+            usual = decoder.kwargs if own_decoder == decoder.name else {}
+            decoder_kwargs = init_args.pop("decoder_kwargs", usual)
             if own_decoder != decoder.name and _BOTH in self.transfers(source):
                 raise SettingError(
                     f"sources: {source.name!r} trains the decoder {own_decoder!r}, and "
@@ -124,7 +126,9 @@ class PretextPlanner:
         weights = init_args.get("weights")
         key = None
         if isinstance(weights, str) and is_weights_file(weights):
+            check_weights_file(self.config, weights, f"sources ({source.name}).pretext.init_args")
             key = digest(self.config.path(weights))
+            init_args["weights"] = Path(weights).name  # the key tells which; no id tells where
         preprocessing = {
             **self.config.data.preprocessing.to_dict(),
             **pretext.images.preprocessing,
@@ -153,7 +157,7 @@ class PretextPlanner:
             batch_size=pretext.batch_size,
             seed=run_seed(self.config.data.seed, "pretext", again),
             compute=asdict(self.config.compute),
-            plugins=part_versions(encoder.name, own_decoder, pretext.task),
+            plugins=_versions(encoder.name, own_decoder, pretext),
         )
 
     def _look(self, source: SourceConfig, pretext: PretextConfig) -> None:
@@ -177,6 +181,21 @@ class PretextPlanner:
         from muscletransfer.transfer import read_artifact
 
         return read_artifact(self.config.path(weights)).decoder_state is not None
+
+
+def _versions(encoder: str, decoder: str | None, pretext: PretextConfig) -> dict[str, str]:
+    """Return the versions of what a pre-training takes from other packages, by part."""
+    given = pretext.init_args
+    inner = {k: name for k, (name, _) in inner_tasks(pretext.task, given, "pretext").items()}
+    loss, weights = given.get("loss"), given.get("weights")
+    found = part_versions(
+        encoder, decoder, pretext.task, inner=inner, loss=loss if isinstance(loss, str) else None
+    )
+    if isinstance(weights, str) and not is_weights_file(weights):
+        version = weights_version(weights)
+        if version is not None:
+            found["weights"] = version
+    return found
 
 
 def _known_fields(pretext: PretextConfig, where: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from muscletransfer.errors import DataError
+from muscletransfer.study.plan.ids import content_key
 from muscletransfer.study.plan.record import StudyPlan
 from muscletransfer.study.plan.specs import PretextSpec
 from muscletransfer.study.running.opening import open_store
@@ -125,9 +126,11 @@ def _labels(plan: StudyPlan) -> str:
 def _pretext_lines(
     pretexts: Iterable[PretextSpec], folds: int, finished: set[str]
 ) -> Iterable[str]:
-    groups: dict[tuple[str, ...], list[PretextSpec]] = {}
+    groups: dict[str, list[PretextSpec]] = {}
     for spec in pretexts:
-        key = (spec.task, spec.encoder, spec.decoder or "", str(spec.init_args), spec.images_key)
+        # all but what differs from fold to fold and from repeat to repeat
+        differs = ("id", "fold", "excluded_patients", "excluded_key", "seed")
+        key = content_key({k: v for k, v in vars(spec).items() if k not in differs})
         groups.setdefault(key, []).append(spec)
     for specs in groups.values():
         first = specs[0]

@@ -90,7 +90,8 @@ def probe_plan(
             that cannot be had, images that cannot be read.
     """
     memory = (cache_dir or default_cache_dir()) / "study_probes"
-    machine = _machine(accelerator)
+    # the weights that a run keeps are no part of its settings, and most of its disk
+    machine = [*_machine(accelerator), plan.config.keep_weights]
     wanted = list(dict.fromkeys(shape_of(spec) for spec in plan.specs))
     known: dict[str, Measured] = {}
     if not fresh:
@@ -115,7 +116,6 @@ def _miniature(plan: StudyPlan) -> Iterator[tuple[StudyPlan, Path]]:
         else:
             manifest = _few_patients(config, folder)
             data = replace(data, manifest=str(manifest), mask_column="mask")
-        best = config.selection.rule == "best"
         small = replace(
             config,
             data=data,
@@ -123,7 +123,7 @@ def _miniature(plan: StudyPlan) -> Iterator[tuple[StudyPlan, Path]]:
             repeats=1,
             sources=tuple(_short(source) for source in config.sources),
             finetune=replace(config.finetune, steps=_STEPS),
-            selection=SelectionConfig("best", 1, _STEPS) if best else config.selection,
+            selection=SelectionConfig(),  # a validation is no part of a step: `estimate` adds it
             loggers={},
         )
         yield plan_study(small), folder

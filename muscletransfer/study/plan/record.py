@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,4 +98,25 @@ def study_config(folder: str | Path) -> StudyConfig:
             "study run` made."
         )
     record = plans[0].config
-    return config_from_dict(record["file"], Path(record["root"]), record["name"], check=False)
+    file = {**record["file"], "sources": _as_planned(record)}
+    return config_from_dict(file, Path(record["root"]), record["name"], check=False)
+
+
+def _as_planned(record: Mapping[str, Any]) -> Any:
+    """Return the sources of the file with what the plan took them for.
+
+    A word that is the task of a plug-in which is not installed here would be taken for weights.
+    """
+    given = record["file"].get("sources")
+    words = given if isinstance(given, list) else [given]
+    planned = record.get("config", {}).get("sources", [])
+    if len(planned) != len(words):
+        return given
+    return [
+        word if word == "random" else {"name": was["name"], **_in_full(word, was["kind"])}
+        for word, was in zip(words, planned, strict=True)
+    ]
+
+
+def _in_full(source: str | dict[str, Any], kind: str) -> dict[str, Any]:
+    return {kind: source} if isinstance(source, str) else source

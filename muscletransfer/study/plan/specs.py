@@ -69,7 +69,8 @@ class PretextSpec(_Spec):
         batch_size: Images a step.
         seed: Seed of everything.
         compute: Threads, precision, determinism.
-        plugins: Distribution and version of task, encoder and decoder from other packages.
+        plugins: Distribution and version of tasks, encoder, decoder, loss and named weights from
+            other packages.
         id: Filled in.
 
     Example:
@@ -145,7 +146,7 @@ class RunSpec(_Spec):
         settings: What all runs of a study share: fine-tuning, selection, preprocessing, classes.
         settings_key: Its digest.
         encoder_args: ``kwargs`` and ``depth`` of the encoder, ``decoder_kwargs``.
-        plugins: Distribution and version of encoder and decoder from other packages.
+        plugins: Distribution and version of encoder, decoder and loss from other packages.
         id: Filled in.
 
     Example:

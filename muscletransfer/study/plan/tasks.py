@@ -18,6 +18,7 @@ __all__ = [
     "check_arguments",
     "fitting_arguments",
     "has_argument",
+    "inner_tasks",
     "task_class",
     "trains_decoder",
 ]
@@ -117,7 +118,7 @@ def check_arguments(task: str, init_args: dict[str, Any], where: str) -> None:
                 f"{where}: the task {task!r} takes no {name!r}.{did_you_mean(name, names)} It "
                 f"takes {', '.join(sorted(names))}."
             )
-    for label, (inner, arguments) in _inner_tasks(task, init_args, where).items():
+    for label, (inner, arguments) in inner_tasks(task, init_args, where).items():
         check_arguments(inner, arguments, f"{where}.init_args.tasks.{label}")
 
 
@@ -130,15 +131,24 @@ def trains_decoder(task: str, init_args: dict[str, Any]) -> bool:
     """
     if has_argument(task, "decoder"):
         return True
-    inner = _inner_tasks(task, init_args, "pretext")
+    inner = inner_tasks(task, init_args, "pretext")
     with_decoder = [k for k, (name, _) in inner.items() if has_argument(name, "decoder")]
     return len(with_decoder) == 1 or init_args.get("decoder_of") in with_decoder
 
 
-def _inner_tasks(
+def inner_tasks(
     task: str, init_args: dict[str, Any], where: str
 ) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Name and arguments of the tasks that are trained at once, by label."""
+    """Name and arguments of the tasks that are trained at once, by label.
+
+    Args:
+        task: The task; only ``multitask`` trains several.
+        init_args: Its arguments.
+        where: Its place, for the message.
+
+    Raises:
+        SettingError: They are not given by label.
+    """
     inner = init_args.get("tasks")
     if task != "multitask" or inner is None:
         return {}

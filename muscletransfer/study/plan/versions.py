@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 from functools import lru_cache
 
-__all__ = ["class_version", "part_versions", "plugin_version"]
+__all__ = ["class_version", "part_versions", "plugin_version", "weights_version"]
+
+_NOT_TOLD = ("muscletransfer", "torch")  # every result comes from these, and ids tell of neither
 
 
 @lru_cache(maxsize=256)
@@ -41,8 +44,30 @@ def class_version(path: str) -> str | None:
     return f"{owners[0]} {importlib.metadata.version(owners[0])}" if owners else None
 
 
+def weights_version(name: str) -> str | None:
+    """Return what stands for named weights: their source fetches what its library names.
+
+    Args:
+        name: A registered source; of a repository (``hf-hub:``) nothing is known, name a revision.
+
+    Example:
+        >>> weights_version("imagenet").partition(" ")[0], weights_version("hf-hub:a/b@1")
+        ('timm', None)
+    """
+    if name.startswith("hf-hub:"):
+        return None
+    library = "torchvision" if name.startswith("coco") else "timm"
+    version = plugin_version("muscletransfer.weights", name)
+    return version or f"{library} {importlib.metadata.version(library)}"
+
+
 def part_versions(
-    encoder: str, decoder: str | None = None, task: str | None = None
+    encoder: str,
+    decoder: str | None = None,
+    task: str | None = None,
+    *,
+    inner: Mapping[str, str] | None = None,
+    loss: str | None = None,
 ) -> dict[str, str]:
     """Return the versions of what is from other packages, by part.
 
@@ -50,19 +75,27 @@ def part_versions(
         encoder: Name of the encoder.
         decoder: Name of the decoder.
         task: Name or class path of a pretext task.
+        inner: Names of the tasks that it trains at once, by label.
+        loss: Name or class path of a loss.
 
     Example:
-        >>> part_versions("timm/resnet18", "unet", "jigsaw")
+        >>> part_versions("timm/resnet18", "unet", "jigsaw", loss="torch.nn.BCEWithLogitsLoss")
         {}
     """
-    parts = {"encoder": encoder, "decoder": decoder, "pretext": task}
+    parts = {"encoder": ("encoders", encoder), "decoder": ("decoders", decoder)}
+    parts["pretext"] = ("pretexts", task)
+    parts |= {f"pretext {label}": ("pretexts", name) for label, name in (inner or {}).items()}
     found = {}
-    for part, name in parts.items():
+    for part, (group, name) in parts.items():
         if name is None:
             continue
-        version = plugin_version(f"muscletransfer.{part}s", name)
-        if version is None and part == "pretext" and "." in name and "/" not in name:
+        version = plugin_version(f"muscletransfer.{group}", name)
+        if version is None and group == "pretexts" and "." in name and "/" not in name:
             version = class_version(name)
         if version is not None:
             found[part] = version
+    if loss is not None and "." in loss and loss.partition(".")[0] not in _NOT_TOLD:
+        version = class_version(loss)
+        if version is not None:
+            found["loss"] = version
     return found

@@ -194,8 +194,8 @@ class Claims:
             except FileNotFoundError:
                 self._buried = True
                 return
-            except OSError:
-                continue  # a server that is away for a while: the next beat may arrive
+            except Exception:  # of a server that is away, whatever its package raises then
+                continue  # the next beat may arrive
 
 
 def _token_in(working: str) -> str:

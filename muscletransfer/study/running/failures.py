@@ -10,7 +10,7 @@ from pathlib import Path
 from muscletransfer.study.running.executors.base import Report
 from muscletransfer.study.running.jobs import Job
 from muscletransfer.study.running.opening import open_store
-from muscletransfer.study.running.performing import LOG, TRACEBACK
+from muscletransfer.study.running.performing import LOG, TRACEBACK, settings_of
 from muscletransfer.study.running.store import Store
 
 __all__ = ["failure_of", "keep_failure", "retry_failed"]
@@ -39,7 +39,7 @@ def keep_failure(store: Store, job: Job, report: Report, lost: int) -> None:
         store.remove(f"{working}/{name}")
     if not store.exists(f"{working}/{TRACEBACK}"):
         store.write(f"{working}/{TRACEBACK}", f"{message}\n".encode("utf-8", "backslashreplace"))
-        store.write(f"{working}/spec.json", json.dumps(dict(job.payload), indent=1).encode())
+        store.write(f"{working}/spec.json", settings_of(job).encode())
     record = {
         "id": job.id,
         "folder": job.folder,

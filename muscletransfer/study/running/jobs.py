@@ -32,7 +32,8 @@ class Job:
             ``function(payload, folder)``, where ``payload["needs"]`` maps each needed id to its
             folder, and writes its files into ``folder``. The names ``job.json`` and ``log.txt``
             there belong to the engine.
-        payload: Settings of the body, plain values that JSON can hold.
+        payload: Settings of the body, plain values that JSON can hold. Of a job that failed they
+            are kept, or only ``spec`` where they have that.
         device_share: Part of a device that it takes; several jobs share one as long as the sum
             fits (see ``runs_per_device`` of the executors).
         label: Words for progress and messages; the id by default.

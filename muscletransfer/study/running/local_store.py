@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import time
@@ -19,6 +20,7 @@ from muscletransfer.study.running.syncing import sync_folder, sync_tree
 __all__ = ["LocalStore"]
 
 _STALE_SECONDS = 3600
+_OF_WRITE = re.compile(r"\..+\.[0-9a-f]+\.\d+-\w+")  # what `write` calls a file until it is whole
 
 
 class LocalStore(Store):
@@ -101,6 +103,8 @@ class LocalStore(Store):
     def sweep(self) -> None:  # noqa: D102
         for parent in ("plans", "drivers"):
             for path in (self.root / parent).glob(".*"):
+                if not _OF_WRITE.fullmatch(path.name) or not path.is_file():
+                    continue  # somebody else's
                 with contextlib.suppress(FileNotFoundError):
                     old = time.time() - path.stat().st_mtime > _STALE_SECONDS
                     if old or is_mark_of_dead(path.suffix[1:]):

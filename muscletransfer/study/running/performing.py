@@ -20,11 +20,12 @@ from typing import Any
 from muscletransfer.errors import StudyError
 from muscletransfer.study.running.disk import is_disk_full
 from muscletransfer.study.running.executors.base import Report, Task
+from muscletransfer.study.running.jobs import Job
 from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.store import FINISHED
 from muscletransfer.study.running.syncing import sync_folder, sync_tree
 
-__all__ = ["LOG", "TRACEBACK", "last_line", "pass_over_imports", "perform"]
+__all__ = ["LOG", "TRACEBACK", "last_line", "pass_over_imports", "perform", "settings_of"]
 
 LOG = "log.txt"
 TRACEBACK = "traceback.txt"
@@ -110,6 +111,19 @@ def last_line(error: BaseException) -> str:
     return line.encode("utf-8", "backslashreplace").decode()  # a path that is no UTF-8
 
 
+def settings_of(job: Job) -> str:
+    """Return what is kept of the settings of a job that failed, as JSON.
+
+    Of a payload that has a ``spec`` the rest says where things lie and who is left out: paths of
+    this machine and patients, which no ``spec.json`` names.
+
+    Example:
+        >>> settings_of(Job("a", "run", (), "operator:is_", {"spec": 5, "where": "/home/me"}))
+        '5'
+    """
+    return json.dumps(job.payload.get("spec", dict(job.payload)), indent=1)
+
+
 def _finish(task: Task, folder: Path, seconds: float) -> None:
     record = {
         "id": task.job.id,
@@ -139,8 +153,7 @@ def _keep_failure(task: Task, folder: Path, text: str) -> None:
             path.unlink()
     # A message may hold what no encoding has: a path that is no UTF-8.
     (folder / TRACEBACK).write_text(text, encoding="utf-8", errors="backslashreplace")
-    spec = json.dumps(dict(task.job.payload), indent=1)
-    (folder / "spec.json").write_text(spec, encoding="utf-8")
+    (folder / "spec.json").write_text(settings_of(task.job), encoding="utf-8")
 
 
 def pass_over_imports() -> None:

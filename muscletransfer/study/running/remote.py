@@ -7,15 +7,16 @@ there, which is written last. A body works in a scratch folder of its machine.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import posixpath
 import shutil
 import tempfile
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -25,6 +26,32 @@ from muscletransfer.study.running.local_store import LocalStore
 from muscletransfer.study.running.store import FINISHED, Store
 
 __all__ = ["RemoteStore", "fetch_folders"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _reaching(
+    method: Callable[Concatenate[RemoteStore, P], T],
+) -> Callable[Concatenate[RemoteStore, P], T]:
+    """Let a method raise an error of the system with the URL, whatever the store's package raises.
+
+    Errors of botocore, for one, are no `OSError`.
+    """
+
+    @functools.wraps(method)
+    def reach(store: RemoteStore, /, *given: P.args, **more: P.kwargs) -> T:
+        try:
+            return method(store, *given, **more)
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(
+                f"{store.url}: the store cannot be used ({type(error).__name__}: {error}). Check "
+                "the URL, the network and the credentials, and start again"
+            ) from error
+
+    return reach
 
 
 class RemoteStore(Store):
@@ -61,6 +88,7 @@ class RemoteStore(Store):
         # Listings are remembered by many file systems; what other machines do must be seen.
         self.fs.use_listings_cache = False
 
+    @_reaching
     def exists(self, name: str) -> bool:  # noqa: D102 - documented in Store
         self.fs.invalidate_cache()
         return bool(self.fs.exists(self._path(name)))
@@ -68,11 +96,13 @@ class RemoteStore(Store):
     def is_finished(self, name: str) -> bool:  # noqa: D102
         return self.exists(f"{name}/{FINISHED}")
 
+    @_reaching
     def finished(self, parent: str) -> set[str]:  # noqa: D102
         self.fs.invalidate_cache()
         marks = self.fs.glob(self._path(f"{parent}/*/{FINISHED}"))
         return {posixpath.basename(posixpath.dirname(mark)) for mark in marks}
 
+    @_reaching
     def names(self, parent: str) -> list[str]:  # noqa: D102
         self.fs.invalidate_cache()
         try:
@@ -81,13 +111,16 @@ class RemoteStore(Store):
             return []
         return sorted({posixpath.basename(path.rstrip("/")) for path in listed} - {""})
 
+    @_reaching
     def read(self, name: str) -> bytes:  # noqa: D102
         return bytes(self.fs.cat_file(self._path(name)))
 
+    @_reaching
     def write(self, name: str, data: bytes) -> None:  # noqa: D102
         self._make_parent(name)
         self.fs.pipe_file(self._path(name), data)
 
+    @_reaching
     def take(self, name: str, source: str) -> bool:  # noqa: D102
         self._make_parent(name)
         try:
@@ -107,6 +140,7 @@ class RemoteStore(Store):
     def last_beat(self, name: str) -> Hashable:  # noqa: D102
         return self.read(name)
 
+    @_reaching
     def remove(self, name: str) -> None:  # noqa: D102
         self.fs.invalidate_cache()
         with contextlib.suppress(FileNotFoundError):
@@ -115,6 +149,7 @@ class RemoteStore(Store):
     def make_folder(self, name: str) -> None:
         """Do nothing: a bucket has no empty folders, and elsewhere they come with their files."""
 
+    @_reaching
     def install(self, working: str, final: str) -> None:  # noqa: D102
         if self.is_finished(final):
             self.remove(working)
@@ -142,12 +177,14 @@ class RemoteStore(Store):
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
+    @_reaching
     def publish(self, folder: Path, name: str) -> None:  # noqa: D102
         files = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
         for file in sorted(files, key=lambda name: name == FINISHED):
             self._make_parent(f"{name}/{file}")
             self.fs.put_file(str(folder / file), self._path(f"{name}/{file}"))
 
+    @_reaching
     def fetch(self, name: str, folder: Path) -> None:
         """Copy a folder of the store to this machine.
 

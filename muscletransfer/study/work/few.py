@@ -22,7 +22,7 @@ def few_images(
         sources: As in the payload of a pre-training.
         options: Options of the images.
         folder: Where the manifests go.
-        most: Images of each collection at most.
+        most: Images of each collection at most, besides the first one of each class.
 
     Returns:
         Sources and options for the same images, layouts apart.
@@ -39,7 +39,10 @@ def few_images(
             slices=options["slices"],
         )
         rows = read.manifest.rows
-        chosen = range(0, len(rows), max(1, len(rows) // most))
+        count = min(most, len(rows))
+        chosen = {i * len(rows) // count for i in range(count)}
+        # each class is there, since a task counts them
+        chosen |= {read.labels.index(k) for k in set(read.labels)} if read.labels else set()
         kept = [
             replace(
                 rows[i],
@@ -47,7 +50,7 @@ def few_images(
                 slice_index=rows[i].slice_index,
                 mask=None if source.get("drop_masks") else rows[i].mask,
             )
-            for i in list(chosen)[:most]
+            for i in sorted(chosen)
         ]
         path = folder / f"few_{number}.csv"
         Manifest(tuple(kept), path).write(path)

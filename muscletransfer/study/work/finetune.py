@@ -19,7 +19,8 @@ from muscletransfer.study.work.best import KeepBest
 from muscletransfer.study.work.cases import case_rows, write_cases
 from muscletransfer.study.work.clock import StepClock
 from muscletransfer.study.work.labelled import labelled_cases
-from muscletransfer.study.work.loggers import close_loggers, make_loggers
+from muscletransfer.study.work.loggers import closing, make_loggers
+from muscletransfer.study.work.planned import check_weights
 from muscletransfer.study.work.worker import (
     describe_machine,
     draw_phantoms,
@@ -43,7 +44,7 @@ def fine_tune(payload: Mapping[str, Any], folder: Path) -> None:
         folder: An empty folder.
 
     Raises:
-        DataError: The manifest is no longer the planned one.
+        DataError: The manifest or a weight file is no longer the planned one.
         MuscleTransferError: What data, weights or training find wrong.
     """
     started = time.monotonic()
@@ -121,6 +122,7 @@ def _weights(spec: RunSpec, where: Mapping[str, Any], needs: Mapping[str, str]) 
     if spec.pretext is not None:
         return str(Path(needs[spec.pretext]) / "weights.safetensors")
     found: str | None = where.get("weights")
+    check_weights(found, spec.weights_sha256)
     return found
 
 
@@ -136,28 +138,28 @@ def _run(
     loggers = make_loggers(
         where.get("loggers", {}), folder, Path(where["study"]), where["name"], spec.label
     )
-    trainer = make_trainer(
-        settings["finetune"]["steps"],
-        folder,
-        settings["compute"],
-        accelerator=where.get("accelerator", "auto"),
-        loggers=loggers,
-        callbacks=callbacks,
-        validate=best is not None,
-    )
-    ready = time.monotonic()
-    trainer.fit(model, datamodule=data)
-    loss = float(trainer.callback_metrics["train_loss"])  # waits for the device
-    trained = time.monotonic()
-    if best is not None:
-        best.restore(model)
-    provenance = model.provenance().to_dict()
-    if where.get("keep_weights"):
-        trainer.save_checkpoint(folder / "model.ckpt", weights_only=True)
-    masks = _test(trainer, model, data, folder, settings["class_names"])
-    write_masks(folder / "masks.npz", masks)
-    write_json(folder / "provenance.json", provenance)
-    close_loggers(loggers)
+    with closing(loggers):
+        trainer = make_trainer(
+            settings["finetune"]["steps"],
+            folder,
+            settings["compute"],
+            accelerator=where.get("accelerator", "auto"),
+            loggers=loggers,
+            callbacks=callbacks,
+            validate=best is not None,
+        )
+        ready = time.monotonic()
+        trainer.fit(model, datamodule=data)
+        loss = float(trainer.callback_metrics["train_loss"])  # waits for the device
+        trained = time.monotonic()
+        if best is not None:
+            best.restore(model)
+        provenance = model.provenance().to_dict()
+        if where.get("keep_weights"):
+            trainer.save_checkpoint(folder / "model.ckpt", weights_only=True)
+        masks = _test(trainer, model, data, folder, settings["class_names"])
+        write_masks(folder / "masks.npz", masks)
+        write_json(folder / "provenance.json", provenance)
     # Lightning's record of the arguments names paths of this machine; provenance has the rest
     (folder / "hparams.yaml").unlink(missing_ok=True)
     ended = time.monotonic()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from muscletransfer.errors import SettingError
 from muscletransfer.study.config.fields import did_you_mean
 
-__all__ = ["check_loggers", "close_loggers", "make_loggers", "prepare_loggers"]
+__all__ = ["check_loggers", "closing", "make_loggers", "prepare_loggers"]
 
 # Lightning's class of each name, and which of its arguments a run sets by itself
 _CLASSES = {
@@ -119,10 +121,27 @@ def _csv(folder: Path, arguments: Mapping[str, Any]) -> CSVLogger:
     return CSVLogger(folder, name="", version="", **arguments)
 
 
-def close_loggers(loggers: list[Logger]) -> None:
-    """Finish runs of services, so that the next run of the process is another one."""
+@contextmanager
+def closing(loggers: list[Logger]) -> Iterator[None]:
+    """Finish runs of services after a block, so that the next run of the process is another one.
+
+    Args:
+        loggers: The loggers; a block that raises leaves runs marked as failed.
+    """
+    try:
+        yield
+    except BaseException:
+        for logger in loggers:
+            with contextlib.suppress(Exception):  # what the block raised is what counts
+                _close(logger, "failed", exit_code=1)
+        raise
     for logger in loggers:
-        logger.finalize("success")
-        finish = getattr(getattr(logger, "experiment", None), "finish", None)
-        if finish is not None:  # W&B keeps one run a process open until told
-            finish()
+        _close(logger, "success")
+
+
+def _close(logger: Logger, status: str, **how: int) -> None:
+    logger.finalize(status)
+    # what was never opened, as by a service that cannot be reached, is not opened now
+    finish = getattr(getattr(logger, "_experiment", None), "finish", None)
+    if finish is not None:  # W&B keeps one run a process open until told
+        finish(**how)

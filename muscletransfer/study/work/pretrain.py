@@ -23,7 +23,8 @@ from muscletransfer.study.plan.specs import PretextSpec
 from muscletransfer.study.plan.tasks import fitting_arguments, has_argument, task_class
 from muscletransfer.study.work.clock import StepClock
 from muscletransfer.study.work.few import few_images
-from muscletransfer.study.work.loggers import close_loggers, make_loggers
+from muscletransfer.study.work.loggers import closing, make_loggers
+from muscletransfer.study.work.planned import check_images, check_weights
 from muscletransfer.study.work.worker import (
     describe_machine,
     draw_phantoms,
@@ -50,6 +51,7 @@ def pretrain(payload: Mapping[str, Any], folder: Path) -> None:
         folder: An empty folder.
 
     Raises:
+        DataError: Images or weights are no longer the planned ones.
         MuscleTransferError: What images, task or training find wrong.
     """
     started = time.monotonic()
@@ -58,6 +60,7 @@ def pretrain(payload: Mapping[str, Any], folder: Path) -> None:
     folder = Path(folder)
     write_json(folder / "spec.json", spec.to_dict())
     draw_phantoms(where)
+    check_weights(where.get("weights"), spec.weights_key)
     with (
         settled(spec.compute, spec.seed),
         tempfile.TemporaryDirectory(dir=folder, prefix="lists_") as lists,
@@ -73,13 +76,18 @@ def build_data(spec: PretextSpec, where: Mapping[str, Any], lists: Path) -> Pret
         spec: The pre-training.
         where: ``sources`` and ``excluded`` on this machine.
         lists: A folder for manifests without the study's outlines.
+
+    Raises:
+        DataError: The images are no longer the planned ones.
     """
     options = dict(spec.images)
     preprocessing = PreprocessingSpec.from_dict(options.pop("preprocessing"))
     given = options.pop("augmentation")
     options.pop("kind")
     sources = where["sources"]
-    if where.get("most_images"):  # a probe of the time a step takes
+    if not where.get("most_images"):
+        check_images(where, options)
+    else:  # a probe of the time a step takes
         sources, options = few_images(sources, options, lists, where["most_images"])
     paths = [
         _without_masks(one, lists, i) if one.get("drop_masks") else one["path"]
@@ -170,27 +178,29 @@ def _run(
         CSVLogger(folder, name="", version=""),
         *make_loggers(others, folder, study, where["name"], spec.label),
     ]
-    trainer = make_trainer(
-        spec.steps,
-        folder,
-        spec.compute,
-        accelerator=where.get("accelerator", "auto"),
-        loggers=loggers,
-        callbacks=[clock],
-        validate=False,
-    )
-    ready = time.monotonic()
-    trainer.fit(task, datamodule=data)
-    scores = {k: float(v) for k, v in trainer.callback_metrics.items() if not k.endswith("_step")}
-    trained = time.monotonic()  # after the scores, which wait for the device
-    decoder = getattr(task, "decoder", None) is not None
-    save_encoder(task, folder / "weights.safetensors", include_decoder=decoder)
-    write_json(folder / "provenance.json", task.provenance().to_dict())
-    if data.val_set is not None:
-        trainer.limit_val_batches = 1.0
-        validated = trainer.validate(task, datamodule=data, verbose=False)
-        scores |= {k: float(v) for one in validated for k, v in one.items()}
-    close_loggers(loggers)
+    with closing(loggers):
+        trainer = make_trainer(
+            spec.steps,
+            folder,
+            spec.compute,
+            accelerator=where.get("accelerator", "auto"),
+            loggers=loggers,
+            callbacks=[clock],
+            validate=False,
+        )
+        ready = time.monotonic()
+        trainer.fit(task, datamodule=data)
+        scores = {
+            k: float(v) for k, v in trainer.callback_metrics.items() if not k.endswith("_step")
+        }
+        trained = time.monotonic()  # after the scores, which wait for the device
+        decoder = getattr(task, "decoder", None) is not None
+        save_encoder(task, folder / "weights.safetensors", include_decoder=decoder)
+        write_json(folder / "provenance.json", task.provenance().to_dict())
+        if data.val_set is not None:
+            trainer.limit_val_batches = 1.0
+            validated = trainer.validate(task, datamodule=data, verbose=False)
+            scores |= {k: float(v) for one in validated for k, v in one.items()}
     # Lightning's record of the arguments names paths of this machine; provenance has the rest
     (folder / "hparams.yaml").unlink(missing_ok=True)
     described = data.describe()

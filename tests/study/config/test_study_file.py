@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,6 +18,7 @@ from muscletransfer.errors import (
 )
 from muscletransfer.study.config import config_from_dict, read_config
 from muscletransfer.study.config.names import LOGGERS
+from muscletransfer.study.config.yaml_file import read_yaml
 
 CONFIGS = Path(__file__).parents[3] / "examples" / "configs"
 PHANTOM = {"phantom": {"patients": 12}}
@@ -159,6 +162,38 @@ def test_a_logger_that_is_not_installed_is_told_before_anything_runs() -> None:
 
 
 @pytest.mark.parametrize(
+    ("steps", "every", "message"),
+    [
+        (500, 300, "last 200 steps .* such as 250 or 500, or finetune.steps: 300 or 600"),
+        (60, 50, "last 10 steps .* such as 30 or 60, or finetune.steps: 50 or 100"),
+        (500, 250, None),
+        (20, 50, None),  # validated once, after the last step
+    ],
+)
+def test_steps_that_would_never_be_validated_are_told(
+    steps: int, every: int, message: str | None
+) -> None:
+    given: dict[str, Any] = {"data": PHANTOM, "sources": ["random"], "finetune": {"steps": steps}}
+    given["selection"] = {"rule": "best", "every": every}
+    with pytest.raises(SettingError, match=message) if message else nullcontext():
+        config_from_dict(given)
+    config_from_dict(given, check=False)  # results of an earlier version can be looked at
+    config_from_dict({**given, "selection": {"rule": "last", "every": every}})
+
+
+def test_relative_paths_start_where_the_study_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for root in ((), (Path("sub"),)):
+        config = config_from_dict({"data": PHANTOM, "sources": ["random"]}, *root)
+        monkeypatch.chdir("/")
+        assert config.root.is_absolute()
+        assert config.path("m.csv") == tmp_path.joinpath(*root, "m.csv")
+        monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("data: 1\ndata: 2", "line 2: the key 'data' stands twice"),
@@ -174,6 +209,33 @@ def test_a_broken_file_is_named_with_its_place(tmp_path: Path, text: str, messag
         read_config(file)
     assert str(caught.value).startswith(str(file))
     assert str(caught.value).count(str(file)) == 1
+
+
+def test_merge_keys_of_yaml_are_no_repeats(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "sources:\n"
+        "  - &a {pretext: jigsaw, steps: 3}\n"
+        "  - &b {<<: *a, name: b}\n"
+        "  - {<<: *b, name: d, steps: 4}\n"
+        "  - {<<: [*a, *b], batch_size: 2}\n"
+        "deep: {r: {t: &d {<<: {s: 1}, s: 2}}}\n"
+        "again: {<<: *d, s: 3}\n"
+    )
+    assert read_yaml(file) == {
+        "sources": [
+            {"pretext": "jigsaw", "steps": 3},
+            {"pretext": "jigsaw", "steps": 3, "name": "b"},
+            {"pretext": "jigsaw", "steps": 4, "name": "d"},
+            {"pretext": "jigsaw", "steps": 3, "name": "b", "batch_size": 2},
+        ],
+        "deep": {"r": {"t": {"s": 2}}},
+        "again": {"s": 3},
+    }
+    for text, key in (("{<<: *a, s: 1, s: 2}", "s"), ("{<<: *a, <<: *a}", "<<")):
+        file.write_text(f"x: &a {{r: 1}}\ny: {text}")
+        with pytest.raises(SettingError, match=f"line 2: the key '{key}' stands twice"):
+            read_yaml(file)
 
 
 def test_no_such_file(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tiny_cases import ct_cases, grey_cases, photographs, study
 from muscletransfer.errors import SettingError
 from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import make_jobs, plan_study
+from muscletransfer.study.plan.models import check_pretexts
 from muscletransfer.study.plan.splits import StudySplits
 
 
@@ -200,3 +201,35 @@ def test_a_picture_of_another_size_is_another_picture(tmp_path: Path) -> None:
     plain["train_patients"] = [2]
     plain["data"] |= {"class_names": ["a", "b"], "preprocessing": {"size": 32, "hu_window": None}}
     assert left_out(plan_study(config_from_dict(plain))) == {None: ()}
+
+
+def test_outlines_of_the_study_in_a_folder_are_refused(tmp_path: Path) -> None:
+    """Its images may be other files than those of the study: the outlines tell."""
+    manifest = grey_cases(tmp_path / "grey", 6)
+    photographs(tmp_path / "pairs" / "images", 3)
+    (tmp_path / "pairs" / "masks").mkdir()
+    for number in range(3):
+        mask = tmp_path / "grey" / f"{number}_primary_m.png"
+        shutil.copy(mask, tmp_path / "pairs" / "masks" / f"{number}.png")
+    source = {"name": "pairs", "pretext": "jigsaw"}
+    plain = study(manifest, train_patients=[2])
+    plain["data"] |= {"class_names": ["a", "b"], "preprocessing": {"size": 32, "hu_window": None}}
+    plain["sources"] = [{**source, "data": {"images": str(tmp_path / "pairs")}}]
+    with pytest.raises(SettingError, match=r"pairs holds outlines of this study"):
+        plan_study(config_from_dict(plain))
+    plain["sources"] = [{**source, "data": {"images": str(tmp_path / "pairs" / "images")}}]
+    assert left_out(plan_study(config_from_dict(plain))) == {None: ()}
+
+
+def test_images_of_which_a_fold_leaves_nothing_are_told_before_anything_runs(place: Path) -> None:
+    tests = who_tests(planned(place, "manifest"))
+    for chosen, fold in (((tests[1][0],), 1), ((tests[1][0], tests[2][0]), None)):
+        rows = [f"{one},{place / 'study' / f'{int(one[1:])}.nii.gz'}" for one in chosen]
+        (place / "one_fold.csv").write_text("\n".join(["patient_id,image", *rows]) + "\n")
+        plan = planned(place, str(place / "one_fold.csv"), val_fraction=0)
+        if fold is None:
+            check_pretexts(plan)
+            continue
+        with pytest.raises(SettingError, match=rf"\(jigsaw\): .*one_fold.csv .*in fold {fold} all"):
+            check_pretexts(plan)
+        check_pretexts(plan, {spec.id for spec in plan.pretexts if spec.fold == fold})

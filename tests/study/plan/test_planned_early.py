@@ -14,12 +14,14 @@ from tiny_cases import ct_cases, study
 
 from muscletransfer import LowDataModule, SegmentationFineTuner
 from muscletransfer.cli import main
-from muscletransfer.data import PreprocessingSpec
+from muscletransfer.data import PreprocessingSpec, PretextDataModule
 from muscletransfer.errors import ManifestError, SettingError, UnknownNameError
+from muscletransfer.pretext import JigsawPretext
 from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import plan_study
 from muscletransfer.study.plan.models import check_pretexts
 from muscletransfer.study.start import run_study
+from muscletransfer.transfer import save_encoder
 
 TASK = '''
 """The task of docs/add_a_pretext_task.md in short: its constructor takes no depth."""
@@ -249,3 +251,34 @@ def test_weights_that_learned_from_those_who_test(manifest: Path, tmp_path: Path
     (note,) = plan_study(config_from_dict(given)).notes
     assert note.endswith("other.ckpt learned (segmentation-finetuning) from 5 patients; whether "
                          "those who test are among them cannot be told")  # fmt: skip
+
+
+@pytest.mark.parametrize("seen", ["images.csv", "whole.csv", "cases.csv"])
+def test_weights_that_learned_from_the_studys_images_in_another_form(
+    seen: str, manifest: Path, tmp_path: Path
+) -> None:
+    """Without masks, with all rows where the study takes some, or with other masks."""
+    _, *rows = [line.split(",") for line in manifest.read_text().splitlines()]
+    rows = [[patient, *(str(manifest.parent / name) for name in files)] for patient, *files in rows]
+    lists = {
+        "images.csv": ["patient_id,image", *(f"{p},{i}" for p, i, _ in rows)],
+        "whole.csv": ["patient_id,image,mask", *(",".join(row) for row in rows)],
+        "cases.csv": [
+            "patient_id,image,mask,outline,role",
+            *(f"{p},{i},{rows[0][2]},{m},{k // 5}" for k, (p, i, m) in enumerate(rows)),
+        ],
+    }
+    for name, lines in lists.items():
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    data = PretextDataModule(
+        tmp_path / seen, preprocessing=PreprocessingSpec(size=32), batch_size=2, cache_dir=tmp_path
+    )
+    source = JigsawPretext("timm/resnet10t", depth=3)
+    Trainer(max_steps=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            accelerator="cpu", default_root_dir=tmp_path).fit(source, datamodule=data)  # fmt: skip
+    save_encoder(source, tmp_path / "w.safetensors")
+    given = plain(tmp_path / "cases.csv")
+    given["data"] |= {"mask_column": "outline", "where": {"role": "0"}}
+    given["sources"] = [{"name": "given", "weights": str(tmp_path / "w.safetensors")}]
+    with pytest.raises(SettingError, match=r"given: .*w\.safetensors learned \(jigsaw\) from"):
+        plan_study(config_from_dict(given))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -14,10 +15,27 @@ import pytest
 import SimpleITK as sitk
 from tiny_cases import ct_cases, study
 
+from muscletransfer import create_encoder
 from muscletransfer.errors import SettingError, SplitError, UnknownNameError
 from muscletransfer.study.config import config_from_dict
-from muscletransfer.study.plan import PretextSpec, RunSpec, make_jobs, plan_study
+from muscletransfer.study.plan import (
+    PretextSpec,
+    RunSpec,
+    StudyPlan,
+    make_jobs,
+    plan_study,
+    study_config,
+)
+from muscletransfer.study.plan.models import check_pretexts
+from muscletransfer.study.plan.printing import plan_lines
 from muscletransfer.study.plan.splits import StudySplits
+from muscletransfer.study.plan.versions import class_version, plugin_version
+from muscletransfer.study.running import Report, Task
+from muscletransfer.study.running.failures import keep_failure
+from muscletransfer.study.running.local_store import LocalStore
+from muscletransfer.study.running.performing import perform
+from muscletransfer.study.running.plans import record_plan
+from muscletransfer.transfer import save_encoder
 
 PHANTOM = {"phantom": {"patients": 40}, "num_folds": 4}
 OWN = {"images": "other_levels"}
@@ -153,6 +171,77 @@ def test_ids_come_from_content_not_from_paths(manifest: Path, tmp_path: Path) ->
     assert not set(changed) & set(before)
 
 
+def test_ids_tell_of_the_classes_in_whatever_column(tmp_path: Path) -> None:
+    others = ct_cases(tmp_path / "others", 4, first=50, prefix="X")
+    header, *rows = others.read_text().splitlines()
+
+    def pretext_id(column: str, classes: str) -> str:
+        lines = [f"{row},{name}" for row, name in zip(rows, classes, strict=True)]
+        others.write_text("\n".join([f"{header},{column}", *lines]) + "\n")
+        data = {"images": str(others), "label_column": column}
+        sources = [{"pretext": "classification", "data": data}]
+        plan = plan_study(config_from_dict(study(manifest, sources=sources)))
+        return plan.pretexts[0].id
+
+    manifest = ct_cases(tmp_path / "own")
+    for column in ("label", "coarse"):
+        first = pretext_id(column, "aabb")
+        assert pretext_id(column, "abab") != first
+        assert pretext_id(column, "aabb") == first
+    # the order of the classes is what a task counts with, the letters are their names
+    assert pretext_id("coarse", "ccdd") != pretext_id("coarse", "aabb")
+
+
+def test_ids_tell_of_the_versions_of_whatever_is_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    information = tmp_path / "versioned-1.dist-info"
+    (tmp_path / "versioned").mkdir()
+    information.mkdir()
+    (tmp_path / "versioned" / "__init__.py").write_text(
+        "from torch.nn import BCEWithLogitsLoss as Loss\n"
+        "from muscletransfer.pretext import JigsawPretext\n\n\n"
+        "class Flip(JigsawPretext):\n    pass\n"
+    )
+    (information / "top_level.txt").write_text("versioned\n")
+    (information / "entry_points.txt").write_text(
+        "[muscletransfer.pretexts]\nversioned/flip = versioned:Flip\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    tasks = {"turn": {"name": "rotation"}, "flip": {"name": "versioned/flip"}}
+    sources = [
+        {"pretext": {"class_path": "multitask", "init_args": {"tasks": tasks}}},
+        {"pretext": {"class_path": "segmentation", "init_args": {"loss": "versioned.Loss"}}},
+        {"pretext": {"class_path": "jigsaw", "init_args": {"weights": "imagenet"}}},
+        {"pretext": "jigsaw", "name": "own"},
+        {"pretext": {"class_path": "segmentation", "init_args": {"loss": "dice"}}, "name": "seg"},
+    ]
+
+    def plugins(version: str) -> list[Any]:
+        text = f"Metadata-Version: 2.1\nName: versioned\nVersion: {version}\n"
+        (information / "METADATA").write_text(text)
+        plugin_version.cache_clear()
+        class_version.cache_clear()
+        plan = planned(
+            sources=[{"data": OWN, **source} for source in sources],
+            finetune={"loss": "versioned.Loss"},
+        )
+        return [plan.runs[0], *(spec for spec in plan.pretexts if spec.fold == 0)]
+
+    first, second = plugins("1.0"), plugins("2.0")
+    timm = f"timm {importlib.metadata.version('timm')}"
+    assert [spec.plugins for spec in first] == [
+        {"loss": "versioned 1.0"},
+        {"pretext flip": "versioned 1.0"},
+        {"loss": "versioned 1.0"},
+        {"weights": timm},
+        {},
+        {},
+    ]
+    changed = [a.id != b.id for a, b in zip(first, second, strict=True)]
+    assert changed == [True, True, True, False, False, False]
+
+
 def test_ids_are_the_same_in_another_process(manifest: Path) -> None:
     plain = study(
         manifest, sources=["random", {"pretext": "jigsaw", "data": {"images": "manifest"}}]
@@ -192,6 +281,75 @@ def test_specs_survive_json_and_name_no_patient(manifest: Path, tmp_path: Path) 
     assert all(job.needs == (run.pretext,) for job, run in zip(jobs[2:], plan.runs, strict=True))
 
 
+def test_ids_tell_of_weight_files_and_not_of_where_they_lie(manifest: Path, tmp_path: Path) -> None:
+    found = []
+    save_encoder(create_encoder("timm/resnet10t", depth=3), tmp_path / "here" / "w.safetensors")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    for folder in ("here", "there"):
+        file = tmp_path / folder / "w.safetensors"
+        for given, root in ((str(file), tmp_path), (file.name, file.parent)):
+            task = {"class_path": "jigsaw", "init_args": {"weights": given}}
+            sources = [given, {"weights": given, "freeze": "encoder", "name": "frozen"},
+                       {"pretext": task, "data": {"images": "manifest"}}]  # fmt: skip
+            plan = plan_study(config_from_dict(study(manifest, sources=sources), root))
+            assert {run.source for run in plan.runs} == {"w.safetensors", "frozen", "jigsaw"}
+            found.append([spec.id for spec in plan.specs])
+            assert not any(str(tmp_path) in json.dumps(spec.to_dict()) for spec in plan.specs)
+            where = make_jobs(plan, tmp_path / "out")[0].payload["where"]
+            assert where["weights"] == str(file)
+    assert found[1:] == found[:1] * 3
+    both = [str(tmp_path / folder / "w.safetensors") for folder in ("here", "there")]
+    with pytest.raises(SettingError, match=r"'w\.safetensors' twice; wanted different names"):
+        config_from_dict(study(manifest, sources=both))
+
+
+def test_arguments_of_the_studys_decoder_are_not_those_of_another(manifest: Path) -> None:
+    def trained(**init_args: Any) -> tuple[str | None, dict[str, Any]]:
+        task = {"class_path": "reconstruction", "init_args": init_args}
+        sources = [{"pretext": task, "data": {"images": "manifest"}}]
+        plan = plan_study(config_from_dict(study(manifest, sources=sources)))
+        check_pretexts(plan)
+        return plan.pretexts[0].decoder, plan.pretexts[0].decoder_kwargs
+
+    usual = study(manifest)["decoders"][0]["kwargs"]
+    assert trained() == trained(decoder="unet") == ("unet", usual)
+    assert trained(decoder="fpn") == ("fpn", {})
+    own = {"decoder_channels": [8, 8, 8]}
+    assert trained(decoder_kwargs=own) == ("unet", own)
+
+
+def test_pre_trainings_of_other_steps_are_lines_of_their_own(manifest: Path) -> None:
+    images = {"data": {"images": "manifest"}, "pretext": "jigsaw"}
+    sources = [{**images, "name": "short"}, {**images, "name": "long", "steps": 9000}]
+    plan = plan_study(config_from_dict(study(manifest, sources=sources)))
+    lines = [line for line in plan_lines(plan, set()) if "pre-training jigsaw" in line]
+    assert [line.partition(": its")[0].strip() for line in lines] == [
+        "pre-training jigsaw: timm/resnet10t, 3 steps of 4: 2, one for each of 2 folds",
+        "pre-training jigsaw: timm/resnet10t, 9000 steps of 4: 2, one for each of 2 folds",
+    ]
+
+
+@pytest.mark.parametrize("status", ["failed", "lost"])
+def test_what_is_kept_of_a_failure_names_no_patient(status: str, tmp_path: Path) -> None:
+    sources = [{"pretext": "jigsaw", "data": {"images": "manifest"}}]
+    cases = ct_cases(tmp_path / "cases")
+    plan = plan_study(config_from_dict(study(cases, sources=sources)))
+    job = make_jobs(plan, tmp_path / "out")[0]
+    assert job.payload["where"]["excluded"]  # patients, which the worker has to know
+    cases.unlink()
+    store = LocalStore(tmp_path / "out")
+    store.make_folder("working/a.1")
+    report = Report("working/a.1", "lost", "killed")
+    if status == "failed":
+        report = perform(Task(store.url, job, "working/a.1"))
+    assert report.status == status
+    keep_failure(store, job, report, 0)
+    kept = tmp_path / "out" / "failed" / job.id / "spec.json"
+    assert PretextSpec.from_dict(json.loads(kept.read_text())) == plan.pretexts[0]
+    assert not any(patient in kept.read_text() for patient in plan.cases.patients)
+    assert str(tmp_path) not in kept.read_text()
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -199,6 +357,10 @@ def test_specs_survive_json_and_name_no_patient(manifest: Path, tmp_path: Path) 
         ({"pretext": {"class_path": "jigsaw", "init_args": {"grit": 2}}}, "Did you mean 'grid'"),
         ({"pretext": "nowhere.tasks.Flip"}, "cannot be imported"),
         ({"name": "i", "weights": "imagenet"}, "stem: adapt"),
+        (
+            {"pretext": {"class_path": "jigsaw", "init_args": {"weights": "imagnet"}}},
+            r"\(jigsaw\).pretext.init_args.weights is 'imagnet', which is no file .*'imagenet'",
+        ),
         (
             {
                 "pretext": {"class_path": "reconstruction", "init_args": {"decoder": "fpn"}},
@@ -219,3 +381,24 @@ def test_a_source_that_cannot_work_is_told_before_anything_runs(
         source = {"data": OWN, **source}
     with pytest.raises((SettingError, UnknownNameError), match=message):
         planned(sources=[source])
+
+
+def test_a_study_is_read_back_as_it_was_planned_where_a_plug_in_is_missing(tmp_path: Path) -> None:
+    sources = ["random", "imagenet", "jigsaw", {"pretext": "rotation"}, "mine.ckpt"]
+    plain = {"data": PHANTOM, "train_patients": [5], "pretraining": {"data": OWN}}
+    config = config_from_dict({**plain, "sources": sources}, tmp_path, check=False)
+    record = StudyPlan(config, plan_study(config_from_dict({**plain, "sources": ["random"]})).cases,
+                       (), ()).record()  # fmt: skip
+    # the plan of a machine that has a plug-in with this task
+    text = json.dumps(record).replace("jigsaw", "elsewhere/flip")
+    record_plan(LocalStore(tmp_path), json.loads(text), [])
+    back = study_config(tmp_path)
+    assert [(source.name, source.kind) for source in back.sources] == [
+        ("random", "random"),
+        ("imagenet", "weights"),
+        ("elsewhere/flip", "pretext"),
+        ("rotation", "pretext"),
+        ("mine.ckpt", "weights"),
+    ]
+    assert back.sources[2].pretext.task == "elsewhere/flip"
+    assert back.to_dict() == json.loads(text)["config"] | {"name": back.name}

@@ -158,13 +158,18 @@ def test_a_number_used_again_is_another_process() -> None:
     assert set(asdict(me)) == {"host", "machine", "pid", "started"}
 
 
-def test_a_server_that_is_away_for_a_while_does_not_end_the_beats(store, monkeypatch):
+class AwayError(Exception):
+    """As of a package whose errors are no `OSError`."""
+
+
+@pytest.mark.parametrize("error", [OSError, AwayError])
+def test_a_server_that_is_away_for_a_while_does_not_end_the_beats(store, monkeypatch, error):
     claims, beats, real = Claims(store, beat_every=0.01), [], store.beat
 
     def beat(name):
         beats.append(name)
         if len(beats) < 3:
-            raise OSError("the server is away")
+            raise error("the server is away")
         real(name)
 
     monkeypatch.setattr(store, "beat", beat)

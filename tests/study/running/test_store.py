@@ -13,6 +13,7 @@ from muscletransfer.study.running import fetch_folders
 from muscletransfer.study.running.local_store import LocalStore
 from muscletransfer.study.running.opening import open_store
 from muscletransfer.study.running.owners import process_mark
+from muscletransfer.study.running.remote import RemoteStore
 from muscletransfer.study.running.store import Store
 
 
@@ -103,6 +104,53 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     left = sorted(path.name.split(".")[1] for path in (tmp_path / "plans").glob(".*"))
     assert left == ["mine", "other"]
     assert store.names("plans") == ["a.json"]
+
+
+def test_hidden_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.write("plans/a.json", b"")
+    (tmp_path / "plans" / ".checkpoints").mkdir()
+    (tmp_path / "plans" / ".a.0011.1-x").mkdir()  # even so named
+    (tmp_path / "plans" / ".gitattributes").touch()
+    kept = sorted((tmp_path / "plans").glob(".*"))
+    for path in kept:
+        os.utime(path, (0, 0))
+    store.sweep()
+    assert sorted((tmp_path / "plans").glob(".*")) == kept
+
+
+def test_errors_of_a_remote_store_are_of_the_system_and_name_its_url(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class AwayError(Exception):
+        """As of a package whose errors are no `OSError`."""
+
+    store = RemoteStore("memory://away")
+    store.write("claims/a", b"{}")
+
+    def away(*_: object, **__: object) -> None:
+        raise AwayError("no route")
+
+    for name in ("cat_file", "pipe_file", "exists", "ls", "glob", "find", "rm"):
+        monkeypatch.setattr(store.fs, name, away)
+    for do in (
+        lambda: store.read("claims/a"),
+        lambda: store.write("claims/a", b""),
+        lambda: store.exists("claims/a"),
+        lambda: store.names("claims"),
+        lambda: store.finished("runs"),
+        lambda: store.take("claims/b", "claims/a"),
+        lambda: store.beat("claims/a"),
+        lambda: store.last_beat("claims/a"),
+        lambda: store.install("working/a", "runs/a"),
+        lambda: store.remove("claims/a"),
+    ):
+        with pytest.raises(OSError, match=r"memory://away: .*\(AwayError: no route\)") as caught:
+            do()
+        assert str(caught.value).count("memory://away") == 1
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError):  # what callers tell apart stays what it is
+        store.read("claims/c")
 
 
 def test_a_node_that_does_not_share_the_folder(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 import torch
 from tiny_cases import ct_cases, grey_cases, photographs, study
 
+from muscletransfer import create_encoder
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.errors import DataError
@@ -28,7 +29,7 @@ from muscletransfer.study.results import read_masks
 from muscletransfer.study.work import finetune
 from muscletransfer.study.work.best import KeepBest
 from muscletransfer.study.work.finetune import build_data, build_model
-from muscletransfer.transfer import inspect_file, read_artifact
+from muscletransfer.transfer import inspect_file, read_artifact, save_encoder
 
 RECONSTRUCTION = {
     "pretext": "reconstruction",
@@ -277,16 +278,19 @@ def test_several_classes_in_plain_images_without_spacing(place: Path) -> None:
         assert {row[key] for row in rows for key in ("sma_cm2", "smd_hu")} == {""}
 
 
-def test_weights_from_a_file(done: Study, place: Path, manifest: Path) -> None:
-    pretext = done.plan.pretexts[0]
-    file = done.do(pretext.id) / "weights.safetensors"
+def test_weights_from_a_file(place: Path, manifest: Path) -> None:
+    others = ct_cases(place / "others", 6, first=70, prefix="X")
+    source = {**RECONSTRUCTION, "data": {"images": str(others)}}
+    whole = Study(study(manifest, sources=[source]), place / "whole")
+    pretext = whole.plan.pretexts[0]
+    file = whole.do(pretext.id) / "weights.safetensors"
     source = {"name": "mine", "weights": str(file), "transfers": ["encoder+decoder"]}
     mine = Study(study(manifest, sources=[source]), place / "mine")
     folder = mine.run(n=2, fold=0)
     # the same start, draw and seed as the run whose pre-training the study did itself
-    spec = done.spec(source="reconstruction", transfer="encoder+decoder", n=2, fold=0)
+    spec = whole.spec(source="reconstruction", transfer="encoder+decoder", n=2, fold=0)
     assert spec.pretext == pretext.id
-    assert (folder / "cases.csv").read_bytes() == (done.do(spec.id) / "cases.csv").read_bytes()
+    assert (folder / "cases.csv").read_bytes() == (whole.do(spec.id) / "cases.csv").read_bytes()
     assert str(file.parent) not in (folder / "spec.json").read_text()
 
 
@@ -372,3 +376,44 @@ def test_an_outline_that_changed_after_planning_stops_the_run(place):
     masks[1].write_bytes(first)
     with pytest.raises(DataError, match="changed after the study was planned"):
         stale.run(n=2, fold=0)
+
+
+def test_images_of_a_source_task_that_changed_after_planning_stop_it(place):
+    """A list that names other people by then would show those who test."""
+    own = ct_cases(place / "own_images", 6)
+    listed = ct_cases(place / "listed_images", 5, first=60, prefix="X")
+    photos = photographs(place / "photos_listed")
+    sources = [
+        {"pretext": "jigsaw", "data": {"images": str(listed)}},
+        {"name": "mixed", "pretext": "jigsaw", "data": {"images": ["manifest", str(photos)]}},
+    ]
+    stale = Study(study(own, train_patients=[2], sources=sources), place / "stale_images")
+    whole = {spec.fold: spec.id for spec in stale.plan.pretexts}
+    assert stale.do(whole[0]).is_dir()  # as planned
+    rows = listed.read_text().splitlines()
+    listed.write_text("\n".join([*rows[:-1], f"P00,{own.parent / '0.nii.gz'},"]) + "\n")
+    with pytest.raises(DataError, match=r"cases\.csv: .*changed after the study was planned"):
+        stale.do(whole[None])
+    photographs(photos, seed=1)
+    with pytest.raises(DataError, match=r"photos_listed: .*changed after the study was planned"):
+        stale.do(whole[1])
+
+
+@pytest.mark.parametrize("task", [None, "jigsaw"])
+def test_a_weight_file_that_changed_after_planning_stops_what_starts_from_it(task, place, manifest):
+    folder = place / f"swapped_{task}"
+    folder.mkdir()
+    for seed, name in enumerate(("planned", "other")):
+        torch.manual_seed(seed)
+        save_encoder(create_encoder("timm/resnet10t", depth=3), folder / f"{name}.safetensors")
+    file = folder / "planned.safetensors"
+    source = {"name": "mine", "weights": str(file)}
+    if task:
+        start = {"class_path": task, "init_args": {"weights": str(file)}}
+        source = {"pretext": start, "data": {"images": "manifest"}}
+    stale = Study(study(manifest, train_patients=[2], sources=[source]), folder / "study")
+    first, last = stale.plan.specs[:2]
+    assert stale.do(first.id).is_dir()
+    (folder / "other.safetensors").replace(file)
+    with pytest.raises(DataError, match=r"planned\.safetensors: was changed after the study was"):
+        stale.do(last.id)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from in_process import Here
+from lightning.pytorch.loggers import Logger
 from tiny_cases import ct_cases, study
 
-from muscletransfer.study import config_from_dict, run_study
+from muscletransfer.study import config_from_dict, plan_study, run_study
+from muscletransfer.study.plan import make_jobs
 
 
 @pytest.fixture
@@ -48,6 +52,58 @@ def test_what_csv_writes_names_no_path_of_this_machine(runs: Any, tmp_path: Path
         for path in run.iterdir():
             told = path.name not in ("job.json", "log.txt") and path.suffix in (".json", ".yaml")
             assert not told or str(tmp_path) not in path.read_text(), path.name
+
+
+class Service(Logger):
+    """Stands for a service whose runs stay open until told, as those of W&B."""
+
+    name = version = "service"
+
+    def __init__(self, told: list[Any]) -> None:
+        super().__init__()
+        self.told = told
+        self.experiment = self._experiment = self
+
+    def log_metrics(self, *_: Any, **__: Any) -> None: ...
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None: ...
+
+    def finalize(self, status: str) -> None:
+        self.told.append(status)
+        if status == "failed" and len(self.told) == 1:
+            raise ConnectionError("the service is away")
+
+    def finish(self, exit_code: int = 0) -> None:
+        self.told.append(exit_code)
+
+
+@pytest.mark.parametrize("body", ["pretrain", "finetune"])
+@pytest.mark.parametrize(("error", "last"), [(None, [0, 0]), (KeyboardInterrupt, [1])])
+def test_a_run_of_a_service_is_closed_however_the_job_ends(
+    body: str, error: Any, last: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    module = importlib.import_module(f"muscletransfer.study.work.{body}")
+    monkeypatch.setattr(module, "make_loggers", lambda *_: [Service(told), Service(told)])
+    make_trainer = module.make_trainer
+
+    def broken(*given: Any, **more: Any) -> Any:
+        if error is not None:
+            raise error
+        return make_trainer(*given, **more)
+
+    monkeypatch.setattr(module, "make_trainer", broken)
+    sources = [{"pretext": "jigsaw", "data": {"images": "manifest"}}]
+    plain = study(ct_cases(tmp_path / "cases"), train_patients=[2], sources=sources)
+    if body == "finetune":
+        plain["sources"] = ["random"]
+    job, *_ = make_jobs(plan_study(config_from_dict(plain)), tmp_path, cache_dir=tmp_path / "cache")
+    do = getattr(importlib.import_module(job.body.partition(":")[0]), job.body.partition(":")[2])
+    (tmp_path / "job").mkdir()
+    with pytest.raises(error) if error else nullcontext():
+        do({**job.payload, "needs": {}}, tmp_path / "job")
+    assert [one for one in told if isinstance(one, int)] == last
+    assert told[-2:] == (["success", 0] if error is None else ["failed", 1])
 
 
 def test_mlflow_gets_one_run_each_in_one_experiment(

@@ -1,0 +1,75 @@
+"""What a job starts from must still be what was planned: its id tells of those files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from muscletransfer.data.files import digest
+from muscletransfer.data.sources.opening import open_source
+from muscletransfer.errors import DataError
+from muscletransfer.folders import default_cache_dir
+from muscletransfer.study.plan.cases import digests_of
+from muscletransfer.study.plan.leakage import collection_key
+
+__all__ = ["check_images", "check_weights"]
+
+_DIGITS = 64  # of a SHA-256; the version of a package stands for weights of a name
+
+
+def check_images(where: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Raise unless the images of a pre-training are those that were planned.
+
+    Test patients were looked for among these: rows that came later would not be left out.
+
+    Args:
+        where: ``sources`` on this machine, with their ``key``; drawn images have none.
+        options: Options of the images: ``label_column``, ``where``, ``slices``.
+
+    Raises:
+        DataError: Rows or files were changed.
+        ManifestError: A list is wrong by now.
+    """
+    for one in where["sources"]:
+        if one.get("key") is None:
+            continue
+        source = open_source(
+            one["path"],
+            one["kind"],
+            label_column=options["label_column"],
+            mask_column=one["mask_column"],
+            where=options["where"] or None,
+            slices=options["slices"],
+        )
+        digests = digests_of(source.manifest.rows, masks=True)
+        key = collection_key(source, digests, options["label_column"], drop_masks=one["drop_masks"])
+        if key != one["key"]:
+            raise DataError(
+                f"{one['path']}: its rows or files were changed after the study was planned, so "
+                "weights would be filed under other images' id, and who tests might be among "
+                "them. Start the study again, which plans it anew."
+            )
+
+
+def check_weights(file: str | None, planned: str | None) -> None:
+    """Raise unless a weight file is the one that was planned.
+
+    Args:
+        file: Its path; of weights of another kind anything.
+        planned: Its digest in the specification; of weights of another kind anything.
+
+    Raises:
+        DataError: It was changed, or cannot be read.
+    """
+    if file is None or planned is None or len(planned) != _DIGITS:
+        return
+    try:
+        found = digest(Path(file), default_cache_dir() / "digests")
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}).") from error
+    if found != planned:
+        raise DataError(
+            f"{file}: was changed after the study was planned, so a result would be filed under "
+            "other weights' id. Start the study again, which plans it anew."
+        )
