@@ -76,7 +76,7 @@ def find_level(
         labels: A label map of vertebrae, one of the vertebra alone, or TotalSegmentator's folder
             ``segmentations``; the slice through the middle of the vertebral body is taken.
         vertebra: Its name or value there.
-        names: Names of the values of a label map that does not carry any.
+        names: Names of the values of a label map that does not carry any; see `read_outlines`.
         neighbours: How many slices on either side to name too.
         other_grid: Accept labels on another grid than the image's; the middle of the vertebra is
             carried over by its position in mm, and nothing is resampled.
@@ -90,7 +90,7 @@ def find_level(
         UnknownNameError: No label of that name, with close matches.
         GeometryError: Slices that are not axial or tilted by more than 20 degrees, a position
             outside the volume or where slices are missing, or labels on another grid.
-        DataError: No such slice, or value.
+        DataError: No such slice, or value; names that cannot be guessed.
         SettingError: None, or more than one, of the three is given.
 
     Example:
