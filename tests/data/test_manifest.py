@@ -218,3 +218,25 @@ def test_dicom_folder_is_hashed_whatever_its_file_names(root: Path) -> None:
     assert read(root, H + "P,series\n").content_hash() == first
     (folder / "z.dcm").unlink()
     assert read(root, H + "P,series\n").content_hash() != first
+
+
+def test_many_missing_files_are_told_without_comparing_each_with_all(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hint compares with every file of the folder: a thousand rows took minutes."""
+    from muscletransfer.data.manifest import rows as module
+
+    asked: list[str] = []
+    real = module.close_matches
+
+    def counted(name: str, known: list[str]) -> list[str]:
+        asked.append(name)
+        return real(name, known)
+
+    monkeypatch.setattr(module, "close_matches", counted)
+    (root / "m.csv").write_text(
+        "patient_id,image\n" + "".join(f"P{k},image_{k}.gone.png\n" for k in range(40))
+    )
+    found, errors = Manifest.read_each(root / "m.csv")
+    assert (len(found), len(errors), len(asked)) == (0, 40, 10)
+    assert all("does not exist" in str(error) for _, _, error in errors)

@@ -102,8 +102,17 @@ def parse_row(
     record: Mapping[str, str],
     mask_column: str = "mask",
     need_mask: bool = False,
+    hints: bool = True,
 ) -> ManifestRow:
     """Check one row's texts and turn them into a `ManifestRow`.
+
+    Args:
+        manifest: The CSV.
+        line: The row's line there.
+        record: Column to text.
+        mask_column: Column with the mask.
+        need_mask: Whether it must have one.
+        hints: Look for names like that of a missing file.
 
     Raises:
         ManifestError: Naming file, row, column, the value found and what was wanted.
@@ -128,8 +137,8 @@ def parse_row(
         raise ManifestError(f"{at}: sex is {sex!r}; wanted M, F or nothing.")
     return ManifestRow(
         patient_id=record["patient_id"],
-        image=_existing(manifest, at, "image", record["image"]),
-        mask=_existing(manifest, at, mask_column, mask) if mask else None,
+        image=_existing(manifest, at, "image", record["image"], hints),
+        mask=_existing(manifest, at, mask_column, mask, hints) if mask else None,
         slice_index=_slice_index(at, record.get("slice_index", "")),
         label=record.get("label") or None,
         height_m=_height(at, record.get("height_m", "")),
@@ -142,14 +151,14 @@ def parse_row(
     )
 
 
-def _existing(manifest: Path, at: str, column: str, text: str) -> Path:
+def _existing(manifest: Path, at: str, column: str, text: str, hints: bool) -> Path:
     path = Path(os.path.abspath(manifest.parent / text))
     if path.exists():
         return path
     hint = ""
     if not path.parent.is_dir():
         hint = f" Its folder {str(path.parent)!r} does not exist either."
-    else:
+    elif hints:
         near = close_matches(path.name, [p.name for p in path.parent.iterdir()])
         if near:
             hint = f" Did you mean {' or '.join(near)}?"
