@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import SimpleITK as sitk
 
 from muscletransfer.data.io.volume import check_exists, itk_name, quiet
@@ -165,7 +166,7 @@ def class_table(structures: Structures) -> dict[str | int, int]:
         >>> class_table(["psoas", "autochthon_*"])
         {'psoas': 1, 'autochthon_*': 2}
     """
-    if isinstance(structures, (str, int)):
+    if isinstance(structures, (str, int, np.integer)):
         structures = [structures]
     if isinstance(structures, Mapping):
         table: dict[str | int, int] = dict(structures.items())
@@ -174,12 +175,17 @@ def class_table(structures: Structures) -> dict[str | int, int]:
     if not table:
         raise DataError("no structure was named; wanted at least one name or value.")
     for name, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 254:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, np.integer))
+            or not 1 <= value <= 254
+        ):
             raise DataError(
                 f"structure {name!r} is to become class {value!r}; wanted a whole number from 1 to "
                 "254 (0 is background, 255 not annotated)."
             )
-    return table
+    # Numbers of numpy become plain.
+    return {int(k) if isinstance(k, (int, np.integer)) else k: int(v) for k, v in table.items()}
 
 
 def matching(wanted: str, known: Iterable[str], where: str, kind: str = "structure") -> list[str]:

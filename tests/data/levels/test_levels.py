@@ -239,6 +239,9 @@ def test_bad_requests(tmp_path: Path) -> None:
         find_level(path, slice_index=90)
     with pytest.raises(GeometryError, match=r"its slices lie from -70\.00 to 68\.00"):
         find_level(path, position_mm=400.0)
+    for nowhere in (float("nan"), np.inf, (0.0, 0.0, float("nan"))):
+        with pytest.raises(SettingError, match=r"position_mm is .* wanted finite numbers"):
+            find_level(path, position_mm=nowhere)
     with pytest.raises(UnknownNameError, match="Did you mean 'vertebrae_L3'"):
         find_level(path, labels=path, vertebra="vertebra_L3", names=TOTALSEGMENTATOR)
     with pytest.raises(EmptyMaskError, match="label 77 is missing"):
@@ -248,6 +251,17 @@ def test_bad_requests(tmp_path: Path) -> None:
         find_level(path, labels=odd)
     with pytest.warns(UserWarning, match="only 1 of 3 neighbours towards the feet"):
         assert find_level(path, slice_index=1, neighbours=3).slices == (0, 1, 2, 3, 4)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    path = save(spine(), tmp_path / "spine.mha")
+    wanted = find_level(path, position_mm=-4, neighbours=1)
+    for number in (np.float32(-4), np.int64(-4), np.array([0.0, 0.0, -4.0])):
+        assert find_level(path, position_mm=number, neighbours=np.int64(1)) == wanted
+    index = wanted.slice_index
+    assert find_level(path, slice_index=np.int64(index)) == find_level(path, slice_index=index)
+    found = find_level(path, labels=path, vertebra=np.uint8(29))
+    assert found == find_level(path, labels=path, vertebra=29)
 
 
 def test_the_body_and_not_the_label_is_halved() -> None:

@@ -274,6 +274,9 @@ def test_not_annotated_is_kept_and_bad_values_are_named(
         read_outlines(soft, ct, 1)
     with pytest.raises(DataError, match="wanted a whole number from 1 to 254"):
         class_table({"a": 255})
+    table = class_table({np.int64(88): np.int64(1), "a": 2})
+    assert repr(table) == "{88: 1, 'a': 2}"
+    assert class_table(np.uint8(88)) == {88: 1}
     with pytest.raises(DataError, match="no structure was named"):
         class_table([])
 
