@@ -199,6 +199,29 @@ def test_stray_voxels_do_not_move_the_middle(tmp_path: Path) -> None:
     assert find_level(path, labels=path, names=TOTALSEGMENTATOR).slice_index == wanted
 
 
+def test_parts_are_told_within_the_box_of_the_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The labels of a whole CT would take a gigabyte."""
+    from scipy import ndimage
+
+    from muscletransfer.data.levels import vertebra as module
+
+    rng = np.random.default_rng(0)
+    label = np.zeros((9, 30, 40), bool)
+    label[2:7, 11:20, 5:25] = rng.random((5, 9, 20)) > 0.8
+    parts, _ = ndimage.label(label, np.ones((3, 3, 3)))
+    wanted = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    shapes: list[tuple[int, ...]] = []
+
+    def seen(array: np.ndarray, structure: np.ndarray) -> object:
+        shapes.append(array.shape)
+        return real(array, structure=structure)
+
+    real = ndimage.label
+    monkeypatch.setattr(ndimage, "label", seen)
+    np.testing.assert_array_equal(module._largest(label), wanted)
+    assert shapes == [(5, 9, 20)]
+
+
 def test_mixed_up_labels_are_noticed(tmp_path: Path) -> None:
     image = spine()
     swapped = sitk.ChangeLabel(image, {28: 30, 30: 28})
