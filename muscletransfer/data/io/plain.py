@@ -108,8 +108,8 @@ class _opened:  # noqa: N801 - a context manager read like open()
             self.image.load()
         except Image.DecompressionBombError as error:
             raise ImageReadError(
-                f"{self.path}: is too large ({error}); wanted one slice or photograph. Cut it, or "
-                "save it smaller."
+                f"{self.path}: is too large ({str(error).split(', could')[0]}); wanted one slice "
+                "or photograph. Cut it, or save it smaller."
             ) from error
         except _DAMAGED as error:
             kind = str(error).split(" '")[0].split(" <")[0]

@@ -129,7 +129,7 @@ def _largest(vertebra: Array) -> Array:
 
 def _box(vertebra: Array) -> tuple[slice, ...]:
     """Return where there is anything, axis by axis; something is."""
-    planes = vertebra.any(axis=0)
+    planes: Array = np.asarray(vertebra.any(axis=0))
     inside = (vertebra.any(axis=(1, 2)), planes.any(axis=1), planes.any(axis=0))
     ends = (np.flatnonzero(axis)[[0, -1]] for axis in inside)
     return tuple(slice(int(first), int(last) + 1) for first, last in ends)

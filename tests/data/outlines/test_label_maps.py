@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from muscletransfer.data import read_mask
+from muscletransfer.data import read_mask, read_volume
 from muscletransfer.data.io.grids import grid_of, read_grid
 from muscletransfer.data.outlines import TOTALSEGMENTATOR, label_names, read_outlines
 from muscletransfer.data.outlines.names import apart, class_table
@@ -281,9 +281,36 @@ def test_not_annotated_is_kept_and_bad_values_are_named(
         class_table([])
 
 
-def test_a_volume_in_memory_has_the_grid_of_its_file(ct: Path) -> None:
-    from muscletransfer.data import read_volume
-
-    a, b = read_grid(ct), grid_of(read_volume(ct))
+def same_grid(path: Path) -> None:
+    a, b = read_grid(path), grid_of(read_volume(path))
     np.testing.assert_allclose(a.origins, b.origins)
     assert (a.shape, a.spacing, a.direction) == (b.shape, b.spacing, b.direction)
+
+
+def test_a_volume_in_memory_has_the_grid_of_its_file(ct: Path) -> None:
+    same_grid(ct)
+
+
+@pytest.mark.parametrize("ending", ["nii.gz", "nrrd", "mha"])
+def test_files_of_two_and_four_dimensions_have_a_grid(ending: str, tmp_path: Path) -> None:
+    """What can be read has a grid: a slice, or one time point."""
+    volume = np.zeros((3, 9, 9), np.int16)
+    direction = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], float)
+    point = save(sitk.JoinSeries([image_of(volume, direction)]), tmp_path / f"four.{ending}")
+    same_grid(point)
+    assert read_grid(point).shape == (3, 9, 9)
+    image = sitk.GetImageFromArray(volume[0] - 5)
+    image.SetSpacing((0.8, 0.9))
+    ct = save(image, tmp_path / f"ct.{ending}")
+    same_grid(ct)
+    masks = {}
+    for name, row in (("a", 1), ("b", 5)):
+        masks[name] = np.zeros((9, 9), np.uint8)
+        masks[name][row : row + 2, 2:4] = 1
+        image = sitk.GetImageFromArray(masks[name])
+        image.SetSpacing((0.8, 0.9))
+        save(image, tmp_path / f"segmentations/{name}.{ending}")
+    wanted = masks["a"] + 2 * masks["b"]
+    for given in (ct, read_volume(ct)):
+        found = read_outlines(tmp_path / "segmentations", given, ["a", "b"])
+        np.testing.assert_array_equal(found.labels[0], wanted)
