@@ -101,6 +101,12 @@ def test_other_mask_columns_and_repeats(root: Path) -> None:
         read(root, observers)
 
 
+def test_a_whole_volume_and_its_first_slice_are_two(root: Path) -> None:
+    (root / "volume.nii.gz").touch()
+    text = "patient_id,image,slice_index\nP,volume.nii.gz,\nP,volume.nii.gz,0\n"
+    assert [row.slice_index for row in read(root, text)] == [None, 0]
+
+
 H = "patient_id,image\n"
 REFUSED = {
     "": "is empty",
@@ -116,6 +122,7 @@ REFUSED = {
     H + "P,images/0.pgn\n": r"row 2: image 'images/0\.pgn' does not exist.*Did you mean 0\.png",
     H + "P,imgs/0.png\n": r"folder '.*imgs' does not exist either",
     H + "P,images/0.png\nP,images/../images/0.png\n": r"row 3: .* is already in row 2",
+    "patient_id,image,slice_index\nP,images/0.png,\nP,images/0.png,0\n": r"is already in row 2",
     H + "P,images/0.png\nQ,images/0.png\n": r"row 3: .* belongs to patient 'Q', and to 'P' in",
     "patient_id,image,mask\nP,images/0.png,no.png\n": r"row 2: mask 'no\.png' does not exist",
     "patient_id,image,slice_index\nP,images/0.png,1.5\n": r"slice_index is '1\.5'; wanted a whole",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from muscletransfer.errors import ManifestError, close_matches
 
-__all__ = ["COLUMNS", "ManifestRow", "parse_row"]
+__all__ = ["COLUMNS", "ManifestRow", "parse_row", "slice_key"]
 
 COLUMNS = (
     "patient_id",
@@ -94,6 +94,20 @@ class ManifestRow:
             "spacing_y_mm": sy,
         }
         return {k: "" if v is None else str(v) for k, v in values.items()} | dict(self.extra)
+
+
+def slice_key(row: ManifestRow) -> tuple[Path, int | None]:
+    """Return the image and slice of a row, the same for rows of one slice.
+
+    A plain image has one slice, so that 0 says no more than nothing; of a volume nothing may mean
+    all slices.
+    """
+    if row.slice_index == 0:
+        from muscletransfer.data.io.plain import is_plain  # here: it brings SimpleITK with it
+
+        if is_plain(row.image):
+            return row.image, None
+    return row.image, row.slice_index
 
 
 def parse_row(

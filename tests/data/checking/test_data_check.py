@@ -179,6 +179,19 @@ def test_folds(cohort: Manifest, tmp_path: Path) -> None:
         check_manifest(tmp_path / "m.csv", fold_column="splt")
 
 
+def test_one_fold_and_one_slice_however_written(cohort: Manifest, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("L", (40, 40), 3).save(tmp_path / "a.png")
+    rows = [ManifestRow("A", tmp_path / "a.png", extra={"fold": "1.0"})]
+    rows.append(dataclasses.replace(rows[0], slice_index=0, extra={"fold": "1"}))
+    rows += [changed(r, extra={"fold": f}) for r, f in zip(cohort.rows, ("10", "2"), strict=False)]
+    found = check(rows, tmp_path / "m.csv")
+    assert only(found, "repeated").rows == (0, 1)
+    assert [f for f in found.findings if f.kind == "folds"] == []
+    assert [(f.fold, f.rows) for f in found.folds] == [("1", 2), ("2", 1), ("10", 1)]
+
+
 def test_masks_values_and_fields_of_view(cohort: Manifest, tmp_path: Path) -> None:
     rows = [changed(r) for r in cohort.rows]
     mask = Path(str(rows[0].mask))
