@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from dicom_files import body
 from PIL import Image
 
-from muscletransfer.data import CTImage, read_ct, read_image, read_volume
+from muscletransfer.data import CTImage, read_ct, read_image, read_mask, read_volume
 from muscletransfer.errors import DataError, ImageReadError
 
 VOLUME = np.stack([body((20, 30), k) for k in range(3)])
@@ -226,6 +226,26 @@ def test_slices_know_their_place() -> None:
 def test_images_made_wrongly(arguments: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
         CTImage(**arguments)
+
+
+def test_a_tiff_of_several_pages_is_refused(tmp_path: Path) -> None:
+    """All but the first would be ignored, so that one page served every slice."""
+    pages = [Image.fromarray(np.full((4, 5), k, np.uint8)) for k in range(3)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    for read in (read_image, read_mask):
+        with pytest.raises(DataError, match=r"stack\.tif: has 3 pages; wanted one slice a file"):
+            read(tmp_path / "stack.tif")
+    pages[2].save(tmp_path / "one.tif")
+    assert read_mask(tmp_path / "one.tif").classes == (2,)
+
+
+def test_a_plain_image_of_absurd_size_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (64, 64)).save(tmp_path / "big.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ImageReadError, match=r"big\.png: is too large"):
+        read_image(tmp_path / "big.png")
 
 
 def test_plain_images_keep_their_values(tmp_path: Path) -> None:

@@ -149,6 +149,50 @@ def test_plain_masks(tmp_path: Path) -> None:
     assert read_mask(tmp_path / "i.png").classes == (0, 1, 255)
 
 
+def test_a_mask_of_another_grid_is_not_written_as_if_it_lay_on_it(tmp_path: Path) -> None:
+    """A flipped mask would come out mirrored."""
+    flipped = np.array(CT.direction).reshape(3, 3) * (-1, 1, 1)
+    step = np.array(CT.direction).reshape(3, 3)[:, 0] * CT.spacing[2] * (CT.shape[2] - 1)
+    origin = tuple(float(v) for v in np.array(CT.origin) + step)
+    turned = MaskImage(LABELS[..., ::-1].copy(), CT.spacing, tuple(flipped.ravel()), origin)
+    path = tmp_path / "m.nrrd"
+    with pytest.raises(GeometryError, match=r"direction and origin.*Leave reference out"):
+        write_mask(turned, path, CT)
+    assert not path.exists()
+    back = read_mask(write_mask(turned, path))
+    np.testing.assert_array_equal(back.labels, turned.labels)
+    assert (back.spacing, back.origin) == (turned.spacing, turned.origin)
+    np.testing.assert_allclose(back.direction, turned.direction, atol=1e-15)
+    np.testing.assert_array_equal(
+        read_mask(write_mask(turned.labels, path, CT)).labels, LABELS[..., ::-1]
+    )
+    same = MaskImage(LABELS, CT.spacing, CT.direction, CT.origin)
+    np.testing.assert_array_equal(read_mask(write_mask(same, path, CT), CT).labels, LABELS)
+    second = read_mask(write_mask(same.one_slice(1), path, CT, slice_index=1), CT)
+    np.testing.assert_array_equal(second.labels[1], LABELS[1])
+    with pytest.raises(GeometryError, match="differ in origin"):
+        write_mask(same.one_slice(1), path, CT, slice_index=2)
+
+
+def test_a_mask_of_a_plain_image_takes_the_grid_of_its_reference(tmp_path: Path) -> None:
+    plain = read_mask(write_mask(LABELS[0], tmp_path / "m.png"))
+    back = read_mask(write_mask(plain, tmp_path / "m.nrrd", CT, slice_index=2), CT)
+    np.testing.assert_array_equal(back.labels[2], LABELS[0])
+    with pytest.raises(DataError, match="pass the image as reference"):
+        write_mask(plain, tmp_path / "n.nrrd")
+
+
+def test_not_annotated_alone_is_no_drawing(tmp_path: Path) -> None:
+    """Read back it would be class 1."""
+    mask = np.array([[0, 255], [0, 0]])
+    with pytest.raises(DataError, match="read as a drawing, in which 255 is class 1"):
+        write_mask(mask, tmp_path / "m.png")
+    assert list(tmp_path.iterdir()) == []
+    for other in (mask * 0, mask * 0 + 255, np.array([[0, 255], [0, 1]])):
+        back = read_mask(write_mask(other, tmp_path / "m.png"))
+        np.testing.assert_array_equal(back.labels[0], other)
+
+
 def test_plain_masks_that_cannot_be(tmp_path: Path) -> None:
     Image.fromarray(LABELS[0]).save(tmp_path / "m.jpg")
     with pytest.raises(DataError, match="JPEG, whose compression changes"):

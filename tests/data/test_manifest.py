@@ -101,6 +101,12 @@ def test_other_mask_columns_and_repeats(root: Path) -> None:
         read(root, observers)
 
 
+def test_a_whole_volume_and_its_first_slice_are_two(root: Path) -> None:
+    (root / "volume.nii.gz").touch()
+    text = "patient_id,image,slice_index\nP,volume.nii.gz,\nP,volume.nii.gz,0\n"
+    assert [row.slice_index for row in read(root, text)] == [None, 0]
+
+
 H = "patient_id,image\n"
 REFUSED = {
     "": "is empty",
@@ -116,6 +122,7 @@ REFUSED = {
     H + "P,images/0.pgn\n": r"row 2: image 'images/0\.pgn' does not exist.*Did you mean 0\.png",
     H + "P,imgs/0.png\n": r"folder '.*imgs' does not exist either",
     H + "P,images/0.png\nP,images/../images/0.png\n": r"row 3: .* is already in row 2",
+    "patient_id,image,slice_index\nP,images/0.png,\nP,images/0.png,0\n": r"is already in row 2",
     H + "P,images/0.png\nQ,images/0.png\n": r"row 3: .* belongs to patient 'Q', and to 'P' in",
     "patient_id,image,mask\nP,images/0.png,no.png\n": r"row 2: mask 'no\.png' does not exist",
     "patient_id,image,slice_index\nP,images/0.png,1.5\n": r"slice_index is '1\.5'; wanted a whole",
@@ -218,3 +225,25 @@ def test_dicom_folder_is_hashed_whatever_its_file_names(root: Path) -> None:
     assert read(root, H + "P,series\n").content_hash() == first
     (folder / "z.dcm").unlink()
     assert read(root, H + "P,series\n").content_hash() != first
+
+
+def test_many_missing_files_are_told_without_comparing_each_with_all(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hint compares with every file of the folder: a thousand rows took minutes."""
+    from muscletransfer.data.manifest import rows as module
+
+    asked: list[str] = []
+    real = module.close_matches
+
+    def counted(name: str, known: list[str]) -> list[str]:
+        asked.append(name)
+        return real(name, known)
+
+    monkeypatch.setattr(module, "close_matches", counted)
+    (root / "m.csv").write_text(
+        "patient_id,image\n" + "".join(f"P{k},image_{k}.gone.png\n" for k in range(40))
+    )
+    found, errors = Manifest.read_each(root / "m.csv")
+    assert (len(found), len(errors), len(asked)) == (0, 40, 10)
+    assert all("does not exist" in str(error) for _, _, error in errors)

@@ -36,6 +36,29 @@ def back(spec: PreprocessingSpec, mask: np.ndarray, geometry: SliceGeometry) -> 
     return spec.invert(torch.from_numpy(mask)[None].float(), geometry)[0].numpy()
 
 
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        ({"hu_window": [-150, 250]}, {}),
+        ({"size": [64, 64], "mean": 0, "std": 1}, {"size": 64}),
+        ({"spacing": 1, "size": (np.int64(64), 48)}, {"spacing": 1.0, "size": (64, 48)}),
+        (
+            {"hu_window": None, "percentiles": (1, np.float32(99))},
+            {"hu_window": None, "percentiles": (1.0, 99.0)},
+        ),
+        ({"channels": 3, "mean": (0, 1, 0)}, {"channels": 3, "mean": (0.0, 1.0, 0.0)}),
+    ],
+)
+def test_equal_settings_are_one_however_written(given: Any, same: Any) -> None:
+    """Ids of runs come from the text, so another text would train everything anew."""
+    one, other = PreprocessingSpec(**given), PreprocessingSpec(**same)
+    assert one == other
+    assert repr(one) == repr(other)
+    assert hash(one) == hash(other)
+    for text in (PreprocessingSpec.to_dict, PreprocessingSpec.storage_dict):
+        assert json.dumps(text(one)) == json.dumps(text(other))
+
+
 @pytest.mark.parametrize("flip", FLIPS)
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("shape", SHAPES)

@@ -190,6 +190,10 @@ def test_predefined_folds() -> None:
         predefined_folds(with_folds("1", "1", "2", ""))
     with pytest.raises(SplitError, match="one value"):
         predefined_folds(with_folds("1", "1"))
+    # As spreadsheets write numbers: in their order, and one fold however written.
+    assert predefined_folds(with_folds("10.0", "10.0", "2.0", "2")) == [["P1"], ["P0"]]
+    written = with_folds("test", "test", "²", "²", "3", "3.")
+    assert predefined_folds(written) == [["P2"], ["P0"], ["P1"]]
 
 
 def test_slices_of_a_patient_count_once_in_a_subset():

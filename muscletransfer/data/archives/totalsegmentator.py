@@ -29,7 +29,12 @@ from muscletransfer.data.io.grids import read_grid
 from muscletransfer.data.levels import find_level
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.outlines import read_outlines
-from muscletransfer.data.outlines.names import Structures, class_table
+from muscletransfer.data.outlines.names import (
+    TOTALSEGMENTATOR,
+    Structures,
+    class_table,
+    label_names,
+)
 from muscletransfer.data.splits import Split, nested_subsets
 from muscletransfer.errors import (
     DataError,
@@ -172,6 +177,9 @@ def _case(job: _Job) -> CaseResult:
             "Copy it there.",
         )
     notes: list[str] = []
+    # Its own output, so values without names (which a conversion drops) are no guess here.
+    bare = labels.is_file() and not label_names(labels)
+    names = TOTALSEGMENTATOR if bare else None
     try:
         with told_apart(notes):
             grid = read_grid(image)
@@ -179,10 +187,11 @@ def _case(job: _Job) -> CaseResult:
                 grid,
                 labels=labels,
                 vertebra=job.vertebra,
+                names=names,
                 neighbours=job.neighbours,
                 other_grid=job.resample,
             )
-            mask = read_outlines(labels, grid, job.table, resample=job.resample)
+            mask = read_outlines(labels, grid, job.table, names=names, resample=job.resample)
         rows = []
         for index in level.slices:
             if has_foreground(mask.labels[index]):

@@ -24,6 +24,7 @@ from muscletransfer.data.io.plain import is_plain
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.parallel import map_in_processes
+from muscletransfer.data.splits.drawing import fold_name, in_fold_order
 from muscletransfer.errors import ManifestError, close_matches
 
 __all__ = ["FoldCount", "ManifestCheck", "check_manifest"]
@@ -285,11 +286,10 @@ def _count(rows: Sequence[ManifestRow], column: str) -> tuple[FoldCount, ...]:
     patients: dict[str, set[str]] = defaultdict(set)
     counts: dict[str, int] = defaultdict(int)
     for row in rows:
-        value = row.extra.get(column, "").strip() or "(none)"
+        value = fold_name(row.extra.get(column, "")) or "(none)"
         patients[value].add(row.patient_id)
         counts[value] += 1
-    ordered = sorted(counts, key=lambda v: (not v.isdigit(), int(v) if v.isdigit() else 0, v))
-    return tuple(FoldCount(v, len(patients[v]), counts[v]) for v in ordered)
+    return tuple(FoldCount(v, len(patients[v]), counts[v]) for v in in_fold_order(counts))
 
 
 def _short(message: str, path: Path) -> str:

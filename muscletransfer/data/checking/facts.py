@@ -117,7 +117,11 @@ def look_at_group(group: Group) -> list[RowFacts | RowFailure]:
 
 def _read(group: Group, volumes: dict[int, int] | None = None) -> list[Case | RowFailure]:
     plain = is_plain(group.rows[0][1].image)
-    spec = PreprocessingSpec(size=32, hu_window=None if plain or not group.is_ct else (-150, 250))
+    # The size that training takes by default: on a smaller grid thin targets vanish.
+    spec = PreprocessingSpec()
+    if plain or not group.is_ct:
+        # Of signed and fractional values no range is known, so that training needs percentiles too.
+        spec = PreprocessingSpec(hu_window=None, percentiles=(1.0, 99.0))
     found: list[Case | RowFailure] = []
     counts = {} if volumes is None else volumes
     listed: list[tuple[int, ManifestRow]] = []

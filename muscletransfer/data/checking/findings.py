@@ -12,7 +12,8 @@ import numpy as np
 
 from muscletransfer.data.checking.facts import RowFacts
 from muscletransfer.data.checking.likeness import SAME, Pair
-from muscletransfer.data.manifest.rows import ManifestRow
+from muscletransfer.data.manifest.rows import ManifestRow, slice_key
+from muscletransfer.data.splits.drawing import fold_name
 
 __all__ = ["Finding", "Severity", "between_rows", "of_folds", "of_pairs", "of_values"]
 
@@ -59,7 +60,7 @@ def between_rows(rows: Sequence[ManifestRow]) -> list[Finding]:
     seen: dict[object, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         owners[row.image].setdefault(row.patient_id, index)
-        seen[row.image, row.slice_index].append(index)
+        seen[slice_key(row)].append(index)
     found = [
         Finding(
             "error",
@@ -91,7 +92,7 @@ def of_folds(rows: Sequence[ManifestRow], column: str) -> list[Finding]:
     folds: dict[str, dict[str, int]] = defaultdict(dict)
     empty: list[int] = []
     for index, row in enumerate(rows):
-        value = row.extra.get(column, "").strip()
+        value = fold_name(row.extra.get(column, ""))
         if value:
             folds[row.patient_id].setdefault(value, index)
         else:

@@ -20,7 +20,14 @@ from muscletransfer.data.dicom.series import slice_files
 from muscletransfer.data.dicom.series_list import is_series_list, read_list
 from muscletransfer.data.dicom.stack import are_even, stack, usual_gap
 from muscletransfer.data.io.plain import is_plain
-from muscletransfer.data.io.volume import VOLUME_SUFFIXES, check_exists, itk_name, quiet, reason
+from muscletransfer.data.io.volume import (
+    VOLUME_SUFFIXES,
+    check_exists,
+    from_two_axes,
+    itk_name,
+    quiet,
+    reason,
+)
 from muscletransfer.data.types import IDENTITY, Array, Volume
 from muscletransfer.errors import GeometryError, ImageReadError
 
@@ -243,6 +250,12 @@ def _of_header(path: Path) -> ImageGrid:
         ) from error
     size, spacing = reader.GetSize(), reader.GetSpacing()
     direction, origin = reader.GetDirection(), reader.GetOrigin()
+    if len(size) == 4 and size[3] == 1:  # one time point, as `read_volume` takes it
+        direction = tuple(v for k, v in enumerate(direction[:11]) if k % 4 != 3)
+        size, spacing, origin = size[:3], spacing[:3], origin[:3]
+    elif len(size) == 2:
+        spacing, origin, direction = from_two_axes(spacing, origin, direction)
+        size = (*size, 1)
     if len(size) != 3:
         raise ImageReadError(f"{path}: has {len(size)} dimensions, size {size}; wanted a volume.")
     array = np.broadcast_to(np.zeros((), np.int16), (size[2], size[1], size[0]))

@@ -98,9 +98,10 @@ def write_mask(
 
     Args:
         mask: Whole numbers from 0, ``(H, W)`` or ``(Z, Y, X)``.
-        path: ``.nii``, ``.nii.gz``, ``.nrrd`` or ``.mha`` (with a reference); ``.png``, ``.tif``
-            (without: they hold no geometry).
-        reference: The image the mask was drawn or predicted on.
+        path: ``.nii``, ``.nii.gz``, ``.nrrd`` or ``.mha`` (with a grid); ``.png``, ``.tif``
+            (without a reference: they hold no geometry).
+        reference: The image the mask was drawn or predicted on. A `MaskImage` that knows its
+            millimetres needs none, and has to lie on the grid of one that is given.
         slice_index: Place a single slice into the reference's volume, zeros elsewhere.
 
     Returns:
@@ -108,9 +109,11 @@ def write_mask(
         a NIfTI image had). An unknown slice spacing is written as 1 mm: no format can say unknown.
 
     Raises:
-        GeometryError: The mask does not have the reference's shape.
+        GeometryError: The mask does not have the reference's shape, or is a `MaskImage` of another
+            grid.
         DataError: Values that are no class indices, a file ending that cannot be written, or a file
-            that could not be written whole.
+            that could not be written whole; for a plain image also 0 and 255 alone, which is a
+            drawing there (see `read_mask`).
 
     Example:
         >>> import tempfile
@@ -124,15 +127,20 @@ def write_mask(
     array = mask.array if isinstance(mask, Volume) else np.asarray(mask)
     _check_reference(reference)
     labels = _as_labels(array, "the mask")
+    own = mask if isinstance(mask, Volume) and mask.slice_spacing is not None else None
+    holds_grid = path.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".mha"))
+    if reference is None and own is not None and holds_grid:
+        reference = own
     if reference is None:
         return _write_without_grid(labels, path)
-    name = path.name.lower()
-    if not name.endswith((".nii", ".nii.gz", ".nrrd", ".mha")):
+    if not holds_grid:
         raise DataError(
             f"{path}: cannot hold a grid; wanted .nii.gz, .nii, .nrrd or .mha. For a plain image "
             "leave reference out."
         )
     labels = _fit_to(labels, reference, slice_index)
+    if own is not None:
+        _check_own_grid(own, reference if slice_index is None else reference.one_slice(slice_index))
     image = sitk.GetImageFromArray(labels)
     sz, sy, sx = reference.spacing
     image.SetSpacing([1.0 if math.isnan(s) else s for s in (sx, sy, sz)])
@@ -245,6 +253,17 @@ def _fit_to(labels: Array, reference: Volume, slice_index: int | None) -> Array:
     return labels
 
 
+def _check_own_grid(mask: Volume, reference: Volume) -> None:
+    """Raise for a mask that lies elsewhere: its labels on another grid would be other outlines."""
+    try:
+        check_same_grid(mask, reference)
+    except GeometryError as error:
+        raise GeometryError(
+            f"{error} Leave reference out to write the mask on its own grid; if its labels were "
+            "drawn on the reference after all, pass them alone (mask.labels)."
+        ) from error
+
+
 def _write_without_grid(labels: Array, path: Path) -> Path:
     if path.suffix.lower() not in (".png", ".tif", ".tiff"):
         raise DataError(
@@ -257,6 +276,12 @@ def _write_without_grid(labels: Array, path: Path) -> Path:
         raise DataError(
             f"{path}: the mask has shape {labels.shape} and values up to {labels.max()}; wanted "
             "(H, W) and at most 255 for a plain image."
+        )
+    if np.unique(labels).tolist() == [0, 255]:
+        raise DataError(
+            f"{path}: the mask holds 0 and 255 (not annotated) and no class, and a plain image of "
+            "these two is read as a drawing, in which 255 is class 1. Write 1 for that, or .nii.gz "
+            "for a mask without a class."
         )
     write_plain_mask(labels, path)
     return path

@@ -14,6 +14,9 @@ from muscletransfer.errors import DataError, ImageReadError
 
 __all__ = ["is_plain", "read_image", "read_plain_mask", "write_plain_mask"]
 
+# What Pillow raises over damaged headers, besides errors of the system.
+_DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, UnidentifiedImageError)
+
 
 def is_plain(path: Path) -> bool:
     """Whether the name ends like a plain image."""
@@ -26,14 +29,15 @@ def read_image(path: str | Path) -> Array:
     .. versionadded:: 0.1
 
     Args:
-        path: PNG, TIFF, JPEG or BMP; the first page of a TIFF.
+        path: PNG, TIFF, JPEG or BMP, of one page.
 
     Returns:
         ``(H, W)`` grey as uint8, uint16 or float32, or ``(H, W, 3)`` uint8 colour; transparency
         is dropped.
 
     Raises:
-        ImageReadError: The file is missing, empty, damaged, or of another format.
+        ImageReadError: The file is missing, empty, damaged, too large, or of another format.
+        DataError: A TIFF of several pages: all but one would be ignored.
 
     Example:
         >>> import tempfile
@@ -63,7 +67,8 @@ def read_plain_mask(path: Path) -> Array:
 
     Raises:
         ImageReadError: See `read_image`.
-        DataError: A JPEG (its compression changes values), or colours that are no indices.
+        DataError: A JPEG (its compression changes values), a TIFF of several pages, or colours that
+            are no indices.
     """
     if path.suffix.lower() in (".jpg", ".jpeg"):
         raise DataError(
@@ -99,13 +104,25 @@ class _opened:  # noqa: N801 - a context manager read like open()
         check_exists(self.path)
         try:
             self.image = Image.open(self.path)
+            pages = getattr(self.image, "n_frames", 1) if self.image.format == "TIFF" else 1
             self.image.load()
-        except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+        except Image.DecompressionBombError as error:
+            raise ImageReadError(
+                f"{self.path}: is too large ({str(error).split(', could')[0]}); wanted one slice "
+                "or photograph. Cut it, or save it smaller."
+            ) from error
+        except _DAMAGED as error:
             kind = str(error).split(" '")[0].split(" <")[0]
             raise ImageReadError(
                 f"{self.path}: cannot be read as an image ({kind}); wanted PNG, TIFF, JPEG or "
                 "BMP. The file may be cut short, damaged or of another format."
             ) from error
+        if pages > 1:
+            self.image.close()
+            raise DataError(
+                f"{self.path}: has {pages} pages; wanted one slice a file. Save the pages apart, "
+                "or as one volume (NIfTI, NRRD, MHA)."
+            )
         return self.image
 
     def __exit__(self, *args: object) -> None:

@@ -179,9 +179,7 @@ def to_volume(image: sitk.Image, path: Path, slice_thickness: float = math.nan) 
     spacing, origin, cosines = image.GetSpacing(), image.GetOrigin(), image.GetDirection()
     if ndim == 2:
         array = array[None]
-        origin = (*origin, 0.0)
-        cosines = (cosines[0], cosines[1], 0.0, cosines[2], cosines[3], 0.0, *IDENTITY[6:])
-        spacing = (*spacing, slice_thickness)
+        spacing, origin, cosines = from_two_axes(spacing, origin, cosines, slice_thickness)
     elif array.shape[0] == 1 and not math.isnan(slice_thickness):
         spacing = (*spacing[:2], slice_thickness)
     return Volume(
@@ -190,6 +188,20 @@ def to_volume(image: sitk.Image, path: Path, slice_thickness: float = math.nan) 
         tuple(float(c) for c in cosines),
         (float(origin[0]), float(origin[1]), float(origin[2])),
         str(path),
+    )
+
+
+def from_two_axes(
+    spacing: tuple[float, ...],
+    origin: tuple[float, ...],
+    cosines: tuple[float, ...],
+    slice_thickness: float = math.nan,
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """Return spacing, origin and direction of a two-dimensional image with a third axis, z."""
+    return (
+        (*spacing, slice_thickness),
+        (*origin, 0.0),
+        (cosines[0], cosines[1], 0.0, cosines[2], cosines[3], 0.0, *IDENTITY[6:]),
     )
 
 

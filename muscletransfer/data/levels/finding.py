@@ -76,7 +76,7 @@ def find_level(
         labels: A label map of vertebrae, one of the vertebra alone, or TotalSegmentator's folder
             ``segmentations``; the slice through the middle of the vertebral body is taken.
         vertebra: Its name or value there.
-        names: Names of the values of a label map that does not carry any.
+        names: Names of the values of a label map that does not carry any; see `read_outlines`.
         neighbours: How many slices on either side to name too.
         other_grid: Accept labels on another grid than the image's; the middle of the vertebra is
             carried over by its position in mm, and nothing is resampled.
@@ -90,8 +90,8 @@ def find_level(
         UnknownNameError: No label of that name, with close matches.
         GeometryError: Slices that are not axial or tilted by more than 20 degrees, a position
             outside the volume or where slices are missing, or labels on another grid.
-        DataError: No such slice, or value.
-        SettingError: None, or more than one, of the three is given.
+        DataError: No such slice, or value; names that cannot be guessed.
+        SettingError: None, or more than one, of the three is given, or a position is not finite.
 
     Example:
         >>> volume = Volume(np.zeros((10, 4, 4)), (5.0, 1.0, 1.0), origin=(0.0, 0.0, -20.0))
@@ -104,7 +104,11 @@ def find_level(
             f"{sum(given)} of slice_index, position_mm and labels are given; wanted one, which "
             "says where the level is."
         )
-    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 0:
+    if (
+        isinstance(neighbours, bool)
+        or not isinstance(neighbours, (int, np.integer))
+        or neighbours < 0
+    ):
         raise SettingError(f"neighbours is {neighbours!r}; wanted a whole number from 0.")
     grid = image_grid(image)
     grid.check_axial()
@@ -115,10 +119,11 @@ def find_level(
         index, how = at_position(grid, position_mm), "position"
     else:
         assert labels is not None
+        vertebra = int(vertebra) if isinstance(vertebra, (int, np.integer)) else vertebra
         found = _vertebra(labels, vertebra, names, grid, other_grid)
         notes.extend(found.warnings)
         index, how = _nearest(grid, found, other_grid, notes), str(vertebra)
-    slices, missing = with_neighbours(grid, index, neighbours)
+    slices, missing = with_neighbours(grid, index, int(neighbours))
     notes.extend(missing)
     for note in notes:
         warnings.warn(f"{grid.path}: {note}.", stacklevel=2)
@@ -126,11 +131,15 @@ def find_level(
 
 
 def _checked_index(grid: ImageGrid, index: int) -> int:
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < grid.shape[0]:
+    if (
+        isinstance(index, bool)
+        or not isinstance(index, (int, np.integer))
+        or not 0 <= index < grid.shape[0]
+    ):
         raise DataError(
             f"{grid.path}: has slices 0 to {grid.shape[0] - 1}; slice {index!r} was asked for."
         )
-    return index
+    return int(index)
 
 
 def _vertebra(

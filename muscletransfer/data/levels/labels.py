@@ -13,8 +13,8 @@ from muscletransfer.data.io import read_mask
 from muscletransfer.data.io.grids import ImageGrid
 from muscletransfer.data.io.volume import check_exists
 from muscletransfer.data.levels.vertebra import MidVertebra, mid_vertebra
-from muscletransfer.data.outlines.label_maps import structure_files, value_names
-from muscletransfer.data.outlines.names import matching
+from muscletransfer.data.outlines.label_maps import read_structure, structure_files, value_names
+from muscletransfer.data.outlines.names import apart, matching, name_pairs
 from muscletransfer.data.types import MaskImage
 from muscletransfer.errors import DataError, EmptyMaskError
 
@@ -49,16 +49,25 @@ def read_vertebra_labels(
                 )
             files = structure_files(path)
             path = files[matching(vertebra, sorted(files), str(path), "label")[0]]
-        mask = read_mask(path)
-    known = value_names(path, mask.labels, names)
-    if isinstance(vertebra, int):
-        return mask, vertebra, known
+            mask = read_structure(path)
+        else:
+            mask = read_mask(path)
+    if isinstance(vertebra, int):  # no name is needed, so none is guessed
+        return mask, vertebra, dict(names) if names is not None else apart(name_pairs(path))
+    known = value_names(path, mask, names)
     if not known:
         raise DataError(
             f"{path}: its values have no names, so {vertebra!r} means nothing; wanted the value of "
             "the vertebra (vertebra=29), or names={'vertebrae_L3': 29}."
         )
-    return mask, known[matching(vertebra, known, str(path), "label")[0]], known
+    name = matching(vertebra, dict.fromkeys(n for n, _ in known), str(path), "label")[0]
+    values = [v for n, v in known if n == name]
+    if len(values) > 1:
+        raise DataError(
+            f"{path}: {name!r} is the name of the values {', '.join(map(str, values))}; wanted one "
+            "of them as vertebra."
+        )
+    return mask, values[0], apart(known)
 
 
 def labelled_middle(

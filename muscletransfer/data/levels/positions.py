@@ -41,8 +41,9 @@ def at_position(grid: ImageGrid, position: float | tuple[float, float, float]) -
 
     Raises:
         GeometryError: No slice is there, or their places are unknown.
+        SettingError: A position that is neither, or not finite.
     """
-    if isinstance(position, (int, float)):
+    if isinstance(position, (int, float, np.number)):
         places, wanted = grid.heights_mm, float(position)
         what = f"height {wanted:g} mm"
         cosine = abs(float(grid.axes[2][2]))
@@ -54,6 +55,8 @@ def at_position(grid: ImageGrid, position: float | tuple[float, float, float]) -
         places, cosine = grid.places_mm, 1.0
         wanted = float(np.array(position, dtype=float) @ grid.axes[2])
         what = f"point {tuple(float(v) for v in position)}"
+    if not math.isfinite(wanted):
+        raise SettingError(f"position_mm is {position!r}; wanted finite numbers, in mm.")
     if not np.isfinite(places).all():
         raise GeometryError(
             f"{grid.path}: the place of its slices is unknown; wanted a file that says it, or a "

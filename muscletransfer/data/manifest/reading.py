@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from muscletransfer.data.manifest.rows import COLUMNS, ManifestRow
+from muscletransfer.data.manifest.rows import COLUMNS, ManifestRow, slice_key
 from muscletransfer.errors import ManifestError, close_matches
 
 __all__ = ["check_between_rows", "check_header", "did_you_mean", "read_csv"]
@@ -81,7 +81,7 @@ def check_between_rows(rows: Sequence[ManifestRow], allow_repeats: bool) -> None
                 f"and to {first.patient_id!r} in row {first.line}; wanted one patient an image, "
                 "or a patient could be in two folds."
             )
-        before = seen.setdefault((row.image, row.slice_index), row)
+        before = seen.setdefault(slice_key(row), row)
         if before is not row and not allow_repeats:
             at = "" if row.slice_index is None else f" slice {row.slice_index}"
             raise ManifestError(

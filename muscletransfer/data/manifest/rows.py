@@ -10,7 +10,7 @@ from pathlib import Path
 
 from muscletransfer.errors import ManifestError, close_matches
 
-__all__ = ["ALIASES", "COLUMNS", "ManifestRow", "parse_row", "patient_names"]
+__all__ = ["ALIASES", "COLUMNS", "ManifestRow", "parse_row", "patient_names", "slice_key"]
 
 COLUMNS = (
     "patient_id",
@@ -107,14 +107,37 @@ def patient_names(row: ManifestRow) -> frozenset[str]:
     return frozenset((row.patient_id, *row.extra.get(ALIASES, "").split()))
 
 
+def slice_key(row: ManifestRow) -> tuple[Path, int | None]:
+    """Return the image and slice of a row, the same for rows of one slice.
+
+    A plain image has one slice, so that 0 says no more than nothing; of a volume nothing may mean
+    all slices.
+    """
+    if row.slice_index == 0:
+        from muscletransfer.data.io.plain import is_plain  # here: it brings SimpleITK with it
+
+        if is_plain(row.image):
+            return row.image, None
+    return row.image, row.slice_index
+
+
 def parse_row(
     manifest: Path,
     line: int,
     record: Mapping[str, str],
     mask_column: str = "mask",
     need_mask: bool = False,
+    hints: bool = True,
 ) -> ManifestRow:
     """Check one row's texts and turn them into a `ManifestRow`.
+
+    Args:
+        manifest: The CSV.
+        line: The row's line there.
+        record: Column to text.
+        mask_column: Column with the mask.
+        need_mask: Whether it must have one.
+        hints: Look for names like that of a missing file.
 
     Raises:
         ManifestError: Naming file, row, column, the value found and what was wanted.
@@ -139,8 +162,8 @@ def parse_row(
         raise ManifestError(f"{at}: sex is {sex!r}; wanted M, F or nothing.")
     return ManifestRow(
         patient_id=record["patient_id"],
-        image=_existing(manifest, at, "image", record["image"]),
-        mask=_existing(manifest, at, mask_column, mask) if mask else None,
+        image=_existing(manifest, at, "image", record["image"], hints),
+        mask=_existing(manifest, at, mask_column, mask, hints) if mask else None,
         slice_index=_slice_index(at, record.get("slice_index", "")),
         label=record.get("label") or None,
         height_m=_height(at, record.get("height_m", "")),
@@ -153,14 +176,14 @@ def parse_row(
     )
 
 
-def _existing(manifest: Path, at: str, column: str, text: str) -> Path:
+def _existing(manifest: Path, at: str, column: str, text: str, hints: bool) -> Path:
     path = Path(os.path.abspath(manifest.parent / text))
     if path.exists():
         return path
     hint = ""
     if not path.parent.is_dir():
         hint = f" Its folder {str(path.parent)!r} does not exist either."
-    else:
+    elif hints:
         near = close_matches(path.name, [p.name for p in path.parent.iterdir()])
         if near:
             hint = f" Did you mean {' or '.join(near)}?"

@@ -29,6 +29,8 @@ from muscletransfer.errors import ManifestError
 
 __all__ = ["Manifest", "ManifestRow", "hash_of_rows", "row_key"]
 
+_HINTS = 10  # a file name is compared with all of its folder, which takes long for many
+
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
@@ -126,14 +128,20 @@ class Manifest:
         """
         path = Path(path)
         header, records = read_csv(path)
-        check_header(path, header, ["patient_id", "image"])
+        required = ["patient_id", "image"]
+        if mask_column is not None and mask_column != "mask":
+            required.append(mask_column)
+        check_header(path, header, required)
         hidden = {} if mask_column is not None else {"mask": ""}
         rows: list[ManifestRow] = []
         errors: list[tuple[int, str, ManifestError]] = []
         for line, record in records:
             texts = dict(zip(header, record, strict=True))
             try:
-                rows.append(parse_row(path, line, texts | hidden, mask_column or "mask"))
+                hints = len(errors) < _HINTS
+                rows.append(
+                    parse_row(path, line, texts | hidden, mask_column or "mask", hints=hints)
+                )
             except ManifestError as error:
                 errors.append((line, texts["image"], error))
         return cls(tuple(rows), path), errors

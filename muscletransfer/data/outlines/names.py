@@ -9,16 +9,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import SimpleITK as sitk
 
-from muscletransfer.data.io.volume import itk_name, quiet
+from muscletransfer.data.io.volume import check_exists, itk_name, quiet
 from muscletransfer.errors import DataError, UnknownNameError, close_matches
 
-__all__ = ["TOTALSEGMENTATOR", "Structures", "class_table", "label_names", "matching", "stem"]
+__all__ = [
+    "TOTALSEGMENTATOR",
+    "Pairs",
+    "Structures",
+    "apart",
+    "class_table",
+    "label_names",
+    "matching",
+    "name_pairs",
+    "stem",
+    "values_of",
+]
 
 Structures: TypeAlias = (
     str | int | Sequence[str | int] | Mapping[str | int, int] | Mapping[str, int]
 )
+# Names and values in the order of the file: two values may share a name, which no dictionary holds.
+Pairs: TypeAlias = Sequence[tuple[str, int]]
 
 # Values of TotalSegmentator's task "total" from version 2 on, in order from 1 (version 1 numbered
 # 104 otherwise): wasserth/TotalSegmentator, resources/totalsegmentator_total_mapping.csv.
@@ -48,6 +62,9 @@ _TEXT = " ".join(
         "sternum costal_cartilages",
     ]
 )
+#: What the values of TotalSegmentator's task ``total`` mean from version 2 on, for ``names=``.
+#:
+#: .. versionadded:: 0.1
 TOTALSEGMENTATOR: dict[str, int] = {name: k for k, name in enumerate(_TEXT.split(), 1)}
 
 _HEADER = 348
@@ -65,19 +82,64 @@ def label_names(path: str | Path) -> dict[str, int]:
             writes), or a ``.seg.nrrd`` of 3D Slicer.
 
     Returns:
-        Names to values; empty when the file carries none.
+        Names to values; empty when the file carries none. Values that share a name are told apart
+        as ``Psoas`` and ``Psoas (2)``; `read_outlines` takes both where ``Psoas`` is asked for.
+
+    Raises:
+        ImageReadError: No such file.
 
     Example:
         >>> TOTALSEGMENTATOR["vertebrae_L3"], len(TOTALSEGMENTATOR)
         (29, 117)
     """
     path = Path(path)
+    check_exists(path)
+    return apart(name_pairs(path))
+
+
+def name_pairs(path: Path) -> Pairs:
+    """Return the names of `label_names`, with every value of each; none of a file that is gone."""
+    if not path.is_file():
+        return []
     name = path.name.lower()
     if name.endswith((".nii", ".nii.gz")):
         return _nifti_table(path)
     if name.endswith((".nrrd", ".nhdr")):
         return _slicer_table(path)
-    return {}
+    return []
+
+
+def apart(pairs: Pairs) -> dict[str, int]:
+    """Return names to values; a name that several values share is counted from the second on.
+
+    Example:
+        >>> apart([("Psoas", 1), ("Psoas", 2)])
+        {'Psoas': 1, 'Psoas (2)': 2}
+    """
+    taken = {name for name, _ in pairs}
+    found: dict[str, int] = {}
+    for name, value in pairs:
+        called, count = name, 1
+        while called in found or (count > 1 and called in taken):
+            count += 1
+            called = f"{name} ({count})"
+        found[called] = value
+    return found
+
+
+def values_of(wanted: str, pairs: Pairs, where: str, kind: str = "structure") -> list[int]:
+    """Return every value that a name or shell pattern means; see `matching`.
+
+    Raises:
+        UnknownNameError: None; with close matches.
+
+    Example:
+        >>> values_of("psoas", [("Psoas", 1), ("Psoas", 2)], "a file")
+        [1, 2]
+    """
+    known = [*pairs, *apart(pairs).items()]
+    names = set(matching(wanted, dict.fromkeys(name for name, _ in known), where, kind))
+    return list(dict.fromkeys(value for name, value in known if name in names))
 
 
 def stem(path: str | Path) -> str:
@@ -104,7 +166,7 @@ def class_table(structures: Structures) -> dict[str | int, int]:
         >>> class_table(["psoas", "autochthon_*"])
         {'psoas': 1, 'autochthon_*': 2}
     """
-    if isinstance(structures, (str, int)):
+    if isinstance(structures, (str, int, np.integer)):
         structures = [structures]
     if isinstance(structures, Mapping):
         table: dict[str | int, int] = dict(structures.items())
@@ -113,12 +175,17 @@ def class_table(structures: Structures) -> dict[str | int, int]:
     if not table:
         raise DataError("no structure was named; wanted at least one name or value.")
     for name, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 254:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, np.integer))
+            or not 1 <= value <= 254
+        ):
             raise DataError(
                 f"structure {name!r} is to become class {value!r}; wanted a whole number from 1 to "
                 "254 (0 is background, 255 not annotated)."
             )
-    return table
+    # Numbers of numpy become plain.
+    return {int(k) if isinstance(k, (int, np.integer)) else k: int(v) for k, v in table.items()}
 
 
 def matching(wanted: str, known: Iterable[str], where: str, kind: str = "structure") -> list[str]:
@@ -153,32 +220,32 @@ def matching(wanted: str, known: Iterable[str], where: str, kind: str = "structu
     raise UnknownNameError(f"{where}: has no {kind} {wanted!r}.{hint} It has {shown or 'none'}.")
 
 
-def _nifti_table(path: Path) -> dict[str, int]:
+def _nifti_table(path: Path) -> Pairs:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     with gzip.open(path, "rb") if packed else path.open("rb") as file:
         head = file.read(_HEADER + 4)
         if len(head) < _HEADER + 4 or not head[_HEADER]:
-            return {}
+            return []
         text = file.read(200_000).decode("utf-8", "replace")
     end = text.find("</LabelTable>")
     if end < 0:
-        return {}
-    return {name.strip(): int(key) for key, name in _LABEL.findall(text[:end])}
+        return []
+    return [(name.strip(), int(key)) for key, name in _LABEL.findall(text[:end])]
 
 
-def _slicer_table(path: Path) -> dict[str, int]:
+def _slicer_table(path: Path) -> Pairs:
     reader = sitk.ImageFileReader()
     reader.SetFileName(itk_name(path))
     try:
         with quiet():
             reader.ReadImageInformation()
     except RuntimeError:
-        return {}  # whoever reads the voxels says what is wrong with the file
+        return []  # whoever reads the voxels says what is wrong with the file
     parts: dict[str, dict[str, str]] = {}
     for key in reader.GetMetaDataKeys():
         found = _SEGMENT.match(key)
         if found:
             parts.setdefault(found[1], {})[found[2]] = reader.GetMetaData(key)
     named = [(p["Name"], p["LabelValue"]) for p in parts.values() if len(p) == 2]
-    return {name.strip(): int(value) for name, value in named if value.strip().isdigit()}
+    return [(name.strip(), int(value)) for name, value in named if value.strip().isdecimal()]

@@ -40,7 +40,9 @@ def read_outlines(
             checked), or what `read_ct` or `read_grid` returned.
         structures: Names (or values, or shell patterns of names) to keep: one becomes class 1,
             several 1, 2, ... in order, or a mapping to classes, where several may share one.
-        names: Names of the values of a label map that does not carry any.
+        names: Names of the values of a label map that does not carry any. Without, values up to 117
+            are taken as TotalSegmentator's (version 2), with a warning; names=TOTALSEGMENTATOR from
+            `muscletransfer.data.outlines` says that they are.
         resample: Take the nearest voxel of a mask on another grid. Contours are never resampled.
         other_series: Accept DICOM outlines drawn on another series of the same frame of reference.
         unmarked: Value of slices that the outlines say nothing about: 255 (not annotated) or 0.
@@ -52,7 +54,8 @@ def read_outlines(
         UnknownNameError: A name that is not there, with close matches.
         GeometryError: Outlines of another series, or on another grid.
         ImageReadError: A missing or damaged file.
-        DataError: No such value, or nothing that can be outlines.
+        DataError: No such value, nothing that can be outlines, or vertebrae in another order than
+            TotalSegmentator's table says.
         MissingDependencyError: The ``dicom`` extra is needed and not installed.
 
     Example:

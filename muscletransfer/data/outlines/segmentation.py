@@ -11,7 +11,7 @@ import numpy as np
 
 from muscletransfer.data.io.grids import ImageGrid
 from muscletransfer.data.outlines.dicom_objects import check_series, need, open_object, parsing
-from muscletransfer.data.outlines.names import matching
+from muscletransfer.data.outlines.names import Pairs, apart, values_of
 from muscletransfer.data.outlines.regrid import onto_grid
 from muscletransfer.data.types import Array, MaskImage
 from muscletransfer.errors import DataError, ImageReadError
@@ -24,6 +24,9 @@ _NOT_ANNOTATED = 255
 def segment_names(path: str | Path) -> dict[str, int]:
     """Return the segments of a DICOM-SEG file, by label, with their numbers.
 
+    Segments that share a label are told apart as ``Psoas`` and ``Psoas (2)``; `read_outlines` takes
+    both where ``Psoas`` is asked for.
+
     .. versionadded:: 0.1
 
     Raises:
@@ -35,14 +38,17 @@ def segment_names(path: str | Path) -> dict[str, int]:
         Traceback (most recent call last):
         muscletransfer.errors.ImageReadError: ...nowhere.dcm...
     """
-    path = Path(path)
+    return apart(_segments(Path(path)))
+
+
+def _segments(path: Path) -> Pairs:
     data = open_object(path, pixels=False)
     with parsing(path, "a DICOM-SEG file"):
         if data.get("Modality") != "SEG":
             raise ImageReadError(
                 f"{path}: its modality is {data.get('Modality', '')!r}; wanted SEG."
             )
-        return {str(s.SegmentLabel): int(s.SegmentNumber) for s in data.SegmentSequence}
+        return [(str(s.SegmentLabel), int(s.SegmentNumber)) for s in data.SegmentSequence]
 
 
 def draw_segments(
@@ -76,8 +82,7 @@ def draw_segments(
         MissingDependencyError: highdicom is not installed.
     """
     path = Path(path)
-    names = segment_names(path)
-    numbers = _numbers(path, names, table)
+    numbers = _numbers(path, _segments(path), table)
     highdicom = need("highdicom.seg")
     with parsing(path, "a segmentation with regular frames of one orientation"):
         segmentation = highdicom.segread(path)
@@ -111,22 +116,22 @@ def _check_whole(path: Path, segmentation: Any) -> None:
         )
 
 
-def _numbers(
-    path: Path, names: Mapping[str, int], table: Mapping[str | int, int]
-) -> dict[int, int]:
-    """Return segment number to class."""
+def _numbers(path: Path, segments: Pairs, table: Mapping[str | int, int]) -> dict[int, int]:
+    """Return segment number to class, in the order in which they are drawn."""
     numbers: dict[int, int] = {}
     for wanted, target in table.items():
         if isinstance(wanted, int):
-            if wanted not in names.values():
+            if wanted not in {number for _, number in segments}:
                 raise DataError(
                     f"{path}: segment number {wanted} was asked for; it has "
-                    f"{', '.join(f'{v} {k!r}' for k, v in names.items())}."
+                    f"{', '.join(f'{number} {label!r}' for label, number in segments)}."
                 )
-            numbers[wanted] = target
+            chosen = [wanted]
         else:
-            for name in matching(wanted, names, str(path), "segment"):
-                numbers[names[name]] = target
+            chosen = values_of(wanted, segments, str(path), "segment")
+        for number in chosen:
+            numbers.pop(number, None)  # a key that is there would keep its place
+            numbers[number] = target
     return numbers
 
 

@@ -36,11 +36,16 @@ class PreprocessingFields:
     std: float | tuple[float, ...] = 1.0
 
     def __post_init__(self) -> None:
-        # Lists (from YAML and JSON) and numpy's numbers become plain, so that equal specs compare,
-        # hash and print equal and go into a checkpoint.
+        # Lists (from YAML and JSON) and numpy's numbers become plain, and each value is written one
+        # way (-150.0 and not -150; 256 and not 256 x 256), so that equal specs compare, hash and
+        # print equal and go into a checkpoint. Ids of runs come from what is printed.
         for f in fields(self):
             object.__setattr__(self, f.name, _plain(getattr(self, f.name)))
         _check(self)
+        for name in ("spacing", "hu_window", "percentiles", "mean", "std"):
+            object.__setattr__(self, name, _fractional(getattr(self, name)))
+        if isinstance(self.size, tuple) and len(set(self.size)) == 1:
+            object.__setattr__(self, "size", self.size[0])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -136,6 +141,13 @@ def _plain(value: object) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_plain(v) for v in value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _fractional(value: Any) -> Any:
+    """Return checked numbers as floats."""
+    if isinstance(value, tuple):
+        return tuple(float(v) for v in value)
+    return None if value is None else float(value)
 
 
 def _is_number(value: object) -> bool:

@@ -7,6 +7,7 @@ generator: the same on every rank, machine and numpy version, and independent of
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from numbers import Integral
@@ -16,7 +17,17 @@ from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.splits.split import Split, ids
 from muscletransfer.errors import SplitError
 
-__all__ = ["Split", "make_folds", "make_split", "nested_subsets", "predefined_folds"]
+__all__ = [
+    "Split",
+    "fold_name",
+    "in_fold_order",
+    "make_folds",
+    "make_split",
+    "nested_subsets",
+    "predefined_folds",
+]
+
+_NUMBER = re.compile(r"([0-9]+)(?:\.0*)?")
 
 
 def make_folds(patients: Iterable[str], num_folds: int, seed: int = 0) -> list[list[str]]:
@@ -62,7 +73,8 @@ def predefined_folds(manifest: Manifest, column: str = "fold") -> list[list[str]
 
     Args:
         manifest: Rows with the column among their extra columns.
-        column: Its name; values sort as numbers when they all are.
+        column: Its name; values that are numbers come first, in their order. 1 and 1.0, as which
+            spreadsheets write it, are one fold.
 
     Returns:
         One sorted list of patients a value.
@@ -82,7 +94,7 @@ def predefined_folds(manifest: Manifest, column: str = "fold") -> list[list[str]
     """
     fold_of: dict[str, tuple[str, str]] = {}
     for row in manifest.rows:
-        value = row.extra.get(column, "").strip()
+        value = fold_name(row.extra.get(column, ""))
         if not value:
             raise SplitError(
                 f"{row.where}: column {column!r} is missing or empty; wanted the fold of the "
@@ -97,8 +109,26 @@ def predefined_folds(manifest: Manifest, column: str = "fold") -> list[list[str]
     values = {value for value, _ in fold_of.values()}
     if len(values) < 2:
         raise SplitError(f"{manifest.path}: column {column!r} has one value; wanted two or more.")
-    ordered = sorted(values, key=lambda v: (not v.isdigit(), int(v) if v.isdigit() else 0, v))
-    return [sorted(p for p, (v, _) in fold_of.items() if v == value) for value in ordered]
+    return [
+        sorted(p for p, (v, _) in fold_of.items() if v == value) for value in in_fold_order(values)
+    ]
+
+
+def fold_name(text: str) -> str:
+    """Return a fold as written in a manifest, whole numbers without a fraction.
+
+    Example:
+        >>> [fold_name(text) for text in ("1", " 1.0", "fold-1", "²", "")]
+        ['1', '1', 'fold-1', '²', '']
+    """
+    text = text.strip()
+    number = _NUMBER.fullmatch(text)
+    return str(int(number[1])) if number else text
+
+
+def in_fold_order(folds: Iterable[str]) -> list[str]:
+    """Return names of folds as `fold_name` gives them, numbers first and in their order."""
+    return sorted(folds, key=lambda v: (0, int(v), v) if _NUMBER.fullmatch(v) else (1, 0, v))
 
 
 def nested_subsets(

@@ -179,6 +179,19 @@ def test_folds(cohort: Manifest, tmp_path: Path) -> None:
         check_manifest(tmp_path / "m.csv", fold_column="splt")
 
 
+def test_one_fold_and_one_slice_however_written(cohort: Manifest, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("L", (40, 40), 3).save(tmp_path / "a.png")
+    rows = [ManifestRow("A", tmp_path / "a.png", extra={"fold": "1.0"})]
+    rows.append(dataclasses.replace(rows[0], slice_index=0, extra={"fold": "1"}))
+    rows += [changed(r, extra={"fold": f}) for r, f in zip(cohort.rows, ("10", "2"), strict=False)]
+    found = check(rows, tmp_path / "m.csv")
+    assert only(found, "repeated").rows == (0, 1)
+    assert [f for f in found.findings if f.kind == "folds"] == []
+    assert [(f.fold, f.rows) for f in found.folds] == [("1", 2), ("2", 1), ("10", 1)]
+
+
 def test_masks_values_and_fields_of_view(cohort: Manifest, tmp_path: Path) -> None:
     rows = [changed(r) for r in cohort.rows]
     mask = Path(str(rows[0].mask))
@@ -250,6 +263,48 @@ def test_plain_images_have_no_millimetres(tmp_path: Path) -> None:
     assert found.errors == []
     assert "no known pixel spacing" in only(found, "spacing").what
     assert read_image(tmp_path / "0.png").shape == found.facts[0].shape
+
+
+def test_values_without_a_range_are_read_where_they_are_not_hu(tmp_path: Path) -> None:
+    """MR in NIfTI is int16, a TIFF may hold fractions; training takes percentiles of both."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    rows = []
+    for k in range(3):
+        texture = ndimage.gaussian_filter(rng.normal(size=(64, 72)), 2)
+        values = (texture * 3000 + 800).clip(0).astype(np.int16)
+        for name, array in (("mr", values), ("mask", (values > 900).astype(np.uint8))):
+            sitk.WriteImage(sitk.GetImageFromArray(array[None]), str(tmp_path / f"{name}{k}.nii"))
+        rows.append(ManifestRow(f"P{k}", tmp_path / f"mr{k}.nii", tmp_path / f"mask{k}.nii"))
+        Image.fromarray(texture.astype(np.float32)).save(tmp_path / f"{k}.tif")
+        rows.append(ManifestRow(f"Q{k}", tmp_path / f"{k}.tif"))
+    found = check(rows, tmp_path / "m.csv", is_ct=False)
+    assert [f for f in found.errors if f.kind == "file"] == []
+    assert len(found.facts) == 6
+
+
+def test_a_thin_outline_is_no_error(tmp_path: Path) -> None:
+    """Eight pixels of 512 are four of the network's 256."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros((1, 512, 512), np.uint8)
+    mask[0, 250:258, 200:260] = 1
+    hu = np.where(rng.random(mask.shape) < 0.5, 40, 50).astype(np.int16)
+    hu[:, :100] = -1000
+    for name, array in (("ct", hu), ("mask", mask)):
+        sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / f"{name}.nii.gz"))
+    row = ManifestRow("P", tmp_path / "ct.nii.gz", tmp_path / "mask.nii.gz")
+    assert check([row], tmp_path / "m.csv").errors == []
+
+
+def test_a_misspelt_mask_column_is_told(cohort: Manifest, tmp_path: Path) -> None:
+    rows = [changed(r, mask=None, extra={"outline": str(r.mask)}) for r in cohort.rows[:2]]
+    with pytest.raises(ManifestError, match=r"no column 'outlien' \(did you mean 'outline'"):
+        check(rows, tmp_path / "m.csv", mask_column="outlien")
+    found = check(rows, tmp_path / "m.csv", mask_column="outline")
+    assert [f.area > 0 for f in found.facts] == [True, True]
+    none = check([changed(r, mask=None) for r in cohort.rows[:2]], tmp_path / "n.csv")
+    assert none.errors == []
 
 
 def test_the_command_prints_writes_and_tells_by_its_status(

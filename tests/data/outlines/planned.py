@@ -148,7 +148,10 @@ def write_rtstruct(
 
 
 def write_seg(path: Path, series: Series, segments: dict[str, np.ndarray], **options) -> Path:
-    """Write a DICOM-SEG with highdicom: for each segment, booleans (slices, rows, columns)."""
+    """Write a DICOM-SEG with highdicom: for each segment, booleans (slices, rows, columns).
+
+    ``labels=`` names them otherwise than the keys, so that two may share a label.
+    """
     import highdicom as hd
     from highdicom.sr.coding import Code
 
@@ -160,7 +163,7 @@ def write_seg(path: Path, series: Series, segments: dict[str, np.ndarray], **opt
             segmented_property_type=Code("91727004", "SCT", "Skeletal muscle"),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
         )
-        for k, name in enumerate(segments, 1)
+        for k, name in enumerate(options.pop("labels", list(segments)), 1)
     ]
     dtype = options.pop("dtype", np.uint8)
     array = np.stack([m.astype(dtype) for m in segments.values()], axis=-1)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from muscletransfer.data import read_mask
+from muscletransfer.data import read_mask, read_volume
 from muscletransfer.data.io.grids import grid_of, read_grid
-from muscletransfer.data.outlines import label_names, read_outlines
-from muscletransfer.data.outlines.names import TOTALSEGMENTATOR, class_table
+from muscletransfer.data.outlines import TOTALSEGMENTATOR, label_names, read_outlines
+from muscletransfer.data.outlines.names import apart, class_table
 from muscletransfer.data.outlines.regrid import onto_grid
 from muscletransfer.errors import DataError, GeometryError, ImageReadError, UnknownNameError
 
@@ -55,7 +56,7 @@ def test_every_flip_of_the_mask_is_reindexed_exactly(
     )
     turned = sitk.DICOMOrient(image_of(labels), code)
     path = save(turned, tmp_path / "turned.nii.gz")
-    found = read_outlines(path, ct, {"autochthon_*": 1, "iliopsoas_*": 2})
+    found = read_outlines(path, ct, {"autochthon_*": 1, "iliopsoas_*": 2}, names=TOTALSEGMENTATOR)
     wanted = np.select([np.isin(labels, (86, 87)), np.isin(labels, (88, 89))], [1, 2])
     np.testing.assert_array_equal(found.labels, wanted)
 
@@ -169,6 +170,90 @@ def test_names_from_the_file_itself(labels: np.ndarray, ct: Path, tmp_path: Path
     )
 
 
+def test_values_that_share_a_name_are_all_read(
+    labels: np.ndarray, ct: Path, tmp_path: Path
+) -> None:
+    import nibabel as nib
+
+    image = image_of(labels)
+    for k, value in enumerate((88, 89)):
+        image.SetMetaData(f"Segment{k}_Name", "Psoas")
+        image.SetMetaData(f"Segment{k}_LabelValue", str(value))
+    slicer = save(image, tmp_path / "segmentation.seg.nrrd")
+    named = nib.load(save(image_of(labels), tmp_path / "plain.nii.gz"))
+    table = "".join(f'<Label Key="{v}" Red="1"><![CDATA[Psoas]]></Label>' for v in (88, 89))
+    xml = f"<CaretExtension><LabelTable>{table}</LabelTable></CaretExtension>"
+    named.header.extensions.append(nib.nifti1.Nifti1Extension(0, xml.encode()))
+    nib.save(named, tmp_path / "named.nii.gz")
+    for path in (slicer, tmp_path / "named.nii.gz"):
+        assert label_names(path) == {"Psoas": 88, "Psoas (2)": 89}
+        found = read_outlines(path, ct, "psoas")
+        np.testing.assert_array_equal(found.labels == 1, np.isin(labels, (88, 89)))
+        second = read_outlines(path, ct, "Psoas (2)")
+        np.testing.assert_array_equal(second.labels == 1, labels == 89)
+    pairs = [("a", 1), ("a", 2), ("a (2)", 3), ("a", 4)]
+    assert apart(pairs) == {"a": 1, "a (3)": 2, "a (2)": 3, "a (4)": 4}
+
+
+def test_values_without_names_are_a_guess_that_is_told(
+    labels: np.ndarray, ct: Path, tmp_path: Path
+) -> None:
+    path = save(image_of(labels), tmp_path / "bare.nii.gz")
+    with pytest.warns(UserWarning, match=r"carry no names .* \(29 is 'vertebrae_L3'\)"):
+        guessed = read_outlines(path, ct, "iliopsoas_left")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # values, and a table that is given, are no guess
+        said = read_outlines(path, ct, "iliopsoas_left", names=TOTALSEGMENTATOR)
+        by_value = read_outlines(path, ct, 88)
+    for found in (guessed, said, by_value):
+        np.testing.assert_array_equal(found.labels == 1, labels == 88)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_vertebrae_in_another_order_are_another_table(
+    direction: np.ndarray, tmp_path: Path
+) -> None:
+    """Version 1 had the oesophagus at 42 and T9 at 26, which version 2 calls T2 and S1."""
+    array = np.zeros((12, 6, 5), np.uint8)
+    array[2:4, 1, 1], array[6:8, 1, 1], array[1:9, 4, 4] = 25, 26, 42
+    array[11, 5, 0] = 41  # specks of others do not count
+    array[::2, 0, 0] = array[1, 0, 0] = 6
+    array[:, 2] = 27
+    array[10:, 2] = 28
+    code = "".join(["RL", "AP", "IS"][i][0 if direction[i, i] > 0 else 1] for i in range(3))
+
+    def stored(values: np.ndarray, name: str) -> Path:
+        return save(sitk.DICOMOrient(image_of(values), code), tmp_path / name)
+
+    ordered = np.where(np.isin(array, (27, 28)), array, 0)
+    ct = save(image_of(array.astype(np.int16)), tmp_path / "ct.mha")
+    path = stored(ordered, "ordered.nii.gz")
+    assert read_outlines(path, ct, "vertebrae_L4", names=TOTALSEGMENTATOR).classes == (0, 1)
+    for values in (array, np.where(ordered, 55 - ordered, 0)):
+        path = stored(values, "other.nii.gz")
+        for names in (None, TOTALSEGMENTATOR):
+            with pytest.raises(DataError, match=r"value \d+ lies above .* another meaning"):
+                read_outlines(path, ct, "vertebrae_L4", names=names)
+        assert read_outlines(path, ct, "L4", names={"L4": 28}).classes == (0, 1)
+
+
+def test_a_structure_of_255_is_one_in_its_own_file(tmp_path: Path) -> None:
+    """Written as 0 and 255; beside other values 255 means not annotated."""
+    array = np.zeros((3, 5, 5), np.uint8)
+    array[1, 2:4, 1:4] = 255
+    folder = tmp_path / "segmentations"
+    whole = save(image_of(array), folder / "psoas.nii.gz")
+    ct = save(image_of(array.astype(np.int16)), tmp_path / "ct.mha")
+    np.testing.assert_array_equal(read_outlines(folder, ct, "psoas").labels, array == 255)
+    with pytest.raises(DataError, match="If 255 is the structure, write it as 1"):
+        read_outlines(whole, ct, "psoas")
+    np.testing.assert_array_equal(read_outlines(whole, ct, 255).labels, array == 255)
+    assert read_outlines(whole, ct, "psoas", names={"psoas": 1}).classes == (0, 255)
+    array[1, 1, 1] = 1
+    save(image_of(array), folder / "psoas.nii.gz")
+    np.testing.assert_array_equal(read_outlines(folder, ct, "psoas").labels, array == 1)
+
+
 def test_not_annotated_is_kept_and_bad_values_are_named(
     labels: np.ndarray, ct: Path, tmp_path: Path
 ) -> None:
@@ -189,13 +274,43 @@ def test_not_annotated_is_kept_and_bad_values_are_named(
         read_outlines(soft, ct, 1)
     with pytest.raises(DataError, match="wanted a whole number from 1 to 254"):
         class_table({"a": 255})
+    table = class_table({np.int64(88): np.int64(1), "a": 2})
+    assert repr(table) == "{88: 1, 'a': 2}"
+    assert class_table(np.uint8(88)) == {88: 1}
     with pytest.raises(DataError, match="no structure was named"):
         class_table([])
 
 
-def test_a_volume_in_memory_has_the_grid_of_its_file(ct: Path) -> None:
-    from muscletransfer.data import read_volume
-
-    a, b = read_grid(ct), grid_of(read_volume(ct))
+def same_grid(path: Path) -> None:
+    a, b = read_grid(path), grid_of(read_volume(path))
     np.testing.assert_allclose(a.origins, b.origins)
     assert (a.shape, a.spacing, a.direction) == (b.shape, b.spacing, b.direction)
+
+
+def test_a_volume_in_memory_has_the_grid_of_its_file(ct: Path) -> None:
+    same_grid(ct)
+
+
+@pytest.mark.parametrize("ending", ["nii.gz", "nrrd", "mha"])
+def test_files_of_two_and_four_dimensions_have_a_grid(ending: str, tmp_path: Path) -> None:
+    """What can be read has a grid: a slice, or one time point."""
+    volume = np.zeros((3, 9, 9), np.int16)
+    direction = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], float)
+    point = save(sitk.JoinSeries([image_of(volume, direction)]), tmp_path / f"four.{ending}")
+    same_grid(point)
+    assert read_grid(point).shape == (3, 9, 9)
+    image = sitk.GetImageFromArray(volume[0] - 5)
+    image.SetSpacing((0.8, 0.9))
+    ct = save(image, tmp_path / f"ct.{ending}")
+    same_grid(ct)
+    masks = {}
+    for name, row in (("a", 1), ("b", 5)):
+        masks[name] = np.zeros((9, 9), np.uint8)
+        masks[name][row : row + 2, 2:4] = 1
+        image = sitk.GetImageFromArray(masks[name])
+        image.SetSpacing((0.8, 0.9))
+        save(image, tmp_path / f"segmentations/{name}.{ending}")
+    wanted = masks["a"] + 2 * masks["b"]
+    for given in (ct, read_volume(ct)):
+        found = read_outlines(tmp_path / "segmentations", given, ["a", "b"])
+        np.testing.assert_array_equal(found.labels[0], wanted)

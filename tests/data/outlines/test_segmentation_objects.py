@@ -70,6 +70,32 @@ def test_fractional_and_label_map_objects(series: Series, tmp_path: Path) -> Non
     np.testing.assert_array_equal(found.labels, np.select([apart["wall"], apart["psoas"]], [1, 2]))
 
 
+def test_segments_that_share_a_label_are_all_drawn(series: Series, tmp_path: Path) -> None:
+    drawn = masks()
+    path = write_seg(tmp_path / "seg.dcm", series, drawn, labels=["Psoas", "Psoas"])
+    assert segment_names(path) == {"Psoas": 1, "Psoas (2)": 2}
+    both = in_ct_order(series, drawn["psoas"] | drawn["abdominal wall"])
+    for asked in ("Psoas", "psoas", "pso*"):
+        found = read_outlines(path, series.folder, asked, unmarked=0)
+        np.testing.assert_array_equal(found.labels == 1, both)
+    for one in ("Psoas (2)", 2):
+        found = read_outlines(path, series.folder, one, unmarked=0)
+        np.testing.assert_array_equal(found.labels == 1, drawn["abdominal wall"])
+
+
+@pytest.mark.parametrize("first", ["*", "psoas", 1])
+def test_the_later_one_of_the_table_stands(
+    first: str | int, series: Series, tmp_path: Path
+) -> None:
+    """Also where an entry before it has named the same segment."""
+    drawn = masks()
+    drawn["abdominal wall"] |= drawn["psoas"]
+    path = write_seg(tmp_path / "seg.dcm", series, drawn)
+    table = {first: 1, "abdominal wall": 3, "Psoas": 2}
+    found = read_outlines(path, series.folder, table, unmarked=0)
+    np.testing.assert_array_equal(found.labels == 2, drawn["psoas"])
+
+
 def test_slices_without_the_segment_are_not_annotated(series: Series, tmp_path: Path) -> None:
     path = write_seg(tmp_path / "seg.dcm", series, masks())
     found = read_outlines(path, series.folder, {"abdominal wall": 1})

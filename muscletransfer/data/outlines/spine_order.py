@@ -1,0 +1,44 @@
+"""Do the vertebrae of a label map lie in the order that TotalSegmentator's values say?"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from muscletransfer.data.outlines.names import TOTALSEGMENTATOR
+from muscletransfer.data.types import MaskImage
+from muscletransfer.errors import DataError
+
+__all__ = ["check_spine"]
+
+_VERTEBRAE = {v: n for n, v in TOTALSEGMENTATOR.items() if n.startswith("vertebrae_")}
+_STRAY = 0.05  # of the largest vertebra: segmentation models leave specks of one in another
+
+
+def check_spine(path: Path, mask: MaskImage) -> None:
+    """Check values against TotalSegmentator's table, in which vertebrae count from S1 upwards.
+
+    Version 1 of it and other tools number other organs with these values, which then lie anyhow.
+
+    Raises:
+        DataError: A vertebra lies above one that it should lie below.
+    """
+    upwards = np.array(mask.direction[6:9])
+    along = int(np.argmax(np.abs(upwards)))
+    planes = np.moveaxis(mask.labels, 2 - along, 0)
+    last = max(_VERTEBRAE)
+    counts = np.array([np.bincount(p.ravel(), minlength=last + 1)[: last + 1] for p in planes])
+    sizes = {v: int(counts[:, v].sum()) for v in _VERTEBRAE}
+    least = max(1.0, _STRAY * max(sizes.values()))
+    places = np.arange(len(planes)) * np.sign(upwards[along])
+    heights = [(v, float(places @ counts[:, v]) / sizes[v]) for v in sizes if sizes[v] >= least]
+    for (below, low), (above, high) in pairwise(heights):
+        if low >= high:
+            raise DataError(
+                f"{path}: value {below} lies above {above}, and in TotalSegmentator's table "
+                f"(version 2) they are {_VERTEBRAE[below]} and {_VERTEBRAE[above]}: its values "
+                "have another meaning, or the image is stored upside down and does not say so. "
+                "Pass names= with what its values mean, such as names={'vertebrae_L3': 20}."
+            )
