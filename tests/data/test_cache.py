@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,28 @@ def test_what_makes_another_cache_and_what_does_not(root: Path) -> None:
     save(root / "m0.nii.gz", (body(SHAPES[0], 0)[None] > -500).astype(np.uint8))
     assert build() not in names
     assert len(folders(root)) == 6
+
+
+def test_one_cache_tells_of_each_manifest_that_groups_its_images(root: Path) -> None:
+    """A patient split in two: the cache is the same, its hash and warnings are not."""
+    shutil.copy(root / "ct0.nii.gz", root / "copy.nii.gz")
+    found = {}
+    for second in ("P0", "P1"):
+        write(root, "P0,ct0.nii.gz", f"{second},copy.nii.gz", header="patient_id,image")
+        manifest = manifest_of(root)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            caches = [
+                SliceCache.open_or_build(manifest, SPEC, root / "cache", need_masks=False)
+                for _ in range(2)
+            ]
+        assert ["byte for byte" in str(one.message) for one in told] == [True] * len(told)
+        assert {one.filename for one in told} <= {__file__}
+        found[second] = len(told)
+        for cache in (*caches, pickle.loads(pickle.dumps(caches[0]))):
+            assert cache.manifest_hash == manifest.content_hash()
+    assert found == {"P0": 0, "P1": 2}
+    assert len(folders(root)) == 1
 
 
 def test_no_patient_path_or_file_name_is_stored(root: Path) -> None:
