@@ -7,6 +7,7 @@ image and mask folders, and a folder of unlabelled images.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from muscletransfer.data.manifest.slices import SliceChoice
@@ -31,9 +32,11 @@ from muscletransfer.data.sources.layouts import (
 )
 from muscletransfer.errors import DataError, UnknownNameError, close_matches
 
-__all__ = ["ImageSource", "detect_kind", "open_source"]
+__all__ = ["PHOTOGRAPHS", "ImageSource", "detect_kind", "open_source"]
 
 KINDS = ("manifest", "class_folder", "class_csv", "mask_folders", "image_folder")
+# No layout that people have: a manifest that stands for photographs, which stay what they are.
+PHOTOGRAPHS = "photographs"
 
 
 def detect_kind(path: Path) -> str:
@@ -130,7 +133,7 @@ def open_source(
         ('class_folder', ('cat', 'dog'), (0, 1, 1))
     """
     path = Path(path)
-    if kind is not None and kind not in KINDS:
+    if kind is not None and kind not in (*KINDS, PHOTOGRAPHS):
         near = close_matches(kind, KINDS)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownNameError(
@@ -138,8 +141,9 @@ def open_source(
             "None to find out."
         )
     found = kind or detect_kind(path)
-    if found == "manifest":
-        return from_manifest(path, label_column, mask_column, where, slices)
+    if found in ("manifest", PHOTOGRAPHS):
+        read = from_manifest(path, label_column, mask_column, where, slices)
+        return replace(read, kind=found)
     if found == "class_csv":
         return from_class_csv(path, label_column)
     if not path.is_dir():

@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_cases import grey_cases, photographs, study
+from tiny_cases import ct_cases, grey_cases, photographs, study
 
 from muscletransfer.study.config import config_from_dict
-from muscletransfer.study.plan import plan_study
+from muscletransfer.study.plan import make_jobs, plan_study
 from muscletransfer.study.plan.estimate import estimate
 from muscletransfer.study.plan.probe import Measured, probe_plan, shape_of
+from muscletransfer.study.work.pretrain import build_data
 
 
 def test_a_probe_measures_each_kind_of_work_once_and_is_kept(tmp_path: Path) -> None:
@@ -49,6 +50,28 @@ def test_a_probe_measures_each_kind_of_work_once_and_is_kept(tmp_path: Path) -> 
         assert (cost.case > 0) == (cost.case_bytes > 0) == (spec in plan.runs)
     shutil.rmtree(tmp_path / "grey")  # what is known needs no image
     assert probe_plan(plan, cache_dir=tmp_path / "kept", accelerator="cpu") == costs
+
+
+def test_a_probe_of_ct_with_photographs_sees_each_as_the_study_does(tmp_path: Path) -> None:
+    images = [str(photographs(tmp_path / "photos", 12)), "manifest"]
+    plain = study(
+        ct_cases(tmp_path / "ct", 12), sources=[{"pretext": "jigsaw", "data": {"images": images}}]
+    )
+    plan = plan_study(config_from_dict(plain))
+    job = next(job for job in make_jobs(plan, tmp_path) if job.id == plan.pretexts[0].id)
+    seen = []
+    for most in (None, 4):
+        lists = tmp_path / f"lists{most}"
+        lists.mkdir()
+        where = {**job.payload["where"], "most_images": most, "cache_dir": str(tmp_path / "c")}
+        data = build_data(plan.pretexts[0], where, lists)
+        data.setup("fit")
+        seen.append((data.preprocessing, data.augmentation, data.train_set))
+    assert seen[0][:2] == seen[1][:2]
+    assert [part.preprocessing for part in seen[0][2].parts] == [
+        part.preprocessing for part in seen[1][2].parts
+    ]
+    assert [len(part) for part in seen[1][2].parts] == [3, 1]
 
 
 def test_an_estimate_adds_up_what_is_left() -> None:
