@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from socket import gethostname
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from muscletransfer.data import (
     default_cache_dir,
     read_ct,
 )
+from muscletransfer.data.cache.folder import building
 from muscletransfer.data.cache.lock import one_at_a_time
 from muscletransfer.errors import DataError, SettingError
 
@@ -273,6 +275,39 @@ def test_killed_build_leaves_no_lock_and_is_swept_later(root: Path) -> None:
     os.utime(root / "cache" / "slices" / left[0], (old, old))
     SliceCache.open_or_build(manifest_of(root), PreprocessingSpec(size=16), root / "cache")
     assert left[0] not in folders(root)
+
+
+def test_a_build_removes_nothing_that_is_not_of_a_build_here(tmp_path: Path) -> None:
+    """A cohort is built beside what the user has; another host's name may begin like this one's."""
+    old = time.time() - 7200
+    foreign = [
+        ".lock-waf_linux_build",
+        f".lock-{'a' * 32}",
+        f".building-{gethostname()}-9-17-0a1b2c3d",
+    ]
+    for name in foreign:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (old, old))
+    (tmp_path / ".lock-folder").mkdir()
+    os.utime(tmp_path / ".lock-folder", (old, old))
+    with building(tmp_path / "cohort", lambda: False) as draft:
+        (draft / "manifest.csv").touch()
+    assert {p.name for p in tmp_path.iterdir()} == {"cohort", ".lock-folder", *foreign}
+
+
+def test_old_locks_of_the_cache_are_swept_and_no_other(root: Path) -> None:
+    slices = root / "cache" / "slices"
+    slices.mkdir(parents=True)
+    old = time.time() - 7200
+    for name in (f".lock-{'a' * 32}", f".lock-{'b' * 32}", ".lock-waf_linux_build"):
+        (slices / name).touch()
+        if "b" * 32 not in name:
+            os.utime(slices / name, (old, old))
+    (slices / f".lock-{'c' * 32}").mkdir()  # cannot be removed as a file, as one of another user
+    os.utime(slices / f".lock-{'c' * 32}", (old, old))
+    cache = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
+    left = [f".lock-{'b' * 32}", f".lock-{'c' * 32}", ".lock-waf_linux_build"]
+    assert folders(root) == [*left, cache.directory.name]
 
 
 def test_killed_holder_of_the_lock_keeps_nobody_waiting(root: Path) -> None:

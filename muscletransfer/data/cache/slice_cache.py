@@ -20,7 +20,7 @@ import numpy as np
 
 from muscletransfer.data.cache.build import build, cache_key, warn_about_twins
 from muscletransfer.data.cache.checksum import checksum
-from muscletransfer.data.cache.lock import one_at_a_time
+from muscletransfer.data.cache.lock import lock_of, one_at_a_time, sweep_locks
 from muscletransfer.data.cache.store import FORMAT, problem_of, read_index
 from muscletransfer.data.cache.work import COLUMNS
 from muscletransfer.data.manifest import Manifest
@@ -133,7 +133,8 @@ class SliceCache:
         manifest_hash = hash_of_rows(manifest.rows, memo_dir, known)
         directory = root / "slices" / key
         if problem_of(directory):
-            with one_at_a_time(directory.parent / f".lock-{key}"):
+            with one_at_a_time(lock_of(directory)):
+                sweep_locks(directory.parent)
                 if problem_of(directory):  # no other process has built it while this one waited
                     build(
                         manifest,
