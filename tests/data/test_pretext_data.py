@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from PIL import Image
 from pretext_layouts import batches, cases, draw_layouts, ready
 from small_cohort import draw
 
-from muscletransfer.data import Augmentation, PreprocessingSpec, Split
+from muscletransfer.data import Augmentation, Manifest, ManifestRow, PreprocessingSpec, Split
 from muscletransfer.data.manifest.slices import count_slices
 from muscletransfer.data.preprocessing.photographs import CoverSpec
+from muscletransfer.data.sources.image_source import ImageSource
 from muscletransfer.data.sources.opening import detect_kind, open_source
+from muscletransfer.data.sources.roles import assign_roles
 from muscletransfer.errors import (
     DataError,
     ImageReadError,
@@ -143,6 +146,40 @@ def test_excluded_patients_are_never_drawn(root: Path, tmp_path: Path) -> None:
     assert (told["excluded_patients"], told["excluded_images"]) == (3, 3)
     stricter = ready(root, "ct/manifest.csv", exclude=split, exclude_val=True)
     assert stricter.describe()["excluded_patients"] == 4
+
+
+def test_one_patient_in_two_manifests_has_one_role_and_counts_once() -> None:
+    def source(name: str, counts: dict[str, int]) -> ImageSource:
+        rows = [
+            ManifestRow(patient, Path(f"{name}_{patient}_{k}.png"))
+            for patient, count in counts.items()
+            for k in range(count)
+        ]
+        return ImageSource(Manifest(rows, name), "manifest", (None,) * len(rows))
+
+    patients = [f"P{i:02d}" for i in range(20)]
+    ct = source("ct", {p: 1 + 7 * i % 11 for i, p in enumerate(patients)})
+    pet = source("pet", {p: 1 + 5 * i % 13 for i, p in enumerate([*patients[5:], "Q"])})
+    photographs = replace(source("photographs", {"P03": 1, "P04": 1}), kind="image_folder")
+    sources = (ct, pet, photographs)
+    out = Split((), (), ("P00", "P10"))  # one of them in both
+    for seed in range(4):
+        roles = assign_roles(sources, val_fraction=0.2, seed=seed, exclude=out)
+        train, val = (
+            {
+                sources[k].manifest.rows[i].patient_id
+                for k in (0, 1)
+                for i in getattr(roles, role)[k]
+            }
+            for role in ("train", "val")
+        )
+        assert not train & val
+        assert train | val == {*patients, "Q"} - {"P00", "P10"}
+        assert 1 < len(val) < 10
+        assert roles.groups("train", sources) == len(train) + len(roles.train[2])
+        assert roles.excluded_patients == 2
+    one, other = source("one", {"A": 5}), source("other", {"B": 4})
+    assert assign_roles((one, other), val_fraction=0.2, seed=0).count("val") == 4
 
 
 def test_class_folder(root: Path) -> None:
