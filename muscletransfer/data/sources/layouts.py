@@ -89,6 +89,13 @@ def from_class_csv(path: Path, label_column: str) -> ImageSource:
             f"{path}: no column of file names; found {', '.join(header)}, wanted one of "
             f"{', '.join(_FILE_COLUMNS)}"
         )
+    if "patient_id" in header and "image" not in header:
+        # read as it is, images of one patient would be apart and exclude would bar nobody
+        raise ManifestError(
+            f"{path}: has a column 'patient_id' and its files in {file_column!r}; wanted them in "
+            "'image', as in a manifest. Rename that column to image, or patient_id where it names "
+            "no patients."
+        )
     if label_column not in header:
         missing_column(path, label_column, header)
     rows, texts = [], []

@@ -119,6 +119,12 @@ def assign_roles(
             "are being learnt from. Pseudonyms of two indexes agree where both were made with one "
             "key (data index --key)."
         )
+    if barred and not images:
+        rank_zero_warn(
+            f"exclude names {len(barred)} patients, and no source is a manifest: nothing else says "
+            "whose an image is, so nobody is left out. If these are images of patients, list them "
+            "in a CSV with the columns patient_id,image."
+        )
     return Roles(tuple(train), tuple(val), tuple(test), len(out), out_images)
 
 
