@@ -64,7 +64,8 @@ class LowDataModule(LabelledDataModule):
         slices_per_patient: At most this many training slices a patient, evenly spaced; None for
             all. Validation and test keep all of theirs.
         where: Only rows whose columns hold these texts, such as ``{"role": "primary"}``.
-        mask_column: Column of the masks, where there are several kinds.
+        mask_column: Column of the masks, where there are several kinds; for a `Manifest` it is
+            given where that is read.
         fold_column: Column that gives each patient's fold, in place of dealing them.
         predict_manifest: Images without masks for ``Trainer.predict``; None predicts the test set.
         licence: Licence of the images, for provenance; None takes what the sidecar of the manifest
