@@ -244,6 +244,24 @@ def test_cover_spec_leaves_no_gap() -> None:
         assert image.min() == 32767
 
 
+def test_folders_of_images_are_scaled_by_percentiles(tmp_path: Path) -> None:
+    """Deep grey that uses a part of its range, and fractions, which have none of their own."""
+    ramp = np.arange(32 * 32, dtype=np.float32).reshape(32, 32)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "fractions").mkdir()
+    Image.fromarray(ramp.astype(np.uint16)).save(tmp_path / "deep" / "a.png")
+    Image.fromarray(ramp / 1023).save(tmp_path / "fractions" / "a.tif")
+    spec = PreprocessingSpec(size=32, hu_window=None, percentiles=(0, 50))
+    for folder in ("deep", "fractions"):
+        data = ready(
+            tmp_path, folder, kind="image_folder", preprocessing=spec, val_fraction=0,
+            augmentation=None, batch_size=1,
+        )  # fmt: skip
+        (batch,) = batches(data, data.train_dataloader())
+        assert batch["image"].flatten()[[0, 512, 1023]].tolist() == [0, 1, 1]
+        assert data.describe()["preprocessing"]["percentiles"] == [0, 50]
+
+
 def test_mixed_sources(root: Path) -> None:
     sources = [root / "ct" / "manifest.csv", root / "classes", root / "listed" / "images"]
     split = Split((), (), ("P00", "P01"))

@@ -47,7 +47,7 @@ class PretextDataModule(SliceDataModule):
         val_fraction: Share of the images that validate, where the layout does not say; 0 for
             none. Whole patients are drawn until another would exceed it, at least one.
         preprocessing: Network grid, window and normalisation; None for the defaults of
-            `PreprocessingSpec`. Photographs take its size, channels, mean and std.
+            `PreprocessingSpec`. Photographs take its size, channels, percentiles, mean and std.
         size: Side of the network grid in pixels, in place of the one of ``preprocessing``.
         channels: 1 (grey) or 3, in place of the one of ``preprocessing``.
         slices: ``"listed"``: the slices the manifest names; ``"all"``: every slice of each volume;
