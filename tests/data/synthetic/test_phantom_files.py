@@ -135,15 +135,13 @@ def test_dicom_tags_are_plausible_and_name_nobody(cohorts):
 
 def test_images_with_other_pixels_have_other_names(cohorts, tmp_path):
     """One seed and three sizes or troubles: no archive may take one for another."""
-    others = [{"size": SIZE + 1}, {"troubles": ["motion"]}]
-    names = [set(), set(), set()]
-    drawn = [cohorts["dicom"]] + [
-        make_cohort(
-            tmp_path / str(k),
-            **{"patients": 3, "seed": 21, "size": SIZE, "image_format": "dicom"} | other,
-        )
-        for k, other in enumerate(others)
+    plain = {"patients": 3, "seed": 21, "size": SIZE, "image_format": "dicom"}
+    drawn = [
+        cohorts["dicom"],
+        make_cohort(tmp_path / "size", **plain | {"size": SIZE + 1}),
+        make_cohort(tmp_path / "trouble", **plain | {"troubles": ["motion"]}),
     ]
+    names = [set(), set(), set()]
     for found, cohort in zip(names, drawn, strict=True):
         for path in (cohort.root / "images").iterdir():
             file = pydicom.dcmread(path)
