@@ -20,7 +20,7 @@ from muscletransfer.data.datamodules.low_split import (
     draw_split,
     open_split,
 )
-from muscletransfer.data.datamodules.transforms import SampleTransform
+from muscletransfer.data.datamodules.transforms import SampleTransform, name_of
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.splits import Split
@@ -223,6 +223,7 @@ class LowDataModule(LabelledDataModule):
             "seed": self.seed,
             "preprocessing": self.preprocessing.to_dict(),
             "augmentation": self.augmentation.to_dict() if self.augmentation else None,
+            "transform": name_of(self.transform) if self.transform else None,
             "licence": self.licence or licence_of(self.manifest),
         }
 

@@ -15,7 +15,7 @@ from muscletransfer.data.datamodules.arguments import check_pretext_data, listed
 from muscletransfer.data.datamodules.base import SliceDataModule
 from muscletransfer.data.datamodules.pretext_record import assigned, shares
 from muscletransfer.data.datamodules.source_slices import SourceSlices
-from muscletransfer.data.datamodules.transforms import SampleTransform
+from muscletransfer.data.datamodules.transforms import SampleTransform, name_of
 from muscletransfer.data.manifest.slices import SliceChoice
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.sources.image_source import ImageSource
@@ -217,6 +217,7 @@ class PretextDataModule(SliceDataModule):
             "seed": self.seed,
             "preprocessing": self.preprocessing.to_dict(),
             "augmentation": self.augmentation.to_dict() if self.augmentation else None,
+            "transform": name_of(self.transform) if self.transform else None,
             "licence": self.licence,
         }
 

@@ -12,10 +12,15 @@ from muscletransfer.data.augmentation.batch import IGNORE_INDEX
 from muscletransfer.errors import DataError
 from muscletransfer.randomness import own_streams
 
-__all__ = ["SampleTransform", "run_transform"]
+__all__ = ["SampleTransform", "name_of", "run_transform"]
 
 SampleTransform: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Takes and returns ``image`` (C, H, W) in [0, 1] and, where there is one, ``mask`` (1, H, W)."""
+
+
+def name_of(transform: SampleTransform) -> str:
+    """Return what messages and provenance call a transform."""
+    return str(getattr(transform, "__name__", type(transform).__name__))
 
 
 def run_transform(
@@ -45,7 +50,7 @@ def run_transform(
         >>> run_transform(flip, sample, seed=0)["image"].flatten().tolist()
         [0.25, 0.0, 0.75, 0.5]
     """
-    name = getattr(transform, "__name__", type(transform).__name__)
+    name = name_of(transform)
     set_random_state = getattr(transform, "set_random_state", None)
     if callable(set_random_state):
         set_random_state(seed=seed % 2**32)
