@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -26,10 +27,12 @@ from muscletransfer.data import (
     SliceCache,
     SliceGeometry,
     default_cache_dir,
+    files,
     read_ct,
 )
 from muscletransfer.data.cache.folder import building
 from muscletransfer.data.cache.lock import one_at_a_time
+from muscletransfer.data.files import Flusher
 from muscletransfer.errors import DataError, SettingError
 
 
@@ -308,6 +311,28 @@ def test_old_locks_of_the_cache_are_swept_and_no_other(root: Path) -> None:
     cache = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
     left = [f".lock-{'b' * 32}", f".lock-{'c' * 32}", ".lock-waf_linux_build"]
     assert folders(root) == [*left, cache.directory.name]
+
+
+def test_a_disk_that_failed_once_while_slices_were_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [OSError(errno.EIO, "Input/output error")]
+
+    def flush(folder: Path) -> None:
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(files, "fsync_folder", flush)
+
+    def write() -> None:
+        with Flusher(tmp_path, 1) as flusher:
+            flusher.note()
+            wait_for(flusher._running.done)
+            flusher.note()
+
+    with pytest.raises(OSError, match="Input/output error"):
+        write()
+    write()
 
 
 def test_killed_holder_of_the_lock_keeps_nobody_waiting(root: Path) -> None:

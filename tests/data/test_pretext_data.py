@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pretext_layouts import batches, cases, draw_layouts, ready
+from pretext_layouts import batches, cases, draw_layouts, paint, ready
 from small_cohort import draw
 
 from muscletransfer.data import Augmentation, Manifest, ManifestRow, PreprocessingSpec, Split
@@ -182,6 +182,17 @@ def test_one_patient_in_two_manifests_has_one_role_and_counts_once() -> None:
     assert assign_roles((one, other), val_fraction=0.2, seed=0).count("val") == 4
 
 
+def test_images_in_hidden_folders_are_no_images(tmp_path: Path) -> None:
+    for name in ("cat/a.jpg", "cat/.ipynb_checkpoints/a.jpg", ".cache/b.jpg", "dog/.x/c.jpg"):
+        paint(tmp_path / name, 3)
+    for kind in ("image_folder", "class_folder"):
+        read = open_source(tmp_path, kind)
+        assert [row.patient_id for row in read.manifest.rows] == ["cat/a.jpg"]
+    assert detect_kind(tmp_path) == "class_folder"
+    with pytest.raises(DataError, match="holds no images"):
+        detect_kind(tmp_path / "dog")
+
+
 def test_class_folder(root: Path) -> None:
     data = ready(root, "classes", channels=3, val_fraction=0.25, steps_per_epoch=8)
     assert data.classes == ("cat", "dog", "eel")
@@ -317,6 +328,33 @@ def test_transform_on_mixed_sources(root: Path) -> None:
     first, second = run(), run()
     assert len({round(b["image"].max().item(), 5) for b in first}) > 1
     assert all(torch.equal(a["image"], b["image"]) for a, b in zip(first, second, strict=True))
+
+
+def test_a_transform_may_crop_mixed_sources_to_one_size(root: Path) -> None:
+    def to(size: Any) -> Any:
+        return ready(
+            root,
+            [root / "ct" / "manifest.csv", root / "classes"],
+            transform=lambda s: {"image": s["image"][..., : size(s["image"])]},
+            batch_size=24,
+        )
+
+    data = to(lambda image: 16)
+    assert next(iter(data.train_dataloader()))["image"].shape == (24, 1, 32, 16)
+    data = to(lambda image: 16 if image[0, 0, 0] > 0 else 20)  # air, and no photograph, is black
+    with pytest.raises(DataError, match=r"shapes \[\(1, 32, 16\), \(1, 32, 20\)\].*one shape for"):
+        next(iter(data.train_dataloader()))
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_items_count_from_the_end_too(root: Path, mixed: bool) -> None:
+    source = [root / "ct" / "manifest.csv", root / "classes"] if mixed else root / "classes"
+    items = ready(root, source, transform=lambda s: dict(s)).train_set
+    last = items[len(items) - 1]
+    assert items[-1].keys() == last.keys()
+    assert all(torch.equal(items[-1][key], last[key]) for key in last)
+    with pytest.raises(IndexError):
+        items[-len(items) - 1]
 
 
 def test_describe_names_nobody(root: Path) -> None:

@@ -70,7 +70,7 @@ class LowDataModule(LabelledDataModule):
         predict_manifest: Images without masks for ``Trainer.predict``; None predicts the test set.
         licence: Licence of the images, for provenance; None takes what the sidecar of the manifest
             says (``manifest.json``, as ``muscletransfer data prepare`` writes it).
-        cache_workers: Threads that build the cache; 0 for this one.
+        cache_workers: Threads that build the cache, or processes from 512 slices on; 0 for none.
         progress: Show a progress bar while the cache is built.
 
     Attributes:

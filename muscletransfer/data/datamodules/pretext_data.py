@@ -66,7 +66,7 @@ class PretextDataModule(SliceDataModule):
         transform: A transform of single training samples, in place of the default augmentation.
         seed: Seed of the validation split, order and augmentation.
         licence: Licence of the images, for provenance.
-        cache_workers: Threads that build the cache; 0 for this one.
+        cache_workers: Threads that build the cache, or processes from 512 slices on; 0 for none.
         progress: Show a progress bar while the cache is built.
 
     Raises:

@@ -18,8 +18,8 @@ from muscletransfer.data.sources.image_source import (
     ImageSource,
     child_folder,
     entries,
+    images_below,
     images_in,
-    is_image,
     listing,
     read_records,
 )
@@ -75,12 +75,12 @@ def detect_kind(path: Path) -> str:
                 "of classes or a folder. For one volume write a manifest with a row for it and "
                 "set slices='all'."
             )
-        header = read_records(path)[0]
+        header, _ = read_records(path)
         return "manifest" if {"patient_id", "image"} <= set(header) else "class_csv"
     for folder in [path, *(p for p in entries(path) if p.is_dir() and p.name.lower() in ROLES)]:
         if child_folder(folder, IMAGE_FOLDERS) and child_folder(folder, MASK_FOLDERS):
             return "mask_folders"
-    filled = [p for p in entries(path) if p.is_dir() and any(map(is_image, p.rglob("*")))]
+    filled = [p for p in entries(path) if p.is_dir() and any(images_below(p))]
     # a lone images/ is how a collection with its lists beside it is often laid out, not a class
     if any(images_in(path)) or (len(filled) == 1 and filled[0].name.lower() in IMAGE_FOLDERS):
         return "image_folder"
