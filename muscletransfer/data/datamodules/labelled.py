@@ -53,8 +53,8 @@ class LabelledDataModule(SliceDataModule):
         if isinstance(manifest, Manifest) and mask_column != "mask":
             raise SettingError(
                 f"mask_column is {mask_column!r}, but manifest is a Manifest, which has been read "
-                f"already. Read it with Manifest.read(path, mask_column={mask_column!r}), or pass "
-                "its path."
+                f"already. Leave mask_column out and read it with Manifest.read(path, "
+                f"mask_column={mask_column!r}), or pass its path."
             )
         self._given_manifest = manifest
         self._given_predict = predict_manifest
