@@ -165,6 +165,8 @@ class Flusher:
         """Say that something was written."""
         self._notes += 1
         if self._notes >= self._every and (self._running is None or self._running.done()):
+            if self._running is not None:
+                self._running.result()  # raises what went wrong
             self._notes, self._running = 0, self._pool.submit(fsync_folder, self._folder)
 
     def __enter__(self) -> Flusher:

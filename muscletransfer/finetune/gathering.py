@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from muscletransfer.data.datamodules.labelled import LabelledDataModule
 from muscletransfer.errors import DataError
 from muscletransfer.finetune.areas import area_columns, area_values
 from muscletransfer.finetune.familiarity import FeatureReference
@@ -87,7 +88,9 @@ def _patients(source: Any, batch: Mapping[str, Any]) -> list[Hashable]:
     cases = [int(case) for case in batch["case"]]
     if not hasattr(source, "case_row"):
         return [("case", case) for case in cases]
-    return [source.case_row(case).patient_id for case in cases]
+    # they are labelled ones, even where the last thing the module was used for was a prediction
+    which = {"predicted": False} if isinstance(source, LabelledDataModule) else {}
+    return [source.case_row(case, **which).patient_id for case in cases]
 
 
 @contextmanager

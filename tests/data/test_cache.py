@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -10,7 +11,9 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
+from socket import gethostname
 
 import numpy as np
 import pytest
@@ -24,9 +27,12 @@ from muscletransfer.data import (
     SliceCache,
     SliceGeometry,
     default_cache_dir,
+    files,
     read_ct,
 )
+from muscletransfer.data.cache.folder import building
 from muscletransfer.data.cache.lock import one_at_a_time
+from muscletransfer.data.files import Flusher
 from muscletransfer.errors import DataError, SettingError
 
 
@@ -118,6 +124,28 @@ def test_what_makes_another_cache_and_what_does_not(root: Path) -> None:
     save(root / "m0.nii.gz", (body(SHAPES[0], 0)[None] > -500).astype(np.uint8))
     assert build() not in names
     assert len(folders(root)) == 6
+
+
+def test_one_cache_tells_of_each_manifest_that_groups_its_images(root: Path) -> None:
+    """A patient split in two: the cache is the same, its hash and warnings are not."""
+    shutil.copy(root / "ct0.nii.gz", root / "copy.nii.gz")
+    found = {}
+    for second in ("P0", "P1"):
+        write(root, "P0,ct0.nii.gz", f"{second},copy.nii.gz", header="patient_id,image")
+        manifest = manifest_of(root)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            caches = [
+                SliceCache.open_or_build(manifest, SPEC, root / "cache", need_masks=False)
+                for _ in range(2)
+            ]
+        assert ["byte for byte" in str(one.message) for one in told] == [True] * len(told)
+        assert {one.filename for one in told} <= {__file__}
+        found[second] = len(told)
+        for cache in (*caches, pickle.loads(pickle.dumps(caches[0]))):
+            assert cache.manifest_hash == manifest.content_hash()
+    assert found == {"P0": 0, "P1": 2}
+    assert len(folders(root)) == 1
 
 
 def test_no_patient_path_or_file_name_is_stored(root: Path) -> None:
@@ -250,6 +278,61 @@ def test_killed_build_leaves_no_lock_and_is_swept_later(root: Path) -> None:
     os.utime(root / "cache" / "slices" / left[0], (old, old))
     SliceCache.open_or_build(manifest_of(root), PreprocessingSpec(size=16), root / "cache")
     assert left[0] not in folders(root)
+
+
+def test_a_build_removes_nothing_that_is_not_of_a_build_here(tmp_path: Path) -> None:
+    """A cohort is built beside what the user has; another host's name may begin like this one's."""
+    old = time.time() - 7200
+    foreign = [
+        ".lock-waf_linux_build",
+        f".lock-{'a' * 32}",
+        f".building-{gethostname()}-9-17-0a1b2c3d",
+    ]
+    for name in foreign:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (old, old))
+    (tmp_path / ".lock-folder").mkdir()
+    os.utime(tmp_path / ".lock-folder", (old, old))
+    with building(tmp_path / "cohort", lambda: False) as draft:
+        (draft / "manifest.csv").touch()
+    assert {p.name for p in tmp_path.iterdir()} == {"cohort", ".lock-folder", *foreign}
+
+
+def test_old_locks_of_the_cache_are_swept_and_no_other(root: Path) -> None:
+    slices = root / "cache" / "slices"
+    slices.mkdir(parents=True)
+    old = time.time() - 7200
+    for name in (f".lock-{'a' * 32}", f".lock-{'b' * 32}", ".lock-waf_linux_build"):
+        (slices / name).touch()
+        if "b" * 32 not in name:
+            os.utime(slices / name, (old, old))
+    (slices / f".lock-{'c' * 32}").mkdir()  # cannot be removed as a file, as one of another user
+    os.utime(slices / f".lock-{'c' * 32}", (old, old))
+    cache = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
+    left = [f".lock-{'b' * 32}", f".lock-{'c' * 32}", ".lock-waf_linux_build"]
+    assert folders(root) == [*left, cache.directory.name]
+
+
+def test_a_disk_that_failed_once_while_slices_were_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [OSError(errno.EIO, "Input/output error")]
+
+    def flush(folder: Path) -> None:
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(files, "fsync_folder", flush)
+
+    def write() -> None:
+        with Flusher(tmp_path, 1) as flusher:
+            flusher.note()
+            wait_for(flusher._running.done)
+            flusher.note()
+
+    with pytest.raises(OSError, match="Input/output error"):
+        write()
+    write()
 
 
 def test_killed_holder_of_the_lock_keeps_nobody_waiting(root: Path) -> None:

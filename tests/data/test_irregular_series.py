@@ -12,6 +12,8 @@ from dicom_files import body, write_slice
 
 from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache, read_ct, read_mask
 from muscletransfer.data import write_mask as write
+from muscletransfer.data.dicom.series_list import image_digest
+from muscletransfer.data.files import digest
 from muscletransfer.data.io.grids import read_grid
 from muscletransfer.errors import GeometryError
 
@@ -105,3 +107,29 @@ def test_a_mask_of_two_files_is_read_again_when_its_voxels_change(
         assert int(cache.native_mask(0).sum()) == side**2
         hashes.append(Manifest.read(tmp_path / "m.csv").content_hash())
     assert hashes[0] != hashes[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("m.nrrd", "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 1\nencoding: raw\n{}\n"),
+        ("m.mha", "NDims = 3\nDimSize = 2 2 1\nElementType = MET_UCHAR\n{}"),
+    ],
+    ids=["nrrd", "mha"],
+)
+def test_voxels_in_a_file_beside_the_header_count_whatever_its_ending(
+    name: str, header: str, tmp_path: Path
+) -> None:
+    image, beside = tmp_path / name, tmp_path / "voxels.raw"
+    line = "data file: {}\n" if name.endswith("nrrd") else "ElementDataFile = {}\n"
+    image.write_text(header.format(line.format(beside.name)))
+    hashes = set()
+    for value in (1, 2):
+        beside.write_bytes(bytes([value] * 4))
+        assert sitk.GetArrayFromImage(sitk.ReadImage(str(image))).tolist() == [[[value] * 2] * 2]
+        hashes.add(image_digest(image))
+    assert len(hashes) == 2
+    # voxels in the same file are not read as a header
+    within = header.format("" if name.endswith("nrrd") else line.format("LOCAL"))
+    image.write_bytes(within.encode() + b"\n" + line.format(beside.name).encode())
+    assert image_digest(image) == digest(image)

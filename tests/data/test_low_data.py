@@ -16,13 +16,17 @@ from small_cohort import SPACING, draw
 
 from muscletransfer.data import (
     Augmentation,
+    LowDataModule,
     Manifest,
     PreprocessingSpec,
     SliceGeometry,
 )
+from muscletransfer.data.datamodules import labelled
+from muscletransfer.data.manifest.case_files import case_names
 from muscletransfer.errors import (
     DataError,
     ManifestError,
+    SettingError,
     SplitError,
 )
 
@@ -245,6 +249,20 @@ def test_names_and_references(root: Path) -> None:
     volumes = ready(root, name="volumes/manifest.csv", train_patients=1)
     assert volumes.case_name(7) == "P01_slice002"
     assert np.array_equal(volumes.reference_image(7).array[0], draw(102)[0])
+
+
+def test_names_of_all_cases_are_made_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ready(root)
+    asked: list[Manifest] = []
+    monkeypatch.setattr(labelled, "case_names", lambda m: asked.append(m) or case_names(m))
+    assert [data.case_name(i) for i in range(12)] == [f"P{i:02d}" for i in range(12)]
+    assert asked == [data.manifest]
+
+
+def test_a_mask_column_is_not_silently_without_effect(root: Path) -> None:
+    manifest = Manifest.read(root / "manifest.csv")
+    with pytest.raises(SettingError, match=r"Manifest\.read\(path, mask_column='other'\)"):
+        LowDataModule(manifest, mask_column="other")
 
 
 def test_predict_manifest_needs_no_mask(root: Path) -> None:

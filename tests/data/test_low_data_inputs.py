@@ -19,6 +19,7 @@ from muscletransfer.data import (
     PreprocessingSpec,
     Split,
 )
+from muscletransfer.data.datamodules.transforms import run_transform
 from muscletransfer.errors import (
     DataError,
     ManifestError,
@@ -96,15 +97,30 @@ def test_bad_transforms_are_named(root: Path) -> None:
     def array(sample: dict[str, Any]) -> Any:
         return sample["image"]
 
+    def divide(sample: dict[str, Any]) -> dict[str, Any]:
+        return {**sample, "image": sample["image"] / 0}
+
+    def label(value: int) -> Any:
+        return lambda sample: {**sample, "mask": torch.full_like(sample["mask"].int(), value)}
+
     for transform, message in (
         (lose, "lose lost the key 'mask'"),
         (halve, "between classes, such as 0.5"),
         (crop, r"mask of shape \(1, 32, 32\) for an image of \(1, 28, 32\)"),
         (fail, "the transform fail failed on image .*boom"),
         (array, "returned Tensor; wanted a dictionary"),
+        (divide, "divide returned an image with nan or infinite values"),
+        (label(-1), r"mask values from -1 to -1; wanted 0 to 255"),
+        (label(256), r"mask values from 256 to 256; wanted 0 to 255"),
     ):
         with pytest.raises(DataError, match=message):
             next(iter(ready(root, transform=transform).train_dataloader()))
+
+
+def test_a_mask_of_true_and_false_is_one_of_classes() -> None:
+    sample = {"image": torch.zeros(1, 1, 2), "mask": torch.tensor([[[0, 1]]], dtype=torch.uint8)}
+    found = run_transform(lambda s: {**s, "mask": s["mask"] > 0}, sample, seed=0)
+    assert found["mask"].tolist() == [[[0, 1]]]
 
 
 def test_plain_images_of_several_classes(tmp_path: Path) -> None:

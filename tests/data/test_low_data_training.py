@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from low_data_modules import draw_cohorts, module
+from small_cohort import draw
 
 from muscletransfer.errors import (
     DataError,
@@ -68,12 +70,18 @@ def test_under_a_trainer(root: Path, precision: Any) -> None:
     run.test(model, datamodule=data, verbose=False)
     named = run.predict(model, datamodule=data)
     assert named == [["X1", "X2"]]
-    assert data.case_name(0) == "P00"
+    # what a finished prediction returned is still named after those who were predicted
+    assert data.case_name(0) == data.case_row(0).patient_id == "X1"
+    assert np.array_equal(data.reference_image(1).array[0], draw(500)[0])
+    assert data.case_name(0, predicted=False) == "P00"
     assert len(model.seen["train"]) == 6
     dtype = {"bf16-true": torch.bfloat16, "64-true": torch.float64}.get(precision, torch.float32)
     for batch in [b for kind in model.seen.values() for b in kind]:
         assert batch["image"].dtype == dtype
         assert "step" not in batch
+    run.test(model, datamodule=data, verbose=False)
+    assert data.case_name(0) == "P00"
+    assert data.case_name(0, predicted=True) == "X1"
     assert model.seen["test"][0]["geometry"][0].native_shape == (40, 48)
     assert torch.equal(model.seen["val"][0]["image"], model.seen["val"][-1]["image"])
 

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pretext_layouts import batches, cases, draw_layouts, ready
+from pretext_layouts import batches, cases, draw_layouts, paint, ready
 from small_cohort import draw
 
-from muscletransfer.data import Augmentation, Manifest, PreprocessingSpec, Split
+from muscletransfer.data import Augmentation, Manifest, ManifestRow, PreprocessingSpec, Split
 from muscletransfer.data.manifest.slices import count_slices
 from muscletransfer.data.preprocessing.photographs import CoverSpec
+from muscletransfer.data.sources.image_source import ImageSource
 from muscletransfer.data.sources.opening import detect_kind, open_source
+from muscletransfer.data.sources.roles import assign_roles
 from muscletransfer.errors import (
     DataError,
     ImageReadError,
@@ -163,6 +165,51 @@ def test_patients_are_excluded_by_their_aliases(root: Path) -> None:
     } <= learnt
 
 
+def test_one_patient_in_two_manifests_has_one_role_and_counts_once() -> None:
+    def source(name: str, counts: dict[str, int]) -> ImageSource:
+        rows = [
+            ManifestRow(patient, Path(f"{name}_{patient}_{k}.png"))
+            for patient, count in counts.items()
+            for k in range(count)
+        ]
+        return ImageSource(Manifest(rows, name), "manifest", (None,) * len(rows))
+
+    patients = [f"P{i:02d}" for i in range(20)]
+    ct = source("ct", {p: 1 + 7 * i % 11 for i, p in enumerate(patients)})
+    pet = source("pet", {p: 1 + 5 * i % 13 for i, p in enumerate([*patients[5:], "Q"])})
+    photographs = replace(source("photographs", {"P03": 1, "P04": 1}), kind="image_folder")
+    sources = (ct, pet, photographs)
+    out = Split((), (), ("P00", "P10"))  # one of them in both
+    for seed in range(4):
+        roles = assign_roles(sources, val_fraction=0.2, seed=seed, exclude=out)
+        train, val = (
+            {
+                sources[k].manifest.rows[i].patient_id
+                for k in (0, 1)
+                for i in getattr(roles, role)[k]
+            }
+            for role in ("train", "val")
+        )
+        assert not train & val
+        assert train | val == {*patients, "Q"} - {"P00", "P10"}
+        assert 1 < len(val) < 10
+        assert roles.groups("train", sources) == len(train) + len(roles.train[2])
+        assert roles.excluded_patients == 2
+    one, other = source("one", {"A": 5}), source("other", {"B": 4})
+    assert assign_roles((one, other), val_fraction=0.2, seed=0).count("val") == 4
+
+
+def test_images_in_hidden_folders_are_no_images(tmp_path: Path) -> None:
+    for name in ("cat/a.jpg", "cat/.ipynb_checkpoints/a.jpg", ".cache/b.jpg", "dog/.x/c.jpg"):
+        paint(tmp_path / name, 3)
+    for kind in ("image_folder", "class_folder"):
+        read = open_source(tmp_path, kind)
+        assert [row.patient_id for row in read.manifest.rows] == ["cat/a.jpg"]
+    assert detect_kind(tmp_path) == "class_folder"
+    with pytest.raises(DataError, match="holds no images"):
+        detect_kind(tmp_path / "dog")
+
+
 def test_class_folder(root: Path) -> None:
     data = ready(root, "classes", channels=3, val_fraction=0.25, steps_per_epoch=8)
     assert data.classes == ("cat", "dog", "eel")
@@ -225,6 +272,24 @@ def test_cover_spec_leaves_no_gap() -> None:
         assert image.min() == 32767
 
 
+def test_folders_of_images_are_scaled_by_percentiles(tmp_path: Path) -> None:
+    """Deep grey that uses a part of its range, and fractions, which have none of their own."""
+    ramp = np.arange(32 * 32, dtype=np.float32).reshape(32, 32)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "fractions").mkdir()
+    Image.fromarray(ramp.astype(np.uint16)).save(tmp_path / "deep" / "a.png")
+    Image.fromarray(ramp / 1023).save(tmp_path / "fractions" / "a.tif")
+    spec = PreprocessingSpec(size=32, hu_window=None, percentiles=(0, 50))
+    for folder in ("deep", "fractions"):
+        data = ready(
+            tmp_path, folder, kind="image_folder", preprocessing=spec, val_fraction=0,
+            augmentation=None, batch_size=1,
+        )  # fmt: skip
+        (batch,) = batches(data, data.train_dataloader())
+        assert batch["image"].flatten()[[0, 512, 1023]].tolist() == [0, 1, 1]
+        assert data.describe()["preprocessing"]["percentiles"] == [0, 50]
+
+
 def test_mixed_sources(root: Path) -> None:
     sources = [root / "ct" / "manifest.csv", root / "classes", root / "listed" / "images"]
     split = Split((), (), ("P00", "P01"))
@@ -280,6 +345,33 @@ def test_transform_on_mixed_sources(root: Path) -> None:
     first, second = run(), run()
     assert len({round(b["image"].max().item(), 5) for b in first}) > 1
     assert all(torch.equal(a["image"], b["image"]) for a, b in zip(first, second, strict=True))
+
+
+def test_a_transform_may_crop_mixed_sources_to_one_size(root: Path) -> None:
+    def to(size: Any) -> Any:
+        return ready(
+            root,
+            [root / "ct" / "manifest.csv", root / "classes"],
+            transform=lambda s: {"image": s["image"][..., : size(s["image"])]},
+            batch_size=24,
+        )
+
+    data = to(lambda image: 16)
+    assert next(iter(data.train_dataloader()))["image"].shape == (24, 1, 32, 16)
+    data = to(lambda image: 16 if image[0, 0, 0] > 0 else 20)  # air, and no photograph, is black
+    with pytest.raises(DataError, match=r"shapes \[\(1, 32, 16\), \(1, 32, 20\)\].*one shape for"):
+        next(iter(data.train_dataloader()))
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_items_count_from_the_end_too(root: Path, mixed: bool) -> None:
+    source = [root / "ct" / "manifest.csv", root / "classes"] if mixed else root / "classes"
+    items = ready(root, source, transform=lambda s: dict(s)).train_set
+    last = items[len(items) - 1]
+    assert items[-1].keys() == last.keys()
+    assert all(torch.equal(items[-1][key], last[key]) for key in last)
+    with pytest.raises(IndexError):
+        items[-len(items) - 1]
 
 
 def test_describe_names_nobody(root: Path) -> None:

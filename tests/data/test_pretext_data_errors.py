@@ -30,6 +30,8 @@ def test_exclusion_that_goes_wrong(root: Path) -> None:
         ready(root, "ct/manifest.csv", exclude=everyone)
     with pytest.warns(UserWarning, match="names 1 patients and none of them"):
         ready(root, "ct/manifest.csv", exclude=Split((), (), ("Q1",)))
+    with pytest.warns(UserWarning, match="names 1 patients, and no source is a manifest"):
+        ready(root, "classes", exclude=Split((), (), ("P00",)))
     with pytest.raises(SplitError, match=r"missing\.json"):
         ready(root, "ct/manifest.csv", exclude=root / "missing.json")
 
@@ -59,6 +61,9 @@ def test_layout_errors(root: Path, tmp_path: Path) -> None:
         "short": "file,label\na.jpg",
         "column": "file,coarse\na.jpg,x",
         "none": "file,label",
+        "later": "file,label\na.jpg,x\n\n\nb.jpg,y",
+        "sheet": "file;label\na.jpg;x",
+        "patients": "patient_id,file,label\nP1,a.jpg,x",
     }.items():
         (lists / f"{name}.csv").write_text(text + "\n")
     for source, error, message in (
@@ -74,6 +79,9 @@ def test_layout_errors(root: Path, tmp_path: Path) -> None:
         (lists / "short.csv", ManifestError, "row 2: has 1 values, the header 2"),
         (lists / "column.csv", ManifestError, "no column 'label'.*label_column="),
         (lists / "none.csv", ManifestError, "a header and no rows"),
+        (lists / "later.csv", ManifestError, "row 5: file 'b.jpg' is neither in"),
+        (lists / "sheet.csv", ManifestError, "'file;label' is not separated by commas.*Save"),
+        (lists / "patients.csv", ManifestError, "its files in 'file'.*Rename that column to image"),
     ):
         with pytest.raises(error, match=message):
             ready(tmp_path, source, val_fraction=0)

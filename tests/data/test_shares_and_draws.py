@@ -64,4 +64,5 @@ def test_a_label_that_changed_builds_no_other_cache(tmp_path):
         spec = PreprocessingSpec(size=16, hu_window=None)
         cache = SliceCache.open_or_build(manifest, spec, tmp_path / "c", need_masks=False)
         names.add(cache.directory.name)
+        assert cache.manifest_hash == manifest.content_hash()
     assert len(names) == 1

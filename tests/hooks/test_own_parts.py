@@ -7,7 +7,7 @@ import torch
 from finetune_toys import ToyData, copy_of, equal_states, tiny, trainer
 from small_cohort import make_small_cohort
 
-from muscletransfer.data import Augmentation, LowDataModule, PreprocessingSpec
+from muscletransfer.data import Augmentation, LowDataModule, PreprocessingSpec, PretextDataModule
 from muscletransfer.data.augmentation.own import OwnAugmentation
 from muscletransfer.decoders import create_decoder
 from muscletransfer.encoders import create_encoder
@@ -136,7 +136,13 @@ def test_own_subclass_and_transform_of_samples(cohort):
     plain = batch_of(cohort, augmentation=None)[2]
     dark = batch_of(cohort, augmentation=Darker.none())[2]
     torch.testing.assert_close(dark["image"], 0.5 * plain["image"])
-    turned = batch_of(cohort, transform=own_parts.own_transform)[2]
+    data, _, turned = batch_of(cohort, transform=own_parts.own_transform)
+    assert data.describe()["transform"] == "own_transform"
+    assert batch_of(cohort, augmentation=None)[0].describe()["transform"] is None
+    images = PretextDataModule(
+        cohort, size=32, cache_dir=cohort.parent / "cache", transform=own_parts.own_transform
+    )
+    assert images.describe()["transform"] == "own_transform"
     torch.testing.assert_close(turned["image"], plain["image"].flip(-1, -2))
     assert torch.equal(turned["mask"], plain["mask"].flip(-1, -2))
 

@@ -25,6 +25,7 @@ LAYERS = [
         "deprecation",
         "class_paths",
         "quick_exit",
+        "processors",
     },
     {
         "registry",

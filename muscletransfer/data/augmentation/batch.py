@@ -47,7 +47,8 @@ class Augmentation:
         crop: Smallest fraction of the area that is kept by a random crop resized to the full size
             (uniform up to 1); 1 switches it off. For photographs rather than for CT.
         distortion: Largest displacement of a control point as a fraction of the distance between
-            control points, at most 0.25, under which the image cannot fold; 0 switches it off.
+            control points, at most 0.25, under which distortion alone cannot fold the image;
+            where ``crop`` or ``scale`` enlarge it too, strong ones can. 0 switches it off.
         distortion_cells: Cells a side of the grid of control points.
         gamma: The exponent is log-uniform in ``1 / (1 + gamma)`` to ``1 + gamma``.
         contrast: Largest relative change of the contrast about 0.5.
@@ -212,7 +213,8 @@ class Augmentation:
         )
         reach = self.distortion * 2 / cells  # the grid spans [-1, 1]
         (coarse,) = send([(points * 2 - 1) * reach], image.device)
-        # bilinear between control points: the slope stays under 2 * distortion, so no folding
+        # bilinear between control points: the slope stays under 2 * distortion, so no folding as
+        # long as the affine map does not enlarge
         fine = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=True)
         return theta, fine
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from muscletransfer.data.augmentation.batch import Augmentation
 from muscletransfer.errors import DataError
+from muscletransfer.randomness import own_streams
 
 __all__ = ["AugmentationLike", "OwnAugmentation"]
 
@@ -24,7 +25,8 @@ class OwnAugmentation:
 
     The function gets ``image`` (B, C, H, W), floats in [0, 1] before they are standardised,
     ``mask`` (B, H, W) of class indices (255: no label) or ``None``, and a ``torch.Generator`` on
-    their device. Draws from torch's global state are seeded too, on a fork of it.
+    their device. Draws from the global generators of torch, NumPy and Python are seeded too, and
+    these are as before afterwards.
 
     Args:
         function: The function, or an object that is called.
@@ -64,9 +66,7 @@ class OwnAugmentation:
             DataError: The function failed, or returned other shapes or types.
         """
         seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
-        devices = [image.device] if image.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
+        with own_streams(seed, image.device):
             try:
                 found: Any = self.function(image, mask, generator)
             except Exception as error:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +21,12 @@ from muscletransfer.data.dicom.series_list import image_digest, is_series_list
 from muscletransfer.data.files import Flusher
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
-from muscletransfer.data.manifest.table import hash_of_rows, row_key
+from muscletransfer.data.manifest.table import row_key
 from muscletransfer.data.parallel import can_start_processes, map_in_threads, map_shared
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.errors import DataError
 
-__all__ = ["build", "cache_key"]
+__all__ = ["build", "cache_key", "warn_about_twins"]
 
 _SHOWN = 10
 _THREADS = 4
@@ -99,8 +99,7 @@ def build(
     pad_label: int,
     *,
     is_whole: Callable[[], bool],
-    memo_dir: Path | None,
-    known: dict[Path, str],
+    manifest_hash: str,
     workers: int,
     progress: bool,
 ) -> None:
@@ -130,9 +129,8 @@ def build(
                     bar.update()
         if failures:
             raise _combined(manifest, failures)
-        writer.finish(hash_of_rows(manifest.rows, memo_dir, known))
+        writer.finish(manifest_hash)
     _warn_about_crops(manifest, preprocessing, writer.cropped)
-    _warn_about_twins(manifest, memo_dir, known)
 
 
 @contextmanager
@@ -202,17 +200,21 @@ def _warn_about_crops(
         )
 
 
-def _warn_about_twins(manifest: Manifest, memo_dir: Path | None, known: dict[Path, str]) -> None:
-    """Warn when one image's very bytes stand under two patients: a copy leaks across folds."""
+def warn_about_twins(manifest: Manifest, known: Mapping[Path, str]) -> None:
+    """Warn when one image's very bytes stand under two patients: a copy leaks across folds.
+
+    Args:
+        manifest: The cases.
+        known: Digests of their files.
+    """
     first: dict[str, ManifestRow] = {}
     for row in manifest.rows:
-        key = row_key(row, memo_dir, known)["image"]
-        before = first.setdefault(key, row)
+        before = first.setdefault(known[row.image], row)
         if before.patient_id != row.patient_id:
             warnings.warn(
                 f"{row.where}: its image is the same, byte for byte, as that of row {before.line}, "
                 "which belongs to another patient; if both are one patient, give them one id, or "
                 "test images can be trained on.",
-                stacklevel=4,
+                stacklevel=3,
             )
             return

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import re
 import secrets
 import shutil
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from muscletransfer.data.cache.lock import is_stale
 from muscletransfer.errors import DataError
 
 __all__ = ["building"]
-
-_STALE_SECONDS = 3600
-
 
 _FOR_THE_CACHE = "a folder for the cache. Pass cache_dir, or set MUSCLETRANSFER_CACHE."
 
@@ -76,19 +73,11 @@ def _install(temporary: Path, directory: Path, is_whole: Callable[[], bool]) -> 
 
 def _sweep(folder: Path) -> None:
     """Remove what builds on this machine left behind when they were killed."""
-    mine = f".building-{socket.gethostname()}-"
-    for path in folder.glob(f"{mine}*"):
-        pid = path.name.removeprefix(mine).split("-")[0]
-        try:
-            old = time.time() - path.stat().st_mtime > _STALE_SECONDS
-        except FileNotFoundError:
-            continue
-        if old and pid.isdigit() and not _is_alive(int(pid)):
+    mine = re.compile(rf"\.building-{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}(-old)?")
+    for path in folder.glob(".building-*"):
+        found = mine.fullmatch(path.name)  # the folder may be the user's: nothing else is ours
+        if found and is_stale(path) and not _is_alive(int(found[1])):
             shutil.rmtree(path, ignore_errors=True)
-    for lock in folder.glob(".lock-*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - lock.stat().st_mtime > _STALE_SECONDS:
-                lock.unlink()  # of a killed process; who still waits on it loses nothing
 
 
 def _is_alive(pid: int) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +14,9 @@ from pathlib import Path
 if sys.platform != "win32":  # there builders race, and the first to finish wins
     import fcntl
 
-__all__ = ["one_at_a_time"]
+__all__ = ["is_stale", "lock_of", "one_at_a_time", "sweep_locks"]
+
+_STALE_SECONDS = 3600
 
 
 @contextmanager
@@ -45,6 +49,31 @@ def one_at_a_time(path: Path) -> Iterator[None]:
             # Those who wait for the removed file find the work done when their turn comes.
             path.unlink(missing_ok=True)
             os.close(handle)
+
+
+def lock_of(directory: Path) -> Path:
+    """Return the lock for building a folder of the cache, whose name is a hash."""
+    return directory.with_name(f".lock-{directory.name}")
+
+
+def sweep_locks(cache: Path) -> None:
+    """Remove old locks of killed processes; who still waits on one loses nothing.
+
+    Args:
+        cache: The folder whose folders are locked by `lock_of`.
+    """
+    for lock in cache.glob(".lock-*"):
+        if re.fullmatch(r"\.lock-[0-9a-f]{32}", lock.name) and is_stale(lock):
+            with contextlib.suppress(OSError):  # somebody else's, in a shared cache
+                lock.unlink()
+
+
+def is_stale(path: Path) -> bool:
+    """Whether a file or folder is there and was last changed more than an hour ago."""
+    try:
+        return time.time() - path.stat().st_mtime > _STALE_SECONDS
+    except OSError:
+        return False
 
 
 def _opened(path: Path) -> int | None:

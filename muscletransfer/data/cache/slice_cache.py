@@ -18,12 +18,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from muscletransfer.data.cache.build import build, cache_key
+from muscletransfer.data.cache.build import build, cache_key, warn_about_twins
 from muscletransfer.data.cache.checksum import checksum
-from muscletransfer.data.cache.lock import one_at_a_time
+from muscletransfer.data.cache.lock import lock_of, one_at_a_time, sweep_locks
 from muscletransfer.data.cache.store import FORMAT, problem_of, read_index
 from muscletransfer.data.cache.work import COLUMNS
 from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.manifest.table import hash_of_rows
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import Array, SliceGeometry
 from muscletransfer.errors import DataError, SettingError
@@ -72,6 +73,7 @@ class SliceCache:
                 "with SliceCache.open_or_build, which replaces a damaged one."
             )
         self._index = read_index(self.directory)
+        self._manifest_hash: str = self._index["manifest_hash"]
         self._cases = np.load(self.directory / "cases.npy", mmap_mode="r")
         self._geometries = [SliceGeometry.from_dict(g) for g in self._index["geometries"]]
         self.has_masks: bool = self._index["has_masks"]
@@ -84,8 +86,8 @@ class SliceCache:
             self._masks = np.load(self.directory / "masks.npy", mmap_mode="r")
             self._native_masks = self._parts("-masks.bin")
 
-    def __reduce__(self) -> tuple[Callable[..., SliceCache], tuple[Path]]:
-        return type(self), (self.directory,)
+    def __reduce__(self) -> tuple[Callable[..., SliceCache], tuple[Path], dict[str, str]]:
+        return type(self), (self.directory,), {"_manifest_hash": self._manifest_hash}
 
     @classmethod
     def open_or_build(
@@ -126,9 +128,13 @@ class SliceCache:
         options = (need_masks, allow_empty_masks, pad_label)
         memo_dir, known = root / "digests", dict[Path, str]()
         key = cache_key(manifest, preprocessing, *options, memo_dir, known)
+        # Patients and labels change no array, so one cache serves manifests that group its images
+        # differently: hash and twins are those of the manifest at hand, not of the one that built.
+        manifest_hash = hash_of_rows(manifest.rows, memo_dir, known)
         directory = root / "slices" / key
         if problem_of(directory):
-            with one_at_a_time(directory.parent / f".lock-{key}"):
+            with one_at_a_time(lock_of(directory)):
+                sweep_locks(directory.parent)
                 if problem_of(directory):  # no other process has built it while this one waited
                     build(
                         manifest,
@@ -136,12 +142,14 @@ class SliceCache:
                         directory,
                         *options,
                         is_whole=lambda: problem_of(directory) is None,
-                        memo_dir=memo_dir,
-                        known=known,
+                        manifest_hash=manifest_hash,
                         workers=workers,
                         progress=progress,
                     )
-        return cls(directory)
+        cache = cls(directory)
+        cache._manifest_hash = manifest_hash
+        warn_about_twins(manifest, known)
+        return cache
 
     def __len__(self) -> int:
         return int(self.images.shape[0])
@@ -151,8 +159,8 @@ class SliceCache:
 
     @property
     def manifest_hash(self) -> str:
-        """`Manifest.content_hash` of the manifest it was built from."""
-        return str(self._index["manifest_hash"])
+        """`Manifest.content_hash` of what `open_or_build` got; opened by folder, of the first."""
+        return self._manifest_hash
 
     @property
     def classes(self) -> tuple[int, ...]:

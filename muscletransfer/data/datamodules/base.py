@@ -88,6 +88,7 @@ class SliceDataModule(pl.LightningDataModule):
         self.val_set: _Slices | None = None
         self.test_set: _Slices | None = None
         self.predict_set: _Slices | None = None
+        self._asked = ""  # name of the set whose loader was made last
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the training loader: equal steps an epoch, resumable, shared out over ranks."""
@@ -154,6 +155,7 @@ class SliceDataModule(pl.LightningDataModule):
         if self.train_set is None:
             self.prepare_data()
             self.setup("fit")
+        self._asked = name
         dataset: _Slices | None = getattr(self, name)
         return dataset
 

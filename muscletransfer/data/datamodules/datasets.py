@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ class SliceDataset(Dataset[dict[str, Any]]):
         """Return one case as a batch of one."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"case {index} of {len(self)}")
-        return self.__getitems__([index])
+        return self.__getitems__([index % len(self)])
 
     def __getitems__(self, draws: Sequence[int]) -> dict[str, Any]:
         """Return the batch of these items.
@@ -135,11 +135,11 @@ class SliceDataset(Dataset[dict[str, Any]]):
 
     def _on_native_grid(self, cases: Sequence[int]) -> dict[str, Any]:
         values: dict[str, Any] = {
-            "native_hu": [_raw(self.cache.native_image(c)) for c in cases],
+            "native_hu": [_copy(self.cache.native_image(c)) for c in cases],
             "geometry": CaseList([self.cache.geometry(c) for c in cases]),
         }
         if self.has_masks:
-            masks = [torch.from_numpy(np.array(self.cache.native_mask(c))) for c in cases]
+            masks = [_copy(self.cache.native_mask(c)) for c in cases]
             values["native_mask"] = [self._remap(m) for m in masks]
         return values
 
@@ -174,24 +174,32 @@ class MixedSlices(Dataset[dict[str, Any]]):
         """Return one case as a batch of one."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"case {index} of {len(self)}")
-        return self.__getitems__([index])
+        return self.__getitems__([index % len(self)])
 
     def __getitems__(self, draws: Sequence[int]) -> dict[str, Any]:
         """Return the batch of these items; see :meth:`SliceDataset.__getitems__`."""
         position, item = np.divmod(np.asarray(draws), len(self))
         owner = np.searchsorted(self.starts, item, side="right") - 1
         spec = self.parts[0].preprocessing
-        image = torch.empty(len(item), spec.channels, *spec.shape)
         case = torch.empty(len(item), dtype=torch.int64)
+        found = []
         for number in np.unique(owner).tolist():
             part, mine = self.parts[number], np.flatnonzero(owner == number)
             local = item[mine] - self.starts[number] + position[mine] * len(part)
             batch = part.__getitems__(local.tolist())
             place = torch.from_numpy(mine)
-            image[place] = to_unit(batch["image"], part.preprocessing).expand(
-                -1, spec.channels, -1, -1
-            )
+            grey = to_unit(batch["image"], part.preprocessing)
+            found.append((place, grey.expand(-1, spec.channels, -1, -1)))
             case[place] = batch["case"]
+        shapes = {tuple(one.shape[1:]) for _, one in found}
+        if len(shapes) > 1:
+            raise DataError(
+                f"the transform returned images of shapes {sorted(shapes)} for several sources; "
+                "wanted one shape for all (crop or resize at the end of the transform)"
+            )
+        image = torch.empty(len(item), *shapes.pop())
+        for place, one in found:
+            image[place] = one
         return {"image": image, "case": case}
 
 
@@ -200,12 +208,5 @@ def _take(array: Any, rows: Any) -> Any:
     return np.asarray(array)[rows]
 
 
-_TORCH_TYPES: dict[str, Callable[[Any], Any]] = {
-    "uint8": lambda a: a.astype(np.int16),
-    "uint16": lambda a: a.astype(np.int32),  # torch has few operations for uint16
-}
-
-
-def _raw(array: Any) -> Tensor:
-    convert = _TORCH_TYPES.get(array.dtype.name, np.array)
-    return torch.from_numpy(convert(array))
+def _copy(array: Any) -> Tensor:
+    return torch.from_numpy(np.array(array))  # int16, int32 or float32; masks uint8

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from lightning.pytorch.trainer.states import RunningStage
+
 from muscletransfer.data.cache import SliceCache
 from muscletransfer.data.datamodules.base import SliceDataModule
 from muscletransfer.data.datamodules.datasets import MixedSlices, SliceDataset
@@ -15,7 +17,7 @@ from muscletransfer.data.manifest.case_files import case_names, reference_volume
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import Volume
-from muscletransfer.errors import ManifestError
+from muscletransfer.errors import ManifestError, SettingError
 
 __all__ = ["LabelledDataModule"]
 
@@ -48,6 +50,12 @@ class LabelledDataModule(SliceDataModule):
         **loading: Any,
     ) -> None:
         super().__init__(preprocessing, **loading)
+        if isinstance(manifest, Manifest) and mask_column != "mask":
+            raise SettingError(
+                f"mask_column is {mask_column!r}, but manifest is a Manifest, which has been read "
+                f"already. Leave mask_column out and read it with Manifest.read(path, "
+                f"mask_column={mask_column!r}), or pass its path."
+            )
         self._given_manifest = manifest
         self._given_predict = predict_manifest
         self._where = dict(where or {})
@@ -56,6 +64,7 @@ class LabelledDataModule(SliceDataModule):
         self._manifest: Manifest | None = None
         self._predicted: Manifest | None = None
         self._cache: SliceCache | None = None
+        self._names: tuple[Manifest, list[str]] | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -93,24 +102,42 @@ class LabelledDataModule(SliceDataModule):
             items = range(start, min(start + self.batch_size, len(chosen)))
             yield finish_batch(dataset.__getitems__(items), self.preprocessing, None, self.seed)
 
-    def case_row(self, case: int) -> ManifestRow:
-        """Return the row of a case: of ``predict_manifest`` while that is predicted."""
-        return self._manifest_in_use().rows[case]
+    def case_row(self, case: int, *, predicted: bool | None = None) -> ManifestRow:
+        """Return the row of a case.
 
-    def case_name(self, case: int) -> str:
-        """Return a file name, without ending, for the outputs of a case."""
-        return case_names(self._manifest_in_use())[case]
+        Args:
+            case: Its number in a batch or a prediction.
+            predicted: Whether it is one of ``predict_manifest``. None for the images of the loop
+                that runs, or else of the loader that was asked for last: after
+                ``trainer.predict`` those that were predicted.
+        """
+        return self._manifest_of(predicted).rows[case]
 
-    def reference_image(self, case: int) -> Volume | None:
-        """Read a case's image again, for `write_mask`; None for a plain image (no geometry)."""
-        return reference_volume(self.case_row(case), self.preprocessing.hu_window is not None)
+    def case_name(self, case: int, *, predicted: bool | None = None) -> str:
+        """Return a file name, without ending, for the outputs of a case; see `case_row`."""
+        manifest = self._manifest_of(predicted)
+        if self._names is None or self._names[0] is not manifest:
+            self._names = (manifest, case_names(manifest))  # each name looks at all others
+        return self._names[1][case]
+
+    def reference_image(self, case: int, *, predicted: bool | None = None) -> Volume | None:
+        """Read a case's image again, for `write_mask`; None for a plain image (no geometry).
+
+        See `case_row`.
+        """
+        row = self.case_row(case, predicted=predicted)
+        return reference_volume(row, self.preprocessing.hu_window is not None)
 
     def _cases(self, role: str) -> list[int]:
         raise NotImplementedError
 
-    def _manifest_in_use(self) -> Manifest:
-        predicting = self.trainer is not None and self.trainer.predicting
-        if predicting and self._given_predict is not None:
+    def _manifest_of(self, predicted: bool | None) -> Manifest:
+        if predicted is None:
+            stage = None if self.trainer is None else self.trainer.state.stage
+            predicted = (
+                self._asked == "predict_set" if stage is None else stage == RunningStage.PREDICTING
+            )
+        if predicted and self._given_predict is not None:
             return self._read_predict_manifest()
         return self.manifest
 

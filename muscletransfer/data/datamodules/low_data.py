@@ -20,7 +20,7 @@ from muscletransfer.data.datamodules.low_split import (
     draw_split,
     open_split,
 )
-from muscletransfer.data.datamodules.transforms import SampleTransform
+from muscletransfer.data.datamodules.transforms import SampleTransform, name_of
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.splits import Split
@@ -64,12 +64,13 @@ class LowDataModule(LabelledDataModule):
         slices_per_patient: At most this many training slices a patient, evenly spaced; None for
             all. Validation and test keep all of theirs.
         where: Only rows whose columns hold these texts, such as ``{"role": "primary"}``.
-        mask_column: Column of the masks, where there are several kinds.
+        mask_column: Column of the masks, where there are several kinds; for a `Manifest` it is
+            given where that is read.
         fold_column: Column that gives each patient's fold, in place of dealing them.
         predict_manifest: Images without masks for ``Trainer.predict``; None predicts the test set.
         licence: Licence of the images, for provenance; None takes what the sidecar of the manifest
             says (``manifest.json``, as ``muscletransfer data prepare`` writes it).
-        cache_workers: Threads that build the cache; 0 for this one.
+        cache_workers: Threads that build the cache, or processes from 512 slices on; 0 for none.
         progress: Show a progress bar while the cache is built.
 
     Attributes:
@@ -222,6 +223,7 @@ class LowDataModule(LabelledDataModule):
             "seed": self.seed,
             "preprocessing": self.preprocessing.to_dict(),
             "augmentation": self.augmentation.to_dict() if self.augmentation else None,
+            "transform": name_of(self.transform) if self.transform else None,
             "licence": self.licence or licence_of(self.manifest),
         }
 

@@ -15,7 +15,7 @@ from muscletransfer.data.datamodules.arguments import check_pretext_data, listed
 from muscletransfer.data.datamodules.base import SliceDataModule
 from muscletransfer.data.datamodules.pretext_record import assigned, shares
 from muscletransfer.data.datamodules.source_slices import SourceSlices
-from muscletransfer.data.datamodules.transforms import SampleTransform
+from muscletransfer.data.datamodules.transforms import SampleTransform, name_of
 from muscletransfer.data.manifest.slices import SliceChoice
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.sources.image_source import ImageSource
@@ -47,7 +47,7 @@ class PretextDataModule(SliceDataModule):
         val_fraction: Share of the images that validate, where the layout does not say; 0 for
             none. Whole patients are drawn until another would exceed it, at least one.
         preprocessing: Network grid, window and normalisation; None for the defaults of
-            `PreprocessingSpec`. Photographs take its size, channels, mean and std.
+            `PreprocessingSpec`. Photographs take its size, channels, percentiles, mean and std.
         size: Side of the network grid in pixels, in place of the one of ``preprocessing``.
         channels: 1 (grey) or 3, in place of the one of ``preprocessing``.
         slices: ``"listed"``: the slices the manifest names; ``"all"``: every slice of each volume;
@@ -66,7 +66,7 @@ class PretextDataModule(SliceDataModule):
         transform: A transform of single training samples, in place of the default augmentation.
         seed: Seed of the validation split, order and augmentation.
         licence: Licence of the images, for provenance.
-        cache_workers: Threads that build the cache; 0 for this one.
+        cache_workers: Threads that build the cache, or processes from 512 slices on; 0 for none.
         progress: Show a progress bar while the cache is built.
 
     Raises:
@@ -217,6 +217,7 @@ class PretextDataModule(SliceDataModule):
             "seed": self.seed,
             "preprocessing": self.preprocessing.to_dict(),
             "augmentation": self.augmentation.to_dict() if self.augmentation else None,
+            "transform": name_of(self.transform) if self.transform else None,
             "licence": self.licence,
         }
 

@@ -8,12 +8,19 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from muscletransfer.data.augmentation.batch import IGNORE_INDEX
 from muscletransfer.errors import DataError
+from muscletransfer.randomness import own_streams
 
-__all__ = ["SampleTransform", "run_transform"]
+__all__ = ["SampleTransform", "name_of", "run_transform"]
 
 SampleTransform: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Takes and returns ``image`` (C, H, W) in [0, 1] and, where there is one, ``mask`` (1, H, W)."""
+
+
+def name_of(transform: SampleTransform) -> str:
+    """Return what messages and provenance call a transform."""
+    return str(getattr(transform, "__name__", type(transform).__name__))
 
 
 def run_transform(
@@ -21,8 +28,8 @@ def run_transform(
 ) -> dict[str, Tensor]:
     """Run a transform on one sample, with all of its randomness drawn from ``seed``.
 
-    A MONAI transform is seeded through its ``set_random_state``; one that draws from torch's
-    global generator is run on a fork of it. The global state is left as it was.
+    A MONAI transform is seeded through its ``set_random_state``, and so are the global generators
+    of torch (on the CPU), NumPy and Python while it runs; they are left as they were.
 
     Args:
         transform: The user's callable.
@@ -43,12 +50,11 @@ def run_transform(
         >>> run_transform(flip, sample, seed=0)["image"].flatten().tolist()
         [0.25, 0.0, 0.75, 0.5]
     """
-    name = getattr(transform, "__name__", type(transform).__name__)
+    name = name_of(transform)
     set_random_state = getattr(transform, "set_random_state", None)
     if callable(set_random_state):
         set_random_state(seed=seed % 2**32)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_streams(seed):
         try:
             result = transform(dict(sample))
         except Exception as error:
@@ -73,6 +79,11 @@ def run_transform(
             f"the transform {name} returned an image of shape {tuple(image.shape)}; wanted "
             f"({sample['image'].shape[0]}, H, W)"
         )
+    if not torch.isfinite(image).all():
+        raise DataError(
+            f"the transform {name} returned an image with nan or infinite values; wanted finite "
+            "numbers"
+        )
     if "mask" not in sample:
         return {"image": image}
     mask = _plain(result["mask"])
@@ -81,11 +92,17 @@ def run_transform(
             f"the transform {name} returned a mask of shape {tuple(mask.shape)} for an image of "
             f"{tuple(image.shape)}; wanted {(1, *image.shape[1:])}. Name both keys in it."
         )
-    whole = mask.round()
-    if mask.is_floating_point() and not torch.equal(mask, whole):
+    whole = mask.round() if mask.is_floating_point() else mask
+    if not torch.equal(mask, whole):
         raise DataError(
             f"the transform {name} returned mask values between classes, such as "
             f"{mask[mask != whole][0]:.3g}; wanted whole numbers: give masks mode='nearest'"
+        )
+    low, high = (float(value) for value in whole.aminmax())
+    if low < 0 or high > IGNORE_INDEX:
+        raise DataError(
+            f"the transform {name} returned mask values from {low:.0f} to {high:.0f}; wanted 0 to "
+            f"{IGNORE_INDEX}, which means no label"
         )
     return {"image": image, "mask": whole.to(torch.uint8)}
 

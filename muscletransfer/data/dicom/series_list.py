@@ -33,8 +33,9 @@ __all__ = [
 SUFFIX = ".series.json"
 _WANTED = "wanted a series list as written by 'muscletransfer data index'; run it again"
 _FORMAT = "muscletransfer DICOM series 1"
-_DETACHED = (".mhd", ".nhdr")
-_VOXELS = re.compile(rb"^(?:ElementDataFile\s*=|data ?file:)[ \t]*(.+?)\s*$", re.IGNORECASE | re.M)
+_DETACHED, _EITHER = (".mhd", ".nhdr"), (".mha", ".nrrd")  # voxels elsewhere: by rule, or perhaps
+_META_VOXELS = re.compile(rb"ElementDataFile\s*=[ \t]*(.+?)\s*$", re.IGNORECASE)
+_NRRD_VOXELS = re.compile(rb"data ?file:[ \t]*(.+?)\s*$", re.IGNORECASE)
 _LONGEST_HEADER = 1 << 20
 
 
@@ -145,21 +146,37 @@ def image_digest(path: Path, memo_dir: Path | None = None) -> str:
     """
     if is_series_list(path):
         return digest_files(read_list(path).files, memo_dir)
-    if path.name.lower().endswith(_DETACHED):
-        return digest_files([path, *_voxel_files(path)], memo_dir)
+    name = path.name.lower()
+    voxels = _voxel_files(path) if name.endswith(_DETACHED + _EITHER) else []
+    if voxels or name.endswith(_DETACHED):
+        return digest_files([path, *voxels], memo_dir)
     return digest(path, memo_dir)
 
 
 def _voxel_files(header: Path) -> list[Path]:
     """Return the files that a header names instead of holding the voxels itself."""
-    with header.open("rb") as file:
-        found = _VOXELS.search(file.read(_LONGEST_HEADER))
-    if found is None or found[1].upper() == b"LOCAL":
+    found = _named_voxels(header)
+    if found is None or found.upper() == b"LOCAL":
         return []
-    name = os.fsdecode(found[1])
+    name = os.fsdecode(found)
     if name.upper().startswith("LIST") or "%" in name:  # a file a slice: all that lie beside it
         return sorted(p for p in header.parent.iterdir() if p.is_file() and p != header)
     return [path for path in [header.parent / name] if path.is_file()]
+
+
+def _named_voxels(path: Path) -> bytes | None:
+    """Return what a header says of its voxels, without looking into voxels that follow it."""
+    nrrd = path.name.lower().endswith((".nrrd", ".nhdr"))
+    pattern, left = _NRRD_VOXELS if nrrd else _META_VOXELS, _LONGEST_HEADER
+    with path.open("rb") as file:
+        while left > 0 and (line := file.readline(left)):
+            left -= len(line)
+            found = pattern.match(line)
+            if found:  # in MetaImage the last line of the header
+                return found[1]
+            if nrrd and not line.strip():
+                return None
+    return None
 
 
 def _relative(file: Path, root: Path) -> str:

@@ -35,6 +35,7 @@ from muscletransfer.data.io.volume import itk_name
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.errors import DataError, SettingError
+from muscletransfer.processors import count_cpus
 
 __all__ = ["ImageIndex", "Pixels", "index_images"]
 
@@ -159,7 +160,7 @@ def index_images(
     secret = None if key is None else read_or_make_key(Path(key))
     files, trouble = find_files([Path(s) for s in sources], [*named, lists_folder])
     if workers is None:
-        workers = _cores() if len(files) > _FEW_FILES else 0
+        workers = count_cpus() if len(files) > _FEW_FILES else 0
     scanned = _scan(files, pixels != "none", workers, progress, trouble)
     found = sort_out(scanned.slices, trouble)
     root = common_folder(Path(s) for s in sources)
@@ -303,9 +304,3 @@ def _told(problems: Sequence[Problem], path: Path) -> list[str]:
     if len(counted) > _SHOWN:
         lines.append(f"  and {len(counted) - _SHOWN} other reasons")
     return lines
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -54,12 +54,17 @@ class CoverSpec(PreprocessingSpec):
 def photograph_spec(spec: PreprocessingSpec) -> CoverSpec:
     """Return the spec for photographs that goes with a spec for slices.
 
-    Same size, channels, mean and deviation; no window, spacing or percentiles.
+    Same size, channels, percentiles, mean and deviation; no window or spacing.
 
     Example:
         >>> photograph_spec(PreprocessingSpec(size=64, channels=3)).hu_window is None
         True
     """
     return CoverSpec(
-        size=spec.size, hu_window=None, channels=spec.channels, mean=spec.mean, std=spec.std
+        size=spec.size,
+        hu_window=None,
+        percentiles=spec.percentiles,
+        channels=spec.channels,
+        mean=spec.mean,
+        std=spec.std,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,16 +75,23 @@ def number_classes(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ..
     return tuple(classes), tuple(place[t] for t in texts)
 
 
-def read_records(path: Path) -> list[list[str]]:
-    """Return the rows of a CSV, header first, values stripped, blank lines dropped."""
+def read_records(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header of a CSV, and each row with its line; values stripped, no blank lines."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            records = [[v.strip() for v in r] for r in csv.reader(file) if any(r)]
+            reader = csv.reader(file)
+            lines = [(reader.line_num, [v.strip() for v in r]) for r in reader if any(r)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from error
-    if not records:
+    if not lines:
         raise ManifestError(f"{path}: is empty; wanted a header line and one row an image")
-    return records
+    (_, header), *records = lines
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise ManifestError(
+            f"{path}: the header {header[0]!r} is not separated by commas; wanted commas. Save the "
+            "sheet as 'CSV UTF-8 (comma delimited)'."
+        )
+    return header, records
 
 
 def missing_column(path: Path, column: str, header: Iterable[str]) -> None:
@@ -108,6 +115,14 @@ def entries(folder: Path) -> list[Path]:
 def is_image(path: Path) -> bool:
     """Whether the name ends like an image and is not hidden."""
     return is_plain(path) and not path.name.startswith(".")
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    """Yield the images in a folder and its subfolders, those in hidden folders apart."""
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and is_image(path):
+            yield path
 
 
 def images_in(folder: Path) -> list[Path]:

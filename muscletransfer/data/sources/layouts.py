@@ -14,8 +14,8 @@ from muscletransfer.data.sources.image_source import (
     ImageSource,
     child_folder,
     entries,
+    images_below,
     images_in,
-    is_image,
     listing,
     missing_column,
     number_classes,
@@ -82,17 +82,24 @@ def from_class_csv(path: Path, label_column: str) -> ImageSource:
     Raises:
         ManifestError: Naming the row, the value found and what was wanted.
     """
-    header, *records = read_records(path)
+    header, records = read_records(path)
     file_column = next((c for c in _FILE_COLUMNS if c in header), None)
     if file_column is None:
         raise ManifestError(
             f"{path}: no column of file names; found {', '.join(header)}, wanted one of "
             f"{', '.join(_FILE_COLUMNS)}"
         )
+    if "patient_id" in header and "image" not in header:
+        # read as it is, images of one patient would be apart and exclude would bar nobody
+        raise ManifestError(
+            f"{path}: has a column 'patient_id' and its files in {file_column!r}; wanted them in "
+            "'image', as in a manifest. Rename that column to image, or patient_id where it names "
+            "no patients."
+        )
     if label_column not in header:
         missing_column(path, label_column, header)
     rows, texts = [], []
-    for line, record in enumerate(records, start=2):
+    for line, record in records:
         if len(record) != len(header):
             raise ManifestError(
                 f"{path} row {line}: has {len(record)} values, the header {len(header)}"
@@ -134,7 +141,7 @@ def from_class_folder(path: Path) -> ImageSource:
         for one_class in entries(folder):
             if not one_class.is_dir():
                 continue
-            for image in sorted(p for p in one_class.rglob("*") if is_image(p)):
+            for image in sorted(images_below(one_class)):
                 rows.append(_row(image, path, one_class.name))
                 texts.append(one_class.name)
                 roles.append(role)
@@ -190,7 +197,7 @@ def from_image_folder(path: Path) -> ImageSource:
     Raises:
         DataError: There is none.
     """
-    images = sorted(p for p in path.rglob("*") if is_image(p))
+    images = sorted(images_below(path))
     if not images:
         raise DataError(f"source {str(path)!r} holds no images: found {listing(path)}")
     rows = tuple(_row(image, path, None) for image in images)

@@ -7,6 +7,7 @@ image and mask folders, and a folder of unlabelled images.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from muscletransfer.data.manifest.slices import SliceChoice
@@ -17,8 +18,8 @@ from muscletransfer.data.sources.image_source import (
     ImageSource,
     child_folder,
     entries,
+    images_below,
     images_in,
-    is_image,
     listing,
     read_records,
 )
@@ -31,9 +32,11 @@ from muscletransfer.data.sources.layouts import (
 )
 from muscletransfer.errors import DataError, UnknownNameError, close_matches
 
-__all__ = ["ImageSource", "detect_kind", "open_source"]
+__all__ = ["PHOTOGRAPHS", "ImageSource", "detect_kind", "open_source"]
 
 KINDS = ("manifest", "class_folder", "class_csv", "mask_folders", "image_folder")
+# No layout that people have: a manifest that stands for photographs, which stay what they are.
+PHOTOGRAPHS = "photographs"
 
 
 def detect_kind(path: Path) -> str:
@@ -72,12 +75,12 @@ def detect_kind(path: Path) -> str:
                 "of classes or a folder. For one volume write a manifest with a row for it and "
                 "set slices='all'."
             )
-        header = read_records(path)[0]
+        header, _ = read_records(path)
         return "manifest" if {"patient_id", "image"} <= set(header) else "class_csv"
     for folder in [path, *(p for p in entries(path) if p.is_dir() and p.name.lower() in ROLES)]:
         if child_folder(folder, IMAGE_FOLDERS) and child_folder(folder, MASK_FOLDERS):
             return "mask_folders"
-    filled = [p for p in entries(path) if p.is_dir() and any(map(is_image, p.rglob("*")))]
+    filled = [p for p in entries(path) if p.is_dir() and any(images_below(p))]
     # a lone images/ is how a collection with its lists beside it is often laid out, not a class
     if any(images_in(path)) or (len(filled) == 1 and filled[0].name.lower() in IMAGE_FOLDERS):
         return "image_folder"
@@ -130,7 +133,7 @@ def open_source(
         ('class_folder', ('cat', 'dog'), (0, 1, 1))
     """
     path = Path(path)
-    if kind is not None and kind not in KINDS:
+    if kind is not None and kind not in (*KINDS, PHOTOGRAPHS):
         near = close_matches(kind, KINDS)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownNameError(
@@ -138,8 +141,9 @@ def open_source(
             "None to find out."
         )
     found = kind or detect_kind(path)
-    if found == "manifest":
-        return from_manifest(path, label_column, mask_column, where, slices)
+    if found in ("manifest", PHOTOGRAPHS):
+        read = from_manifest(path, label_column, mask_column, where, slices)
+        return replace(read, kind=found)
     if found == "class_csv":
         return from_class_csv(path, label_column)
     if not path.is_dir():

@@ -40,10 +40,13 @@ class Roles:
         return sum(len(rows) for rows in getattr(self, role))
 
     def groups(self, role: str, sources: Sequence[ImageSource]) -> int:
-        """Return the number of patients (or photographs) of a role."""
-        return sum(
-            len({source.manifest.rows[i].patient_id for i in rows})
-            for source, rows in zip(sources, getattr(self, role), strict=True)
+        """Return the number of patients (in two manifests: one) and photographs of a role."""
+        return len(
+            {
+                (number if source.is_natural else None, source.manifest.rows[i].patient_id)
+                for number, source in enumerate(sources)
+                for i in getattr(self, role)[number]
+            }
         )
 
 
@@ -59,8 +62,9 @@ def assign_roles(
 
     Args:
         sources: The collections.
-        val_fraction: Share of each source's images that validate, where its layout does not
-            say: of whole patients, as many as fit, at least one of several.
+        val_fraction: Share of the images that validate, of all manifests together and of each
+            collection of photographs whose layout does not say: of whole patients, as many as fit,
+            at least one of several. Who is in two manifests has one role.
         seed: Seed of the draw.
         exclude: The split whose test patients are left out, also where it calls them by another
             of the names in the column ``aliases``.
@@ -73,28 +77,40 @@ def assign_roles(
         SplitError: Everything is excluded, or nobody is left to validate.
     """
     barred = _barred(exclude, exclude_val)
-    train, val, test = [], [], []
-    out_patients, out_images, in_manifests = 0, 0, False
+    out: set[str] = set()
+    out_images = 0
+    allowed: list[list[int]] = []
+    images: Counter[str] = Counter()  # of each patient, in all manifests
     for source in sources:
         ids = [row.patient_id for row in source.manifest.rows]
-        allowed = list(range(len(ids)))
+        left_out: set[str] = set()
         if not source.is_natural:
-            in_manifests = True
             # Another index with the same key may call a patient by an id of theirs that is not
             # the one chosen here.
-            out = {row.patient_id for row in source.manifest.rows if patient_names(row) & barred}
-            allowed = [i for i in allowed if ids[i] not in out]
-            out_patients += len(out)
-            out_images += len(ids) - len(allowed)
-            if not allowed:
-                raise SplitError(
-                    f"{source.manifest.path}: exclude bars all of its {len(out)} patients; wanted "
-                    "some to learn from. Use the split of another fold, or other images."
-                )
-        chosen = {role: [i for i in allowed if source.roles[i] == role] for role in ("val", "test")}
-        rest = [i for i in allowed if source.roles[i] not in ("val", "test")]
+            left_out = {
+                row.patient_id for row in source.manifest.rows if patient_names(row) & barred
+            }
+        usable = [i for i, one in enumerate(ids) if one not in left_out]
+        if not usable:
+            raise SplitError(
+                f"{source.manifest.path}: exclude bars all of its {len(set(ids))} patients; wanted "
+                "some to learn from. Use the split of another fold, or other images."
+            )
+        out |= left_out
+        out_images += len(ids) - len(usable)
+        allowed.append(usable)
+        if not source.is_natural:
+            images.update(ids[i] for i in usable)
+    validating = _draw(images, val_fraction, seed)
+    train, val, test = [], [], []
+    for source, usable in zip(sources, allowed, strict=True):
+        ids = [row.patient_id for row in source.manifest.rows]
+        chosen = {role: [i for i in usable if source.roles[i] == role] for role in ("val", "test")}
+        rest = [i for i in usable if source.roles[i] not in ("val", "test")]
         if not chosen["val"]:
-            patients = _draw(Counter(ids[i] for i in rest), val_fraction, seed)
+            patients = validating
+            if source.is_natural:
+                patients = _draw(Counter(ids[i] for i in rest), val_fraction, seed)
             chosen["val"] = [i for i in rest if ids[i] in patients]
             rest = [i for i in rest if ids[i] not in patients]
         train.append(tuple(rest))
@@ -105,14 +121,20 @@ def assign_roles(
             f"val_fraction is {val_fraction}, but there is one patient only, and no patient may "
             "both train and validate; wanted two or more. Set val_fraction=0 to go without."
         )
-    if barred and in_manifests and not out_patients:
+    if barred and images and not out:
         rank_zero_warn(
             f"exclude names {len(barred)} patients and none of them has an image here. Right if "
             "these are other people; if not, the ids are written differently and test patients "
             "are being learnt from. Pseudonyms of two indexes agree where both were made with one "
             "key (data index --key)."
         )
-    return Roles(tuple(train), tuple(val), tuple(test), out_patients, out_images)
+    if barred and not images:
+        rank_zero_warn(
+            f"exclude names {len(barred)} patients, and no source is a manifest: nothing else says "
+            "whose an image is, so nobody is left out. If these are images of patients, list them "
+            "in a CSV with the columns patient_id,image."
+        )
+    return Roles(tuple(train), tuple(val), tuple(test), len(out), out_images)
 
 
 def _barred(exclude: Split | str | Path | None, with_val: bool) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from muscletransfer.data.synthetic.observers import OBSERVERS
 from muscletransfer.data.synthetic.troubles import check_troubles
 from muscletransfer.data.synthetic.writing import check_format
 from muscletransfer.errors import DataError
+from muscletransfer.processors import count_cpus
 
 __all__ = ["Cohort", "make_cohort"]
 
@@ -102,15 +104,11 @@ def make_cohort(
         >>> cohort.manifest.read_text().splitlines()[1].split(",")[:3]
         ['P0001', 'images/P0001.nii.gz', 'masks/P0001.nii.gz']
     """
-    for name, value, low, high in (
-        ("patients", patients, 1, 9999),
-        ("seed", seed, 0, 2**63 - 1),
-        ("size", size, 32, 2048),
-        ("observers", observers, 0, len(OBSERVERS)),
-        ("other_levels", other_levels, 0, len(OTHER_LEVELS)),
-    ):
-        if not low <= value <= high:
-            raise DataError(f"make_cohort got {name}={value}; wanted {low} to {high}")
+    patients = _whole("patients", patients, 1, 9999)
+    seed = _whole("seed", seed, 0, 2**63 - 1)
+    size = _whole("size", size, 32, 2048)
+    observers = _whole("observers", observers, 0, len(OBSERVERS))
+    other_levels = _whole("other_levels", other_levels, 0, len(OTHER_LEVELS))
     kinds = check_troubles(troubles)
     known = check_format(image_format)
     parameters: dict[str, Any] = {
@@ -157,6 +155,17 @@ def make_cohort(
     return cohort
 
 
+def _whole(name: str, value: object, low: int, high: int) -> int:
+    """Return a number in range, of numpy's types too, as one that JSON can hold."""
+    try:
+        number = int(operator.index(value))  # type: ignore[arg-type]
+    except TypeError:
+        number = low - 1
+    if not low <= number <= high:
+        raise DataError(f"make_cohort got {name}={value}; wanted {low} to {high}")
+    return number
+
+
 def _cohort(root: Path, observed: bool, pretext: bool) -> Cohort:
     return Cohort(
         root=root,
@@ -179,8 +188,10 @@ def _already_there(root: Path, record: dict[str, Any]) -> bool:
         )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise DataError(f"{path} is not readable JSON ({error}). {way_out}") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{path} does not hold what a cohort was made with. {way_out}")
     differing = sorted(k for k in {*found, *record} if found.get(k) != record.get(k))
     if differing:
         list_of = ", ".join(f"{k}={found.get(k)!r} (wanted {record.get(k)!r})" for k in differing)
@@ -191,7 +202,7 @@ def _already_there(root: Path, record: dict[str, Any]) -> bool:
 def _run(jobs: list[PatientJob], workers: int | None, progress: bool) -> Iterator[CohortRows]:
     """Draw the patients, in order."""
     if workers is None:
-        workers = 1 if len(jobs) < _WORTH_A_POOL else len(os.sched_getaffinity(0))
+        workers = 1 if len(jobs) < _WORTH_A_POOL else count_cpus()
     if workers < 1:
         raise DataError(f"make_cohort got workers={workers}; wanted 1 or more, or None")
     rows = map_in_processes(draw_patient, jobs, 0 if workers == 1 else workers)

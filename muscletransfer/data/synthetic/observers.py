@@ -84,7 +84,8 @@ _FINE_MM = 0.75
 def signed_distance(mask: npt.ArrayLike, spacing: tuple[float, float]) -> Float32:
     """Distance to the outline in mm, negative inside.
 
-    The outline runs midway between the centres of neighbouring pixels.
+    The outline runs midway between the centres of neighbouring pixels. Where rows and columns have
+    unlike spacing, distances along the larger one come out too large by half of the difference.
 
     Args:
         mask: ``(H, W)``, foreground is not 0.

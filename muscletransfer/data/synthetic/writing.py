@@ -81,12 +81,15 @@ def write_image(phantom: PhantomSlice, path: Path, patient_id: str, seed: str) -
         save_image(volume, path)
         return
     scanner, patient = phantom.scanner, phantom.patient
+    # One seed draws other pixels for another size or trouble: then they are other images too.
+    person = (seed, f"{phantom.hu.shape}", patient_id)
+    drawn = (*person, phantom.level, *phantom.troubles)
     tags = {
         "0008|0008": "DERIVED\\SECONDARY\\AXIAL",
         "0008|0012": "20200101",
         "0008|0013": "000000",
         "0008|0016": _CT_IMAGE_STORAGE,
-        "0008|0018": _uid(seed, patient_id, phantom.level, "instance"),
+        "0008|0018": _uid(*drawn, "instance"),
         "0008|0020": "20200101",
         "0008|0030": "000000",
         "0008|0060": "CT",
@@ -103,11 +106,11 @@ def write_image(phantom: PhantomSlice, path: Path, patient_id: str, seed: str) -
         "0018|1100": f"{scanner.field_of_view:.1f}",
         "0018|1210": _KERNEL_NAMES[scanner.kernel],
         "0018|5100": "HFS",
-        "0020|000d": _uid(seed, patient_id, "study"),
-        "0020|000e": _uid(seed, patient_id, phantom.level, "series"),
+        "0020|000d": _uid(*person, "study"),
+        "0020|000e": _uid(*drawn, "series"),
         "0020|0011": "1",
         "0020|0013": "1",
-        "0020|0052": _uid(seed, patient_id, "frame"),
+        "0020|0052": _uid(*person, "frame"),
         "0028|0030": f"{phantom.spacing[0]:.9g}\\{phantom.spacing[1]:.9g}",
         "0028|1050": "50",
         "0028|1051": "400",

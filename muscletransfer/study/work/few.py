@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.data.sources.opening import open_source
+from muscletransfer.data.sources.opening import PHOTOGRAPHS, open_source
 
 __all__ = ["few_images"]
 
@@ -54,6 +54,6 @@ def few_images(
         ]
         path = folder / f"few_{number}.csv"
         Manifest(tuple(kept), path).write(path)
-        small.append({"path": str(path), "kind": "manifest", "natural": read.is_natural})
+        small.append({"path": str(path), "kind": PHOTOGRAPHS if read.is_natural else "manifest"})
     plain = {"mask_column": "mask", "label_column": "label", "where": {}, "slices": "listed"}
     return small, {**options, **plain}

@@ -16,7 +16,6 @@ from muscletransfer.data.augmentation import Augmentation
 from muscletransfer.data.datamodules import PretextDataModule
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.preprocessing import PreprocessingSpec
-from muscletransfer.data.preprocessing.photographs import photograph_spec
 from muscletransfer.data.splits import Split
 from muscletransfer.pretext.base import PretextTask
 from muscletransfer.study.plan.specs import PretextSpec
@@ -96,8 +95,6 @@ def build_data(spec: PretextSpec, where: Mapping[str, Any], lists: Path) -> Pret
     if any(s.get("drop_masks") for s in sources):
         options["mask_column"] = "mask"
     excluded = tuple(where["excluded"])
-    if any(source.get("natural") for source in sources):
-        preprocessing = photograph_spec(preprocessing)
     return PretextDataModule(
         paths,
         [source["kind"] for source in sources],

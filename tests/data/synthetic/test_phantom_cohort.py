@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from muscletransfer.data.synthetic import OBSERVERS, TROUBLES, make_cohort
@@ -110,6 +111,10 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path):
     with pytest.raises(DataError, match="not readable JSON"):
         make_cohort(tmp_path / "c", patients=1, size=32)
     assert (tmp_path / "c" / "cohort.json").read_text() == "mine"
+    for damaged, message in ((b"\xff\xfe", "not readable JSON"), (b"[]", "not hold what a cohort")):
+        (tmp_path / "c" / "cohort.json").write_bytes(damaged)
+        with pytest.raises(DataError, match=f"{message}.*another folder"):
+            make_cohort(tmp_path / "c", patients=1, size=32)
 
 
 def test_an_empty_folder_is_filled(tmp_path):
@@ -131,7 +136,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [{"patients": 0}, {"size": 16}, {"observers": 11}, {"other_levels": 6}, {"workers": 0},
-     {"seed": -1}],
+     {"seed": -1}, {"patients": 2.5}, {"seed": "3"}],
     ids=lambda wrong: next(iter(wrong)),
 )  # fmt: skip
 def test_numbers_out_of_range_are_named(tmp_path, wrong):
@@ -139,6 +144,22 @@ def test_numbers_out_of_range_are_named(tmp_path, wrong):
     with pytest.raises(DataError, match=f"{name}={value}; wanted"):
         make_cohort(tmp_path / "c", **{"patients": 1, "size": 32} | wrong)
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    plain = {"patients": 1, "size": 32, "seed": 3}
+    made = make_cohort(tmp_path / "c", **{k: np.int64(v) for k, v in plain.items()})
+    assert make_cohort(tmp_path / "c", **plain) == made
+
+
+def test_a_large_cohort_is_drawn_where_a_process_has_no_processors_of_its_own(
+    tmp_path, monkeypatch
+):
+    """As on macOS and Windows."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    cohort = make_cohort(tmp_path / "c", patients=16, size=32)
+    assert len(rows(cohort.manifest)) == 16
 
 
 def test_every_third_patient_has_a_trouble_and_the_kinds_take_turns(tmp_path):

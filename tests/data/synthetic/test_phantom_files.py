@@ -133,6 +133,23 @@ def test_dicom_tags_are_plausible_and_name_nobody(cohorts):
     assert len({file.FrameOfReferenceUID for file in files}) == 3
 
 
+def test_images_with_other_pixels_have_other_names(cohorts, tmp_path):
+    """One seed and three sizes or troubles: no archive may take one for another."""
+    plain = {"patients": 3, "seed": 21, "size": SIZE, "image_format": "dicom"}
+    drawn = [
+        cohorts["dicom"],
+        make_cohort(tmp_path / "size", **plain | {"size": SIZE + 1}),
+        make_cohort(tmp_path / "trouble", **plain | {"troubles": ["motion"]}),
+    ]
+    names = [set(), set(), set()]
+    for found, cohort in zip(names, drawn, strict=True):
+        for path in (cohort.root / "images").iterdir():
+            file = pydicom.dcmread(path)
+            found.add((file.SOPInstanceUID, file.SeriesInstanceUID))
+    assert not names[0] & names[1]
+    assert len(names[0] & names[2]) == 2  # every third patient has a trouble
+
+
 def test_slices_of_one_patient_lie_apart_along_the_body(cohorts):
     """In one frame of reference no two levels are at the same place, and higher is larger."""
     cohort = cohorts["dicom"]

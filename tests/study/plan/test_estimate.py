@@ -11,11 +11,12 @@ from tiny_cases import ct_cases, grey_cases, photographs, study
 
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.study.config import config_from_dict
-from muscletransfer.study.plan import plan_study
+from muscletransfer.study.plan import make_jobs, plan_study
 from muscletransfer.study.plan.estimate import estimate
 from muscletransfer.study.plan.probe import Measured, probe_plan, shape_of
 from muscletransfer.study.work.best import KeepBest
 from muscletransfer.study.work.few import few_images
+from muscletransfer.study.work.pretrain import build_data
 
 
 def test_a_probe_measures_each_kind_of_work_once_and_is_kept(tmp_path: Path) -> None:
@@ -95,6 +96,28 @@ def test_a_probe_validates_nothing_and_counts_the_weights_that_are_kept(
         costs.append(cost)
     assert costs[1].fixed_bytes - costs[0].fixed_bytes > 1_000_000  # model.ckpt
     assert costs[2] == costs[0]  # remembered, each of its own
+
+
+def test_a_probe_of_ct_with_photographs_sees_each_as_the_study_does(tmp_path: Path) -> None:
+    images = [str(photographs(tmp_path / "photos", 12)), "manifest"]
+    plain = study(
+        ct_cases(tmp_path / "ct", 12), sources=[{"pretext": "jigsaw", "data": {"images": images}}]
+    )
+    plan = plan_study(config_from_dict(plain))
+    job = next(job for job in make_jobs(plan, tmp_path) if job.id == plan.pretexts[0].id)
+    seen = []
+    for most in (None, 4):
+        lists = tmp_path / f"lists{most}"
+        lists.mkdir()
+        where = {**job.payload["where"], "most_images": most, "cache_dir": str(tmp_path / "c")}
+        data = build_data(plan.pretexts[0], where, lists)
+        data.setup("fit")
+        seen.append((data.preprocessing, data.augmentation, data.train_set))
+    assert seen[0][:2] == seen[1][:2]
+    assert [part.preprocessing for part in seen[0][2].parts] == [
+        part.preprocessing for part in seen[1][2].parts
+    ]
+    assert [len(part) for part in seen[1][2].parts] == [3, 1]
 
 
 @pytest.mark.parametrize(("every", "times"), [(5, 2), (50, 1)])

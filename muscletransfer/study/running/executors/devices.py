@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 
+from muscletransfer.processors import count_cpus
+
 __all__ = ["count_cpus", "find_gpus", "thread_settings"]
 
 _THREADS = (
@@ -14,18 +16,6 @@ _THREADS = (
     "OPENBLAS_NUM_THREADS",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
-
-
-def count_cpus() -> int:
-    """Return how many processors this process may use.
-
-    Example:
-        >>> count_cpus() >= 1
-        True
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def find_gpus() -> tuple[str, ...]:
