@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from muscletransfer.errors import DataError, SettingError
 __all__ = ["BatchCheck", "batch_value", "check_positive"]
 
 
-def check_positive(name: str, value: float, *, zero: bool = False) -> None:
+def check_positive(name: str, value: Any, *, zero: bool = False) -> None:
     """Refuse what is not a number above zero.
 
     Args:
@@ -23,7 +24,7 @@ def check_positive(name: str, value: float, *, zero: bool = False) -> None:
         zero: Whether 0 is fine too.
 
     Raises:
-        SettingError: The number is too small, or no number.
+        SettingError: The number is too small, infinite, or no number.
 
     Example:
         >>> check_positive("lr", 1e-3)
@@ -31,8 +32,8 @@ def check_positive(name: str, value: float, *, zero: bool = False) -> None:
         Traceback (most recent call last):
         muscletransfer.errors.SettingError: lr is '1e-3'; wanted a number above 0.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not (value > 0 or (zero and value == 0)):
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not (value > 0 or (zero and value == 0)):
         wanted = "0 or a number above" if zero else "a number above 0"
         raise SettingError(f"{name} is {value!r}; wanted {wanted}.")
 

@@ -235,7 +235,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the block that says what the weights are and how to rebuild them."""
-        self.keep_no_functions(checkpoint)
+        self.keep_readable(checkpoint)
         # Not always the state of now: callbacks put averaged weights there.
         state = checkpoint["state_dict"] = plain_keys(checkpoint["state_dict"])
         parts = {"encoder": "model.encoder", "decoder": "model.decoder"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, Self, cast
@@ -16,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from muscletransfer.errors import SettingError
 from muscletransfer.optimizer import ChannelsLastAdamW
 from muscletransfer.own_optimizer.chosen import Chosen, Kind
+from muscletransfer.plain import unboxed
 from muscletransfer.schedule import planned_steps, warmup_cosine
 
 __all__ = ["ChoosesOptimizer"]
@@ -71,12 +74,14 @@ class ChoosesOptimizer(LightningModule):
         Raises:
             UnknownNameError: A path or name that leads nowhere; close matches are named.
             ContractError: It is no optimiser, or does not take these arguments.
+            SettingError: ``lr`` or ``weight_decay`` is no number that can work.
         """
         chosen = Chosen.of("optimizer", optimizer, kwargs)
-        rates = {name: kwargs.pop(name) for name in _RATES if name in kwargs}
-        for name, value in rates.items():
-            self._set_rate(name, value)
-        self._optimizer = replace(chosen, kwargs=kwargs)
+        for name in _RATES:
+            if name in kwargs:
+                self._set_rate(name, chosen.kwargs[name])
+        others = {name: value for name, value in chosen.kwargs.items() if name not in _RATES}
+        self._optimizer = replace(chosen, kwargs=others)
         return self
 
     def use_scheduler(
@@ -183,11 +188,12 @@ class ChoosesOptimizer(LightningModule):
         return {name: float(getattr(self, name)) for name in _RATES} | block
 
     @staticmethod
-    def keep_no_functions(checkpoint: dict[str, Any]) -> None:
-        """Take functions out of what schedules put into a checkpoint.
+    def keep_readable(checkpoint: dict[str, Any]) -> None:
+        """Take out of a checkpoint what no reader that runs no code could open.
 
-        SWALR of older torch puts one of its own methods there. A scheduler has its methods anyway,
-        and no reader that runs no code could open the file.
+        SWALR of older torch puts one of its own methods into the state of schedules; a scheduler
+        has its methods anyway. NumPy numbers come from rates in a ``configure_optimizers`` of the
+        user's own.
         """
         states = list(checkpoint.get("lr_schedulers", ()))
         for callback in checkpoint.get("callbacks", {}).values():
@@ -196,6 +202,10 @@ class ChoosesOptimizer(LightningModule):
         for state in states:
             for name in [name for name, value in state.items() if inspect.isroutine(value)]:
                 del state[name]
+        for optimizer in checkpoint.get("optimizer_states", ()):
+            states += optimizer.get("param_groups", ())
+        for state in states:
+            state.update({name: unboxed(value) for name, value in state.items()})
 
     def optimizer_record(self) -> dict[str, Any]:
         """Return what provenance says of the choice: the rates as they are, and what was chosen."""
@@ -237,9 +247,10 @@ class ChoosesOptimizer(LightningModule):
         return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
 
     def _set_rate(self, name: str, value: Any) -> None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or value < 0 or (name == "lr" and value == 0):
-            raise SettingError(f"{name} is {value!r}; wanted a number above 0.")
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value < 0 or (name == "lr" and value == 0):
+            wanted = "a number above 0" if name == "lr" else "0 or a number above"
+            raise SettingError(f"{name} is {value!r}; wanted {wanted}.")
         setattr(self, name, value)
         if name in self.hparams:
             self.hparams[name] = value

@@ -108,7 +108,7 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write what a later transfer needs: specs, prefixes, provenance."""
         decoder = "decoder" if getattr(self, "decoder", None) is not None else None
-        self.keep_no_functions(checkpoint)
+        self.keep_readable(checkpoint)
         # Not always the state of now: callbacks put averaged weights there.
         state = checkpoint["state_dict"] = plain_keys(checkpoint["state_dict"])
         record = self.provenance()

@@ -52,6 +52,15 @@ def test_arguments_are_stored_as_plain_values(tmp_path):
     assert recorded["seed"] == 0
 
 
+def test_numpy_values_leave_checkpoints_readable(tmp_path):
+    task = Mean(lr=np.logspace(-3, -1, 3)[1], weight_decay=np.float32(0.5), seed=np.int64(1))
+    checkpoint = saved(task, tmp_path / "t.ckpt")
+    group = checkpoint["optimizer_states"][0]["param_groups"][0]
+    assert (type(group["initial_lr"]), group["weight_decay"]) == (float, 0.5)
+    again = Mean.load_from_checkpoint(tmp_path / "t.ckpt")
+    assert (again.lr, again.weight_decay, again.seed) == (0.01, 0.5, 1)
+
+
 def test_subclass_that_fixes_arguments_of_its_parent_comes_back(tmp_path):
     class Fixed(Mean):
         def __init__(self, lr=0.01):
