@@ -48,6 +48,11 @@ class RecordsArguments:
         object.__setattr__(self, "object_token", uuid.uuid4().hex)
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the token: a copy is another object, with a training of its own."""
+        state: Any = super().__getstate__()
+        return {name: value for name, value in (state or {}).items() if name != "object_token"}
+
 
 def _bound(
     cls: type, self: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]

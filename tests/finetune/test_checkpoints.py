@@ -1,6 +1,8 @@
 """What moves into a fine-tuner, what a checkpoint carries, and that it stands alone."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -110,6 +112,48 @@ def test_weights_trained_further_keep_their_first_training(tmp_path):
             model, datamodule=ToyData(cases=4), ckpt_path=tmp_path / "second.ckpt", verbose=False
         )
         assert [record.data["patients"] for record in model.provenance().chain()] == [4, 6]
+
+
+def test_a_second_fit_of_one_object_keeps_its_first_training(tmp_path):
+    model, first = written(tmp_path)
+    run = trainer(tmp_path, max_epochs=1)
+    run.fit(model, datamodule=ToyData(cases=4))
+    run.save_checkpoint(tmp_path / "second.ckpt")
+    chain = inspect_file(tmp_path / "second.ckpt").chain()
+    assert [record.data["patients"] for record in chain] == [4, 6]
+    assert chain[1].sha256 == inspect_file(first).sha256
+    # On the same images it goes on, and resumed from a file it is what the file is.
+    trainer(tmp_path, max_epochs=1).fit(model, datamodule=ToyData(cases=4))
+    assert [record.data["patients"] for record in model.provenance().chain()] == [4, 6]
+    trainer(tmp_path, max_epochs=2).fit(model, datamodule=ToyData(cases=4), ckpt_path=first)
+    assert [record.data["patients"] for record in model.provenance().chain()] == [4]
+
+
+def test_a_fit_without_a_step_leaves_the_training_before(tmp_path):
+    model, _ = written(tmp_path)
+    trainer(tmp_path, max_epochs=0).fit(model, datamodule=ToyData())
+    assert model.provenance().data["patients"] == 6
+    trainer(tmp_path, max_epochs=0).fit(model, datamodule=ToyData(cases=4))
+    assert [record.data["patients"] for record in model.provenance().chain()] == [6]
+    assert model.preprocessing == ToyData().preprocessing
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_checkpoint_of_a_copy_is_not_ones_own_past(tmp_path, copied):
+    model = SegmentationFineTuner(**tiny())
+    trained = copied(model).use_optimizer("SGD", momentum=0.5)
+    run = trainer(tmp_path, max_epochs=1)
+    run.fit(trained, datamodule=ToyData())
+    run.save_checkpoint(tmp_path / "trained.ckpt")
+    other = copied(model)
+    trainer(tmp_path).test(
+        other, datamodule=ToyData(), ckpt_path=tmp_path / "trained.ckpt", verbose=False
+    )
+    assert other.provenance() == inspect_file(tmp_path / "trained.ckpt")
+    run = trainer(tmp_path, max_epochs=2)
+    run.fit(model, datamodule=ToyData(), ckpt_path=tmp_path / "trained.ckpt")
+    assert type(run.optimizers[0]) is torch.optim.SGD
+    assert model.provenance().hyperparameters["optimizer"]["name"] == "SGD"
 
 
 def test_reload_needs_nothing_but_the_checkpoint(tmp_path):

@@ -176,6 +176,27 @@ def test_a_reloaded_task_that_is_trained_further_has_a_record_of_its_own(tmp_pat
     assert record["parent"]["parent"] is None
 
 
+def test_a_second_fit_of_one_task_keeps_its_first_training(tmp_path):
+    task = Mean()
+    trainer(1).fit(task, datamodule=ToyData(image=images()))
+    record = task.provenance()
+    trainer(1).fit(task, datamodule=ToyData({"size": 1}, image=images()))
+    chain = task.provenance().chain()
+    assert [one.preprocessing["size"] for one in chain] == [1, 64]
+    assert chain[1].data == record.data
+    trainer(0).fit(task, datamodule=ToyData({"size": 2}, image=images()))
+    assert [one.preprocessing["size"] for one in task.provenance().chain()] == [1, 64]
+
+
+def test_a_checkpoint_of_a_copy_is_not_ones_own_past(tmp_path):
+    task = Mean()
+    run = trainer(1)
+    run.fit(copy.deepcopy(task), datamodule=ToyData(image=images()))
+    run.save_checkpoint(tmp_path / "copy.ckpt")
+    trainer().test(task, loader(image=images()), ckpt_path=tmp_path / "copy.ckpt", verbose=False)
+    assert task.provenance() == inspect_file(tmp_path / "copy.ckpt")
+
+
 def test_a_run_that_is_resumed_is_one_training(tmp_path):
     saved(Mean(), tmp_path / "first.ckpt")
     task = Mean()
