@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -139,6 +139,25 @@ class BatchCheck:
         if loss.device.type == "cpu" or len(self._losses) >= self.interval:
             self.flush()
 
+    @staticmethod
+    def scored(losses: Sequence[float], images: Tensor, case: Tensor | None) -> None:
+        """Check that no image of a scored batch is to blame for its loss.
+
+        A loss that is no number for a sound image is a result, and stays in the table.
+
+        Args:
+            losses: One a case.
+            images: The batch they were computed from.
+            case: (B,) case numbers, for the message.
+
+        Raises:
+            DataError: An image holds NaN or infinity.
+        """
+        for item, loss in enumerate(losses):
+            if not math.isfinite(loss) and not bool(images[item].isfinite().all()):
+                name = _name(case, item)
+                raise _bad_image(name, f"the loss of {name} is {loss}")
+
     def flush(self) -> None:
         """Look at what has piled up.
 
@@ -157,10 +176,7 @@ class BatchCheck:
                 continue
             if not bool(sound.all()):
                 name = _name(case, sound.tolist().index(False))
-                raise DataError(
-                    f"the loss is {loss.item()} at {where}: the image of {name} holds NaN or "
-                    "infinity. Mend the image, or leave the case out of the manifest."
-                )
+                raise _bad_image(name, f"the loss is {loss.item()} at {where}")
             raise SettingError(
                 f"the loss is {loss.item()} at {where}: the run diverged. Try a smaller lr, a "
                 "longer warm-up, Trainer(gradient_clip_val=1.0), or another precision (bf16-mixed "
@@ -177,6 +193,13 @@ class BatchCheck:
             f"{classes}, and {self.ignore_index} for pixels without a label. "
             f"{way_out[0].upper()}{way_out[1:]}"
         )
+
+
+def _bad_image(name: str, found: str) -> DataError:
+    return DataError(
+        f"{found}: the image of {name} holds NaN or infinity. Mend the image, or leave the case "
+        "out of the manifest."
+    )
 
 
 def _name(case: Tensor | None, item: int) -> str:

@@ -266,6 +266,7 @@ class SegmentationFineTuner(FineTuningRecord):
         # One loss a case, so that the mean over cases is exact on any number of processes.
         pairs = zip(logits.split(1), masks.split(1), strict=True)
         losses = torch.stack([self.loss(*pair) for pair in pairs]).tolist()
+        self._check.scored(losses, images, batch.get("case"))
         score_batch(scores, logits, losses, batch, self.data_preprocessing)
 
     def _log_scores(self, stage: str, scores: NativeScores) -> None:
