@@ -19,7 +19,7 @@ from muscletransfer.errors import SettingError
 from muscletransfer.optimizer import ChannelsLastAdamW
 from muscletransfer.own_optimizer.chosen import Chosen, Kind
 from muscletransfer.plain import unboxed
-from muscletransfer.schedule import planned_steps, warmup_cosine
+from muscletransfer.schedule import planned_calls, planned_steps, warmup_cosine
 
 __all__ = ["ChoosesOptimizer"]
 
@@ -101,9 +101,9 @@ class ChoosesOptimizer(LightningModule):
             interval: Whether it goes by epochs, as torch's examples do, or by optimiser steps.
             frequency: Epochs or steps between two calls.
             monitor: The logged value that ``ReduceLROnPlateau`` looks at, such as ``"val_loss"``.
-            **kwargs: Its arguments. The length of the run is filled in where the class takes
-                ``total_steps`` or ``T_max`` and none was given, and the rates where it takes
-                ``max_lr``.
+            **kwargs: Its arguments. The length of the run, in calls of the scheduler, is filled in
+                where the class takes ``total_steps`` or ``T_max`` and none was given, and the rates
+                where it takes ``max_lr``.
 
         Returns:
             The task itself.
@@ -111,13 +111,15 @@ class ChoosesOptimizer(LightningModule):
         Raises:
             UnknownNameError: A path or name that leads nowhere; close matches are named.
             ContractError: It is no scheduler, or does not take these arguments.
-            SettingError: An interval that there is not, or a value to monitor is missing.
+            SettingError: An interval or frequency that cannot be, or a value to monitor is missing.
         """
         if scheduler is None:
             self._scheduler = "constant"
             return self
         if interval not in ("epoch", "step"):
             raise SettingError(f"interval is {interval!r}; wanted 'epoch' or 'step'.")
+        if not isinstance(frequency, numbers.Integral) or frequency < 1:
+            raise SettingError(f"frequency is {frequency!r}; wanted a whole number of 1 or more.")
         options = {"interval": interval, "frequency": frequency, "monitor": monitor}
         chosen = Chosen.of("scheduler", scheduler, kwargs, options)
         by_value = isinstance(chosen.made_by, type) and issubclass(
@@ -174,7 +176,7 @@ class ChoosesOptimizer(LightningModule):
             schedule: Any = warmup_cosine(optimizer, steps, self.warmup_steps)
             return {"scheduler": schedule, "interval": "step", "name": "lr"}
         options = self._scheduler.options
-        length = _length(self.trainer, options["interval"])
+        length = planned_calls(self.trainer, options["interval"], options["frequency"])
         rates = [group["lr"] for group in optimizer.param_groups]
         presets = {"total_steps": length, "T_max": length, "max_lr": rates}
         return {"scheduler": self._scheduler.build(optimizer, presets), "name": "lr", **options}
@@ -275,11 +277,3 @@ def _adamw(
     # Under a gradient scaler the fused kernel does not allow gradients to be clipped.
     scaled = trainer is not None and trainer.precision == "16-mixed"
     return ChannelsLastAdamW(groups, lr=lr, weight_decay=weight_decay, fused=fused and not scaled)
-
-
-def _length(trainer: Trainer, interval: str) -> int | None:
-    """Return the length of the run in steps or epochs, where it is known."""
-    if interval == "step":
-        return planned_steps(trainer)
-    epochs = trainer.max_epochs
-    return epochs if epochs is not None and epochs > 0 else None

@@ -35,6 +35,7 @@ SETTINGS = [
     ({"num_classes": "2"}, SettingError, "num_classes is '2'"),
     ({"freeze": "until_epoch", "unfreeze_epoch": "3"}, SettingError, "epoch '3'; wanted 1"),
     ({"lr": float("nan")}, SettingError, "lr is nan"),
+    ({"lr": float("inf")}, SettingError, "lr is inf"),
     ({"weight_decay": -1}, SettingError, "weight_decay is -1; wanted 0 or a number above"),
     ({"seed": -1}, SettingError, "seed is -1"),
     ({"warmup_steps": -1}, SettingError, "warmup_steps is -1"),
