@@ -118,7 +118,8 @@ class ChoosesOptimizer(LightningModule):
             return self
         if interval not in ("epoch", "step"):
             raise SettingError(f"interval is {interval!r}; wanted 'epoch' or 'step'.")
-        if not isinstance(frequency, numbers.Integral) or frequency < 1:
+        calls: Any = frequency
+        if not isinstance(calls, numbers.Integral) or calls < 1:
             raise SettingError(f"frequency is {frequency!r}; wanted a whole number of 1 or more.")
         options = {"interval": interval, "frequency": frequency, "monitor": monitor}
         chosen = Chosen.of("scheduler", scheduler, kwargs, options)

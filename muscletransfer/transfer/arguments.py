@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import uuid
 from collections.abc import Generator, Mapping
@@ -141,6 +142,8 @@ def is_plain(value: Any) -> bool:
         return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
     if isinstance(value, list | tuple | set | frozenset):
         return all(is_plain(item) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return all(is_plain(getattr(value, f.name)) for f in dataclasses.fields(value))
     if isinstance(value, nn.Module | type) or (callable(value) and not hasattr(value, "tolist")):
         return False
     return not str(to_plain(value)).startswith("<")

@@ -1,6 +1,7 @@
 """What moves into a fine-tuner, what a checkpoint carries, and that it stands alone."""
 
 import copy
+import dataclasses
 import json
 import pickle
 
@@ -321,6 +322,26 @@ def test_an_array_is_kept_as_a_list(tmp_path):
         model = Weighted(given)
         assert dict(model.hparams) == {"weights_of_classes": [1.0, 2.0]}
         assert dict(model.hparams_initial) == dict(model.hparams)
+
+
+@dataclasses.dataclass
+class Holder:
+    net: object = None
+
+
+def test_an_object_within_a_dataclass_has_to_be_given_again(tmp_path):
+    class Held(SegmentationFineTuner):
+        def __init__(self, holder, **kwargs):
+            super().__init__(**tiny(**kwargs))
+
+    assert dict(Held(Holder(3)).hparams) == {"holder": {"net": 3}}
+    model = Held(Holder(nn.Linear(1, 1)))
+    assert dict(model.hparams) == {}
+    run = trainer(tmp_path, max_epochs=1)
+    run.fit(model, datamodule=ToyData())
+    run.save_checkpoint(tmp_path / "held.ckpt")
+    with pytest.raises(ContractError, match=r"objects for holder.*holder=\.\.\."):
+        Held.load_from_checkpoint(tmp_path / "held.ckpt", holder=None)
 
 
 class Doubling(SegmentationFineTuner):

@@ -262,6 +262,13 @@ def test_one_raw_slice_is_outlined_from_the_checkpoint_alone(tmp_path):
         assert np.array_equal(predict_slice(reloaded, turned), mask[::-1, ::-1])
 
 
+def test_predict_slice_leaves_each_part_in_its_mode():
+    model = SegmentationFineTuner(**tiny()).train()
+    model.model.encoder.eval()
+    predict_slice(model, np.zeros((40, 40)), preprocessing=PreprocessingSpec(size=32))
+    assert (model.training, model.model.encoder.training) == (True, False)
+
+
 def test_predict_slice_says_what_it_lacks():
     model = SegmentationFineTuner(**tiny())
     with pytest.raises(DataError, match="does not say how its images were prepared"):

@@ -280,6 +280,17 @@ def test_a_module_that_breaks_is_named(tmp_path, monkeypatch):
         tuner().use_optimizer("broken_optimizers.Own")
 
 
+def test_a_module_that_breaks_by_a_value_is_named_too(tmp_path, monkeypatch):
+    text = "raise ValueError('numpy.dtype size changed')\n"
+    (tmp_path / "old_optimizers.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match=r"old_optimizers.*ValueError: numpy.dtype size changed"):
+        tuner().use_optimizer("old_optimizers.Own")
+    for path in (".Own", "..Own", "torch..optim.SGD"):
+        with pytest.raises(UnknownNameError, match="unknown optimizer"):
+            tuner().use_optimizer(path)
+
+
 def test_what_a_class_refuses_is_told_with_its_arguments(tmp_path):
     class Picky(Optimizer):
         def __init__(self, params, lr):
