@@ -62,12 +62,14 @@ def find_object(
 
 def _import(module: str, path: str, what: str) -> Any:
     """Import a module; ``None`` when there is none of that name."""
+    if "" in module.split("."):  # of a path that begins with a dot, or has two in a row
+        return None
     try:
         return importlib.import_module(module)
     except Exception as error:
         # A path that leads nowhere is a wrong name; a module that breaks is its own story.
         gone = error.name if isinstance(error, ModuleNotFoundError) else None
-        if (gone and f"{module}.".startswith(f"{gone}.")) or isinstance(error, ValueError):
+        if gone and f"{module}.".startswith(f"{gone}."):
             return None
         raise PluginError(
             f"the {what} {path!r} is in the module {module}, which failed to import: "

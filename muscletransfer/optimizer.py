@@ -50,14 +50,14 @@ class ChannelsLastAdamW(AdamW):
     ) -> bool:
         has_complex = bool(super()._init_group(group, params, grads, *state))  # type: ignore[no-untyped-call]
         if group["fused"]:
-            # Not the steps, which are scalars, nor the maxima that only AMSGrad has.
+            # The maxima that only AMSGrad has are an empty list otherwise.
             lists = [found for found in state if isinstance(found, list) and found]
-            lists = [found for found in lists if found[0].shape == params[0].shape]
             for index, param in enumerate(params):
                 if param.device.type != "cpu" or not _lies_channels_last(param):
                     continue
                 for tensors in (params, grads, *lists):
-                    tensors[index] = tensors[index].permute(0, 2, 3, 1)
+                    if tensors[index].ndim == 4:  # not the steps, which are scalars
+                        tensors[index] = tensors[index].permute(0, 2, 3, 1)
         return has_complex
 
 

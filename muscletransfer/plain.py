@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from muscletransfer.errors import ContractError
 
-__all__ = ["PlainValue", "freeze_mapping", "hashable", "thaw"]
+__all__ = ["PlainValue", "freeze_mapping", "hashable", "thaw", "unboxed"]
 
 PlainValue: TypeAlias = (
     bool | int | float | str | tuple["PlainValue", ...] | Mapping[str, "PlainValue"] | None
@@ -55,9 +55,12 @@ def freeze_mapping(values: object, where: str) -> Mapping[str, PlainValue]:
 
 
 def _freeze(value: object, where: str) -> PlainValue:
-    if value is None or isinstance(value, bool | str):
+    value = unboxed(value)
+    if value is None or isinstance(value, bool):
         return value
-    # A subclass (numpy.float64 is one of float) would not survive a checkpoint: store the base.
+    # A subclass would not survive a checkpoint: store the base.
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float) and math.isfinite(value):
@@ -90,6 +93,31 @@ def thaw(value: PlainValue) -> object:
         return {key: thaw(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return [thaw(item) for item in value]
+    return value
+
+
+def unboxed(value: Any) -> Any:
+    """Return NumPy scalars as Python's own; every other object stays what it is.
+
+    A checkpoint that holds one (``numpy.float64`` is a ``float``) is opened by no reader that runs
+    no code.
+
+    Args:
+        value: Any value; lists, tuples and dicts with NumPy scalars in them are copied.
+
+    Example:
+        >>> import numpy as np
+        >>> unboxed({"lr": np.float32(0.5), "betas": (np.float64(0.9), 0.99), "name": "SGD"})
+        {'lr': 0.5, 'betas': (0.9, 0.99), 'name': 'SGD'}
+    """
+    kind = type(value)
+    # By name: what starts light imports this, and NumPy's scalars are all of this module.
+    if kind.__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return value.item()
+    if kind in (list, tuple):
+        return kind(unboxed(item) for item in value)
+    if kind is dict:
+        return {key: unboxed(item) for key, item in value.items()}
     return value
 
 

@@ -19,6 +19,7 @@ import importlib.metadata
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Generic, TypeVar, cast, overload
 
 from muscletransfer.errors import (
@@ -192,7 +193,7 @@ class Registry(Generic[T]):
             raise self._duplicate(name, [self._builtin_owner(), owner_of(obj)])
         # A plug-in may name an object in its entry points and decorate it too: that is one claim.
         points = self._installed().get(name, [])
-        others = [p for p in points if _root(p.module) != _root(_module(obj))]
+        others = [p for p in points if not _brings(p, _module(obj))]
         if others:
             raise self._duplicate(name, [_describe(p) for p in others] + [owner_of(obj)])
 
@@ -266,6 +267,29 @@ def _import_string(obj: object) -> str:
 
 def _root(module: str) -> str:
     return module.partition(".")[0]
+
+
+def _brings(point: EntryPoint, module: str) -> bool:
+    """Tell whether the distribution of an entry point brings a module, as far as can be told."""
+    root = _root(module)
+    package = sys.modules.get(root)
+    if _root(point.module) != root or package is None or getattr(package, "__file__", None):
+        return _root(point.module) == root
+    # A namespace package, which several distributions may share.
+    places = [Path(place) for place in package.__path__]
+    if _portion(point.module, places) != _portion(module, places):
+        return False
+    dist, loaded = point.dist, getattr(sys.modules.get(module), "__file__", None)
+    files = [file for file in (dist and dist.files) or () if file.parts[0] == root]
+    if dist is None or loaded is None or not files:  # an editable one lists no modules
+        return True
+    return Path(loaded) in {Path(str(dist.locate_file(file))) for file in files}
+
+
+def _portion(module: str, places: list[Path]) -> Path | None:
+    """Return the folder of a namespace package that a module of it lies in."""
+    name = module.split(".")[1] if "." in module else ""
+    return next((p for p in places if (p / name).is_dir() or (p / f"{name}.py").is_file()), None)
 
 
 def owner_of(obj: object) -> str:

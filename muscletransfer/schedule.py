@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -13,7 +13,7 @@ from muscletransfer.errors import SettingError
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
-__all__ = ["planned_steps", "warmup_cosine", "warmup_cosine_factor"]
+__all__ = ["planned_calls", "planned_steps", "warmup_cosine", "warmup_cosine_factor"]
 
 
 def warmup_cosine_factor(step: int, total_steps: int | None, warmup_steps: int) -> float:
@@ -101,3 +101,44 @@ def planned_steps(trainer: Trainer) -> int | None:
     if not had_loader:
         trainer.fit_loop._combined_loader = None
     return int(steps) if math.isfinite(steps) and steps > 0 else None
+
+
+def planned_calls(
+    trainer: Trainer, interval: Literal["epoch", "step"], frequency: int = 1
+) -> int | None:
+    """Return how many rates a run will train with when Lightning calls a scheduler so often.
+
+    Args:
+        trainer: The trainer that is about to fit.
+        interval: Whether the scheduler goes by epochs or by optimiser steps.
+        frequency: Epochs or steps between two calls. Lightning counts these steps by the batches
+            of each epoch, from its start.
+
+    Returns:
+        The stretches of the run that one rate holds for; ``None`` for an endless one.
+    """
+    epochs = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
+    by_epochs = interval == "epoch"
+    if by_epochs and trainer.max_steps < 0:
+        return None if epochs is None else math.ceil(epochs / frequency)
+    steps, batches = planned_steps(trainer), trainer.num_training_batches
+    if steps is None:
+        return None
+    if not math.isfinite(batches):  # a stream: no epoch ends
+        return 1 if by_epochs else math.ceil(steps / frequency)
+    every = trainer.accumulate_grad_batches
+    each = math.ceil(batches / every)
+    if by_epochs:
+        return math.ceil(min(epochs or math.inf, math.ceil(steps / each)) / frequency)
+    calls, last = _calls_within(int(batches), every, frequency)
+    whole, rest = divmod(steps, each)
+    more, last_of_rest = _calls_within(rest * every, every, frequency)
+    follows = last < batches if rest == 0 else last_of_rest < rest * every
+    return whole * calls + more + follows
+
+
+def _calls_within(batches: int, every: int, frequency: int) -> tuple[int, int]:
+    """Return after how many of these batches of an epoch a scheduler is called, and the last."""
+    steps = [batch for batch in range(1, batches + 1) if batch % every == 0 or batch == batches]
+    calls = [batch for batch in steps if batch % frequency == 0]
+    return len(calls), calls[-1] if calls else 0

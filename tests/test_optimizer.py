@@ -50,6 +50,22 @@ def test_weights_and_state_are_those_of_torch(settings):
             assert found[name].stride() == value.stride()
 
 
+def test_a_scalar_may_come_first():
+    def trained(kind):
+        torch.manual_seed(0)
+        scale = nn.Parameter(torch.tensor(2.0))
+        conv = nn.Conv2d(2, 4, 3).to(memory_format=torch.channels_last)
+        optimizer = kind([scale, *conv.parameters()], lr=1e-2, fused=True)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (conv(torch.ones(1, 2, 4, 4)).sum() * scale).backward()
+            optimizer.step()
+        return [scale, *conv.parameters()]
+
+    for found, wanted in zip(trained(ChannelsLastAdamW), trained(torch.optim.AdamW), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
 def test_state_moves_to_and_from_torch():
     ours, theirs = _net(), _net()
     state = _train(ours, ChannelsLastAdamW).state_dict()

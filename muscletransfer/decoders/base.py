@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from muscletransfer.encoders.base import check_keys
 from muscletransfer.errors import ContractError
-from muscletransfer.plain import PlainValue, freeze_mapping, hashable, thaw
+from muscletransfer.plain import PlainValue, freeze_mapping, hashable, thaw, unboxed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +40,7 @@ class DecoderSpec:
     kwargs: Mapping[str, PlainValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", unboxed(self.name))
         if not isinstance(self.name, str) or not self.name:
             raise ContractError(
                 f"The name of a decoder must be text such as 'unet', found {self.name!r}."

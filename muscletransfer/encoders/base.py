@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from muscletransfer.errors import ContractError, SettingError
-from muscletransfer.plain import PlainValue, freeze_mapping, hashable, thaw
+from muscletransfer.plain import PlainValue, freeze_mapping, hashable, thaw, unboxed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,6 +48,8 @@ class EncoderSpec:
     kwargs: Mapping[str, PlainValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("name", "in_channels", "depth"):
+            object.__setattr__(self, name, unboxed(getattr(self, name)))
         if not isinstance(self.name, str) or not self.name:
             raise ContractError(
                 f"The name of an encoder must be text such as 'timm/resnet18', found {self.name!r}."

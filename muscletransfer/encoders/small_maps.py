@@ -70,6 +70,7 @@ class SmallMapConv2d(nn.Conv2d):
             x.ndim != 4
             or x.device.type != "cpu"
             or torch.compiler.is_compiling()
+            or torch._C._are_functorch_transforms_active()  # torch.func.grad and the like
             or torch._C._get_tracing_state() is not None  # torch.jit.trace, the old ONNX export
             or has_torch_function((x, self.weight))  # who changes convolutions must see them
         ):
@@ -87,7 +88,7 @@ def use_fast_small_maps(module: M, enabled: bool = True) -> M:
     """Let 3 x 3 convolutions of many channels multiply matrices, or be torch's again.
 
     It is on for the encoders of timm and smp, and works on the CPU, in bf16, on weights that lie
-    channels last.
+    channels last. It has no second derivative: who wants one (a gradient penalty) turns it off.
 
     Args:
         module: Any module; convolutions in it are changed in place. Their parameters stay.

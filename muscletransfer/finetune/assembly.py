@@ -20,7 +20,9 @@ from muscletransfer.transfer import (
     is_restoring,
     load_decoder,
     load_encoder,
+    resolve_weights,
 )
+from muscletransfer.transfer.artifact import encoder_spec
 
 __all__ = [
     "EncoderLike",
@@ -97,9 +99,11 @@ def move_weights(
     Raises:
         TransferError: The weights do not fit, or hold no decoder when one is asked for.
     """
-    report = load_encoder(model.encoder, weights, stem=stem)
     if what == "encoder" or weights is None:
-        return report
+        return load_encoder(model.encoder, weights, stem=stem)
+    # Once, for the encoder of this model: a source may have others for others.
+    weights = resolve_weights(weights, encoder_spec(model.encoder))
+    report = load_encoder(model.encoder, weights, stem=stem)
     decoder = load_decoder(model.decoder, weights)
     return dataclasses.replace(
         report,

@@ -69,9 +69,10 @@ class BestAndLast(ModelCheckpoint):
         super().load_state_dict(state_dict)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the best; and the last, when validation does not follow the epochs."""
+        """Keep the best; and the last, unless it follows at the end of the epoch."""
         super().on_validation_end(trainer, pl_module)
-        if trainer.check_val_every_n_epoch is None and not trainer.sanity_checking:
+        within = trainer.check_val_every_n_epoch is None or not trainer.is_last_batch
+        if within and not trainer.sanity_checking:
             self._keep_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -102,8 +103,11 @@ class BestAndLast(ModelCheckpoint):
             # The same state: a copy takes a quarter of the time. No hard link, since a file that is
             # written through one name would change under the other.
             unfinished = last.with_name("last.ckpt.part")
-            shutil.copyfile(best, unfinished)
-            os.replace(unfinished, last)
+            try:
+                shutil.copyfile(best, unfinished)
+                os.replace(unfinished, last)
+            finally:  # of a full disk it would take more
+                unfinished.unlink(missing_ok=True)
         else:
             trainer.save_checkpoint(last, self.save_weights_only)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import numbers
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from muscletransfer.errors import DataError, SettingError
 __all__ = ["BatchCheck", "batch_value", "check_positive"]
 
 
-def check_positive(name: str, value: float, *, zero: bool = False) -> None:
+def check_positive(name: str, value: Any, *, zero: bool = False) -> None:
     """Refuse what is not a number above zero.
 
     Args:
@@ -23,7 +24,7 @@ def check_positive(name: str, value: float, *, zero: bool = False) -> None:
         zero: Whether 0 is fine too.
 
     Raises:
-        SettingError: The number is too small, or no number.
+        SettingError: The number is too small, infinite, or no number.
 
     Example:
         >>> check_positive("lr", 1e-3)
@@ -31,8 +32,8 @@ def check_positive(name: str, value: float, *, zero: bool = False) -> None:
         Traceback (most recent call last):
         muscletransfer.errors.SettingError: lr is '1e-3'; wanted a number above 0.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not (value > 0 or (zero and value == 0)):
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not (value > 0 or (zero and value == 0)):
         wanted = "0 or a number above" if zero else "a number above 0"
         raise SettingError(f"{name} is {value!r}; wanted {wanted}.")
 
@@ -138,6 +139,25 @@ class BatchCheck:
         if loss.device.type == "cpu" or len(self._losses) >= self.interval:
             self.flush()
 
+    @staticmethod
+    def scored(losses: Sequence[float], images: Tensor, case: Tensor | None) -> None:
+        """Check that no image of a scored batch is to blame for its loss.
+
+        A loss that is no number for a sound image is a result, and stays in the table.
+
+        Args:
+            losses: One a case.
+            images: The batch they were computed from.
+            case: (B,) case numbers, for the message.
+
+        Raises:
+            DataError: An image holds NaN or infinity.
+        """
+        for item, loss in enumerate(losses):
+            if not math.isfinite(loss) and not bool(images[item].isfinite().all()):
+                name = _name(case, item)
+                raise _bad_image(name, f"the loss of {name} is {loss}")
+
     def flush(self) -> None:
         """Look at what has piled up.
 
@@ -156,10 +176,7 @@ class BatchCheck:
                 continue
             if not bool(sound.all()):
                 name = _name(case, sound.tolist().index(False))
-                raise DataError(
-                    f"the loss is {loss.item()} at {where}: the image of {name} holds NaN or "
-                    "infinity. Mend the image, or leave the case out of the manifest."
-                )
+                raise _bad_image(name, f"the loss is {loss.item()} at {where}")
             raise SettingError(
                 f"the loss is {loss.item()} at {where}: the run diverged. Try a smaller lr, a "
                 "longer warm-up, Trainer(gradient_clip_val=1.0), or another precision (bf16-mixed "
@@ -176,6 +193,13 @@ class BatchCheck:
             f"{classes}, and {self.ignore_index} for pixels without a label. "
             f"{way_out[0].upper()}{way_out[1:]}"
         )
+
+
+def _bad_image(name: str, found: str) -> DataError:
+    return DataError(
+        f"{found}: the image of {name} holds NaN or infinity. Mend the image, or leave the case "
+        "out of the manifest."
+    )
 
 
 def _name(case: Tensor | None, item: int) -> str:

@@ -10,6 +10,7 @@ from torch import nn
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import Array, CTImage
 from muscletransfer.errors import DataError
+from muscletransfer.finetune.gathering import evaluating
 from muscletransfer.finetune.native import native_prediction
 
 __all__ = ["predict_slice"]
@@ -67,12 +68,7 @@ def predict_slice(
     stored, geometry = spec.apply(np.asarray(image), spacing, flip)
     like = next(model.parameters())
     batch = spec.to_float(torch.from_numpy(stored).unsqueeze(0)).to(like.device, like.dtype)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            logits = model(batch)
-    finally:
-        model.train(was_training)
+    with evaluating(model), torch.inference_mode():
+        logits = model(batch)
     mask: npt.NDArray[np.uint8] = native_prediction(logits[0], geometry, spec).mask.numpy()
     return mask

@@ -38,12 +38,15 @@ from muscletransfer.transfer import (
     warn_preprocessing_mismatch,
 )
 from muscletransfer.transfer.arguments import RecordsArguments, keep_arguments, recorded
+from muscletransfer.transfer.past import KnowsItsPast
 from muscletransfer.transfer.to_plain import to_plain
 
 __all__ = ["FineTuningRecord"]
 
+_PARTS = {"encoder": "model.encoder", "decoder": "model.decoder"}
 
-class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
+
+class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
     """Hyperparameters, provenance, saving and loading; the other half of the fine-tuner."""
 
     model: SegmentationModel
@@ -59,9 +62,6 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         self._left_out: list[str] = []
         self._attached: PreprocessingSpec | None = None
         self._trained_on: PreprocessingSpec | None = None
-        self._data: dict[str, Any] | None = None
-        self._restored: Provenance | None = None
-        self._resumed = False
         self._profile: TrainingProfile | None = None
         self._profiled_step = -1
         self._learned_from: int | None = None  # the data module, not kept alive
@@ -162,17 +162,21 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
             self._profiled_step, self._spreads = -1, None
             self._learned_from, self._is_training = None, True
             self._trained_on = self._attached
-            self._data = source.describe() if hasattr(source, "describe") else {}
 
     def teardown(self, stage: str) -> None:
         """Forget the data of a fit without a step, as when only a learning rate was looked for."""
         super().teardown(stage)
-        if stage == "fit" and self.trainer.global_step == 0:
-            self._data = self._trained_on = None
+        if stage == "fit":
+            self.end_training(self.trainer)
+            if self._data is None:
+                self._trained_on = None
 
     def on_fit_start(self) -> None:
         """Rehearse the transfer: what no checkpoint could hand on fails in the first second."""
         rehearse(self.model.encoder, self.model.decoder)
+        source: Any = getattr(self.trainer, "datamodule", None)
+        data = source.describe() if hasattr(source, "describe") else {}
+        self.begin_training(self.trainer, data, self._record_of_now)
         write_checkpoints_directly(self.trainer.strategy)
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -184,6 +188,7 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
 
     def on_fit_end(self) -> None:
         """Hand back what training held."""
+        self.prepare_report(self.trainer, self._report_of_now)
         if self.device.type == "cpu":
             give_back_freed_memory()
 
@@ -203,6 +208,25 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
             stem=stem,
             restored=restored,
         )
+
+    def _record_of_now(self) -> Provenance:
+        """Return the record as a checkpoint of the weights as they are would have it."""
+        state = plain_keys(self.state_dict())
+        block = checkpoint_block(self, self.provenance(), **_PARTS, state=state)
+        return Provenance.from_dict(block["provenance"])
+
+    def _report_of_now(self) -> dict[str, Any]:
+        profile = self.training_profile()
+        return {
+            "provenance": self._record_of_now().to_dict(),
+            "training_profile": None if profile is None else profile.to_block(),
+        }
+
+    def take_report(self, report: Mapping[str, Any]) -> None:
+        """Take over the record of a copy that was trained in another process."""
+        super().take_report(report)
+        self._trained_on = self._learned_from = None
+        self._profile = TrainingProfile.from_block(report["training_profile"])
 
     def training_profile(self) -> TrainingProfile | None:
         """Return what the training images looked like; prediction tells strange images by it.
@@ -235,15 +259,14 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the block that says what the weights are and how to rebuild them."""
-        self.keep_no_functions(checkpoint)
+        self.keep_readable(checkpoint)
         # Not always the state of now: callbacks put averaged weights there.
         state = checkpoint["state_dict"] = plain_keys(checkpoint["state_dict"])
-        parts = {"encoder": "model.encoder", "decoder": "model.decoder"}
-        block = checkpoint_block(self, self.provenance(), **parts, state=state)
+        block = checkpoint_block(self, self.provenance(), **_PARTS, state=state)
         block["class_path"] = class_path(self)
         block["left_out"] = list(self._left_out)
         block["optimizer"] = self.optimizer_block()
-        block["object_token"] = self.object_token
+        block["object_token"] = self.writer_mark()
         with holding(uncompiled(self.model.encoder), state, "model.encoder."):
             profile = self.training_profile()
         block["training_profile"] = None if profile is None else profile.to_block()
@@ -253,8 +276,8 @@ class FineTuningRecord(RecordsArguments, ChoosesOptimizer):
         """Read the record back, and leave the loss to the constructor."""
         checkpoint["state_dict"] = keys_of(self, checkpoint["state_dict"])
         block = checkpoint.get(CHECKPOINT_KEY, {})
-        if block.get("object_token") == self.object_token:
-            return  # its own past: the learning-rate finder takes its steps back
+        if self.is_own_past(block):
+            return
         self._restored, self._resumed = checkpoint_provenance(checkpoint), self.is_fitted_now()
         if not self._resumed:  # other weights, which no data here were learned into
             self._data = self._trained_on = self._learned_from = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -158,7 +158,7 @@ class NativeScores(nn.Module):
         """
         if not rows:
             return {}
-        own = {name: math.fsum(row[name] for row in rows) / len(rows) for name in self.own.names}
+        own = {name: _mean([row[name] for row in rows]) for name in self.own.names}
         return summarise(rows) | own
 
     def _by_class(self) -> list[str]:
@@ -169,7 +169,8 @@ class NativeScores(nn.Module):
 def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Average the rows of `NativeScores.table` over the cases.
 
-    Distances are reported as ``dta_rms_mm`` over the cases whose spacing is known and as
+    Loss and Dice are plain means, so that a case without a number shows. Distances are reported as
+    ``dta_rms_mm`` over the cases whose spacing is known and as
     ``dta_rms_px`` over the others. The mean distance leaves out the cases that failed (an empty
     prediction, or a missed class) and is ``inf`` when all did; ``n_failed`` counts them.
 
@@ -189,11 +190,18 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         return {}
     keys = dict.fromkeys(key for row in rows for key in row)
     averaged = [key for key in keys if key == "loss" or key.startswith(("dice", "dta_rms"))]
-    means = {key: _mean(row[key] for row in rows if key in row) for key in averaged}
+    means = {}
+    for key in averaged:
+        mean = _mean_of_finite if key.startswith("dta_rms") else _mean
+        means[key] = mean([row[key] for row in rows if key in row])
     return means | {"n_failed": float(sum(row["failed"] for row in rows))}
 
 
-def _mean(values: Iterable[float]) -> float:
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _mean_of_finite(values: Sequence[float]) -> float:
     """Mean over what is finite; ``inf`` when nothing is, as the metrics have it."""
     finite = [value for value in values if math.isfinite(value)]
     return math.fsum(finite) / len(finite) if finite else math.inf

@@ -21,6 +21,7 @@ from muscletransfer.finetune.randomness import seeded
 from muscletransfer.finetune.record import FineTuningRecord
 from muscletransfer.finetune.scoring import NativeScores
 from muscletransfer.metrics.functional import check_option
+from muscletransfer.plain import unboxed
 from muscletransfer.transfer import freeze as freeze_module
 from muscletransfer.transfer import is_restoring, layerwise_groups
 
@@ -117,6 +118,9 @@ class SegmentationFineTuner(FineTuningRecord):
     ) -> None:
         settings = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
+        numbers = num_classes, in_channels, depth, warmup_steps, seed, unfreeze_epoch
+        num_classes, in_channels, depth, warmup_steps, seed, unfreeze_epoch = unboxed(numbers)
+        lr, encoder_lr_decay, weight_decay = unboxed((lr, encoder_lr_decay, weight_decay))
         _check_settings(num_classes, encoder_lr_decay, lr, weight_decay, warmup_steps, seed)
         check_option("transfer", transfer, get_args(Transfer))
         check_option("stem", stem, get_args(Stem))
@@ -262,6 +266,7 @@ class SegmentationFineTuner(FineTuningRecord):
         # One loss a case, so that the mean over cases is exact on any number of processes.
         pairs = zip(logits.split(1), masks.split(1), strict=True)
         losses = torch.stack([self.loss(*pair) for pair in pairs]).tolist()
+        self._check.scored(losses, images, batch.get("case"))
         score_batch(scores, logits, losses, batch, self.data_preprocessing)
 
     def _log_scores(self, stage: str, scores: NativeScores) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from muscletransfer.class_paths import find_object
-from muscletransfer.errors import ContractError
+from muscletransfer.errors import ContractError, MuscleTransferError
 from muscletransfer.losses.base import SegmentationLoss
 from muscletransfer.losses.native import CrossEntropyLoss, SoftDiceLoss, WeightedSumLoss
 from muscletransfer.losses.wrapped import OneHotLoss, OverlapLoss, PixelLoss
@@ -113,7 +115,8 @@ def build_loss(
         num_classes: Number of channels of the logits.
         ignore_index: Target value of pixels that do not count.
         loss_kwargs: Arguments of a named loss or class, for example
-            ``{"alpha": 0.3, "beta": 0.7}`` for ``"tversky"``.
+            ``{"alpha": 0.3, "beta": 0.7}`` for ``"tversky"``. Where a class wants a tensor, such as
+            the class weights of ``"torch.nn.CrossEntropyLoss"``, numbers or a list of them do.
 
     Returns:
         The loss, a module without parameters of its own (unless the given one has some).
@@ -122,7 +125,7 @@ def build_loss(
         UnknownNameError: When no loss has the name, or the path leads nowhere.
         PluginError: When the module of a path fails to import.
         ContractError: When the path is not a module class, ``loss_kwargs`` do not fit, or a given
-            loss is made for another number of classes.
+            loss is made for another number of classes or another ignore index.
 
     Example:
         >>> import torch
@@ -137,6 +140,7 @@ def build_loss(
         return _call(_LOSSES[loss], f"loss {loss!r}", num_classes, ignore_index, **kwargs)
     if isinstance(loss, str):
         target = _loss_class(loss)
+        kwargs = {name: _as_wanted(target, name, value) for name, value in kwargs.items()}
         if issubclass(target, SegmentationLoss):
             return _call(target, f"loss {loss!r}", num_classes, ignore_index, **kwargs)
         activation = {"sigmoid": num_classes == 1, "softmax": num_classes > 1}
@@ -162,6 +166,12 @@ def build_loss(
             f"the loss {type(loss).__name__} is for num_classes={loss.num_classes} and the model "
             f"has num_classes={num_classes}; build the loss with the model's number."
         )
+    if loss.ignore_index != ignore_index:
+        raise ContractError(
+            f"the loss {type(loss).__name__} ignores the value {loss.ignore_index}, and pixels "
+            f"without a label are {ignore_index}, which it would count as the last class; build "
+            f"it with ignore_index={ignore_index}."
+        )
     return loss
 
 
@@ -173,6 +183,23 @@ def _loss_class(path: str) -> type[nn.Module]:
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise ContractError(f"loss {path!r} is not the class of an nn.Module, but {found!r}.")
     return found
+
+
+def _as_wanted(target: type, name: str, value: Any) -> Any:
+    """Make a tensor of numbers where a class takes nothing else: files hold only numbers."""
+    parameter = inspect.signature(target).parameters.get(name)
+    takes = set(re.findall(r"\w+", str(parameter.annotation))) if parameter else set()
+    if "Tensor" not in takes or takes & {"float", "int", "Sequence", "list", "List"}:
+        return value
+    if not isinstance(value, list | tuple | int | float):
+        return value
+    try:
+        return torch.tensor(value, dtype=torch.float32)
+    except (TypeError, ValueError) as error:
+        raise ContractError(
+            f"loss_kwargs: {name!r} of {target.__name__} is {value!r}; wanted a tensor, or numbers "
+            "that make one."
+        ) from error
 
 
 def _call(make: Callable[..., T], what: str, *args: object, **kwargs: object) -> T:
@@ -188,4 +215,9 @@ def _call(make: Callable[..., T], what: str, *args: object, **kwargs: object) ->
             f"{what} does not take loss_kwargs={kwargs}: {error}. It takes: "
             f"{', '.join(known) or 'none'}."
         ) from error
-    return make(*args, **kwargs)
+    try:
+        return make(*args, **kwargs)
+    except MuscleTransferError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"{what} cannot be made with loss_kwargs={kwargs}: {error}") from error

@@ -88,7 +88,8 @@ class WeightedSumLoss(SegmentationLoss):
         weights: One factor a term; all 1 by default.
 
     Raises:
-        SettingError: When there is no term, or another number of weights than of terms.
+        SettingError: When there is no term, another number of weights than of terms, or the terms
+            are of other classes or ignore indices.
 
     Example:
         >>> loss = WeightedSumLoss([CrossEntropyLoss(), SoftDiceLoss()])
@@ -105,6 +106,12 @@ class WeightedSumLoss(SegmentationLoss):
             raise SettingError(
                 f"got {len(losses)} losses and {len(weights)} weights; wanted at least one loss "
                 "and one weight for each."
+            )
+        terms = {(term.num_classes, term.ignore_index) for term in losses}
+        if len(terms) > 1:
+            raise SettingError(
+                f"the terms have num_classes and ignore_index {sorted(terms)}; wanted the same "
+                "for all: build each with the model's num_classes and one ignore_index."
             )
         super().__init__(losses[0].num_classes, losses[0].ignore_index)
         self.losses = torch.nn.ModuleList(losses)

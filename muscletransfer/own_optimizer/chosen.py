@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+import numpy as np
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from muscletransfer.class_paths import check_call, find_object, path_of
 from muscletransfer.errors import ContractError, SettingError
-from muscletransfer.plain import freeze_mapping, thaw
+from muscletransfer.plain import freeze_mapping, thaw, unboxed
 
 __all__ = ["Chosen", "Kind"]
 
@@ -85,7 +86,10 @@ class Chosen:
                 f"the {kind} {given!r} is not a class derived from {base}, but {made_by!r}. Give "
                 f"one, or a function that returns one."
             )
-        chosen = cls(kind, name, path, kwargs, options or {}, made_by)
+        # What stands in groups of parameters and in schedules is written into checkpoints.
+        kwargs = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in kwargs.items()}
+        kwargs, options = unboxed(kwargs), unboxed(dict(options or {}))
+        chosen = cls(kind, name, path, kwargs, options, made_by)
         check_call(made_by, f"the {kind} {name}", object(), **chosen.with_presets({}, any_value=1))
         return chosen
 

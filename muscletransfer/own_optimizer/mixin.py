@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, Self, cast
@@ -16,7 +18,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from muscletransfer.errors import SettingError
 from muscletransfer.optimizer import ChannelsLastAdamW
 from muscletransfer.own_optimizer.chosen import Chosen, Kind
-from muscletransfer.schedule import planned_steps, warmup_cosine
+from muscletransfer.plain import unboxed
+from muscletransfer.schedule import planned_calls, planned_steps, warmup_cosine
 
 __all__ = ["ChoosesOptimizer"]
 
@@ -71,12 +74,14 @@ class ChoosesOptimizer(LightningModule):
         Raises:
             UnknownNameError: A path or name that leads nowhere; close matches are named.
             ContractError: It is no optimiser, or does not take these arguments.
+            SettingError: ``lr`` or ``weight_decay`` is no number that can work.
         """
         chosen = Chosen.of("optimizer", optimizer, kwargs)
-        rates = {name: kwargs.pop(name) for name in _RATES if name in kwargs}
-        for name, value in rates.items():
-            self._set_rate(name, value)
-        self._optimizer = replace(chosen, kwargs=kwargs)
+        for name in _RATES:
+            if name in kwargs:
+                self._set_rate(name, chosen.kwargs[name])
+        others = {name: value for name, value in chosen.kwargs.items() if name not in _RATES}
+        self._optimizer = replace(chosen, kwargs=others)
         return self
 
     def use_scheduler(
@@ -96,9 +101,9 @@ class ChoosesOptimizer(LightningModule):
             interval: Whether it goes by epochs, as torch's examples do, or by optimiser steps.
             frequency: Epochs or steps between two calls.
             monitor: The logged value that ``ReduceLROnPlateau`` looks at, such as ``"val_loss"``.
-            **kwargs: Its arguments. The length of the run is filled in where the class takes
-                ``total_steps`` or ``T_max`` and none was given, and the rates where it takes
-                ``max_lr``.
+            **kwargs: Its arguments. The length of the run, in calls of the scheduler, is filled in
+                where the class takes ``total_steps`` or ``T_max`` and none was given, and the rates
+                where it takes ``max_lr``.
 
         Returns:
             The task itself.
@@ -106,13 +111,16 @@ class ChoosesOptimizer(LightningModule):
         Raises:
             UnknownNameError: A path or name that leads nowhere; close matches are named.
             ContractError: It is no scheduler, or does not take these arguments.
-            SettingError: An interval that there is not, or a value to monitor is missing.
+            SettingError: An interval or frequency that cannot be, or a value to monitor is missing.
         """
         if scheduler is None:
             self._scheduler = "constant"
             return self
         if interval not in ("epoch", "step"):
             raise SettingError(f"interval is {interval!r}; wanted 'epoch' or 'step'.")
+        calls: Any = frequency
+        if not isinstance(calls, numbers.Integral) or calls < 1:
+            raise SettingError(f"frequency is {frequency!r}; wanted a whole number of 1 or more.")
         options = {"interval": interval, "frequency": frequency, "monitor": monitor}
         chosen = Chosen.of("scheduler", scheduler, kwargs, options)
         by_value = isinstance(chosen.made_by, type) and issubclass(
@@ -169,7 +177,7 @@ class ChoosesOptimizer(LightningModule):
             schedule: Any = warmup_cosine(optimizer, steps, self.warmup_steps)
             return {"scheduler": schedule, "interval": "step", "name": "lr"}
         options = self._scheduler.options
-        length = _length(self.trainer, options["interval"])
+        length = planned_calls(self.trainer, options["interval"], options["frequency"])
         rates = [group["lr"] for group in optimizer.param_groups]
         presets = {"total_steps": length, "T_max": length, "max_lr": rates}
         return {"scheduler": self._scheduler.build(optimizer, presets), "name": "lr", **options}
@@ -183,11 +191,12 @@ class ChoosesOptimizer(LightningModule):
         return {name: float(getattr(self, name)) for name in _RATES} | block
 
     @staticmethod
-    def keep_no_functions(checkpoint: dict[str, Any]) -> None:
-        """Take functions out of what schedules put into a checkpoint.
+    def keep_readable(checkpoint: dict[str, Any]) -> None:
+        """Take out of a checkpoint what no reader that runs no code could open.
 
-        SWALR of older torch puts one of its own methods there. A scheduler has its methods anyway,
-        and no reader that runs no code could open the file.
+        SWALR of older torch puts one of its own methods into the state of schedules; a scheduler
+        has its methods anyway. NumPy numbers come from rates in a ``configure_optimizers`` of the
+        user's own.
         """
         states = list(checkpoint.get("lr_schedulers", ()))
         for callback in checkpoint.get("callbacks", {}).values():
@@ -196,6 +205,10 @@ class ChoosesOptimizer(LightningModule):
         for state in states:
             for name in [name for name, value in state.items() if inspect.isroutine(value)]:
                 del state[name]
+        for optimizer in checkpoint.get("optimizer_states", ()):
+            states += optimizer.get("param_groups", ())
+        for state in states:
+            state.update({name: unboxed(value) for name, value in state.items()})
 
     def optimizer_record(self) -> dict[str, Any]:
         """Return what provenance says of the choice: the rates as they are, and what was chosen."""
@@ -237,9 +250,10 @@ class ChoosesOptimizer(LightningModule):
         return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
 
     def _set_rate(self, name: str, value: Any) -> None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or value < 0 or (name == "lr" and value == 0):
-            raise SettingError(f"{name} is {value!r}; wanted a number above 0.")
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value < 0 or (name == "lr" and value == 0):
+            wanted = "a number above 0" if name == "lr" else "0 or a number above"
+            raise SettingError(f"{name} is {value!r}; wanted {wanted}.")
         setattr(self, name, value)
         if name in self.hparams:
             self.hparams[name] = value
@@ -264,11 +278,3 @@ def _adamw(
     # Under a gradient scaler the fused kernel does not allow gradients to be clipped.
     scaled = trainer is not None and trainer.precision == "16-mixed"
     return ChannelsLastAdamW(groups, lr=lr, weight_decay=weight_decay, fused=fused and not scaled)
-
-
-def _length(trainer: Trainer, interval: str) -> int | None:
-    """Return the length of the run in steps or epochs, where it is known."""
-    if interval == "step":
-        return planned_steps(trainer)
-    epochs = trainer.max_epochs
-    return epochs if epochs is not None and epochs > 0 else None

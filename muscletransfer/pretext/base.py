@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -12,6 +13,7 @@ from torchmetrics import Metric
 
 from muscletransfer.encoders import EncoderSpec, resolve_encoder
 from muscletransfer.errors import ContractError, SettingError, close_matches
+from muscletransfer.plain import unboxed
 from muscletransfer.pretext.checks import DeferredChecks
 from muscletransfer.pretext.loop import PretextLoop
 from muscletransfer.pretext.record import PretextRecord
@@ -118,7 +120,9 @@ class PretextTask(PretextRecord, PretextLoop):
     ) -> None:
         super().__init__()
         self._check_class()
-        if not (lr > 0 and weight_decay >= 0 and warmup_steps >= 0):
+        lr, weight_decay, warmup_steps = unboxed((lr, weight_decay, warmup_steps))
+        in_channels, depth, seed = unboxed((in_channels, depth, seed))
+        if not (0 < lr < math.inf and 0 <= weight_decay < math.inf and warmup_steps >= 0):
             raise SettingError(
                 f"lr={lr}, weight_decay={weight_decay}, warmup_steps={warmup_steps}; wanted lr "
                 "above 0 and the others at least 0."

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self, cast
 
-from torch import nn
+from torch import Tensor, nn
 from torchmetrics import Metric
 
 from muscletransfer.checkpoint_io import write_checkpoints_directly
@@ -25,11 +26,12 @@ from muscletransfer.transfer import (
     warn_preprocessing_mismatch,
 )
 from muscletransfer.transfer.arguments import RecordsArguments
+from muscletransfer.transfer.past import KnowsItsPast
 
 __all__ = ["PretextRecord"]
 
 
-class PretextRecord(RecordsArguments, ChoosesOptimizer):
+class PretextRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
     """Hyperparameters, provenance, saving and loading; the other half of :class:`PretextTask`."""
 
     task_name: ClassVar[str]
@@ -41,10 +43,7 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
         self.transfer_report: TransferReport | None = None
         self._effective: dict[str, Any] = {}
         self._left_out: list[str] = []
-        self._data: dict[str, Any] | None = None
         self._preprocessing: dict[str, Any] | None = None
-        self._restored: Provenance | None = None
-        self._resumed = False
 
     def setup(self, stage: str) -> None:
         """Ask the data module, once, how it prepares images."""
@@ -59,8 +58,8 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
         for part in cast(nn.Module, self).modules():
             if isinstance(part, Metric):
                 part.reset()
-        self._data = self._describe_data() or {}
         rehearse(self.encoder, getattr(self, "decoder", None))
+        self.begin_training(self.trainer, self._describe_data() or {}, self._record_of_now)
         if self.global_rank == 0 and self.preprocessing():
             warn_preprocessing_mismatch(self.provenance().parent, self.preprocessing())
         write_checkpoints_directly(self.trainer.strategy)
@@ -69,14 +68,15 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
 
     def on_fit_end(self) -> None:
         """Hand back what training held."""
+        self.prepare_report(self.trainer, lambda: {"provenance": self._record_of_now().to_dict()})
         if self.device.type == "cpu":
             give_back_freed_memory()
 
     def teardown(self, stage: str) -> None:
         """Forget the data of a fit without a step, as when only a learning rate was looked for."""
         super().teardown(stage)
-        if stage == "fit" and self.trainer.global_step == 0:
-            self._data = None
+        if stage == "fit":
+            self.end_training(self.trainer)
 
     def preprocessing(self) -> dict[str, Any]:
         """Return how the images were prepared, as a dict; empty when no data module says so."""
@@ -105,26 +105,34 @@ class PretextRecord(RecordsArguments, ChoosesOptimizer):
             restored=restored,
         )
 
+    def _transfer_block(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        decoder = "decoder" if getattr(self, "decoder", None) is not None else None
+        record = self.provenance()
+        return checkpoint_block(self, record, encoder="encoder", decoder=decoder, state=state)
+
+    def _record_of_now(self) -> Provenance:
+        """Return the record as a checkpoint of the weights as they are would have it."""
+        block = self._transfer_block(plain_keys(self.state_dict()))
+        return Provenance.from_dict(block["provenance"])
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write what a later transfer needs: specs, prefixes, provenance."""
-        decoder = "decoder" if getattr(self, "decoder", None) is not None else None
-        self.keep_no_functions(checkpoint)
+        self.keep_readable(checkpoint)
         # Not always the state of now: callbacks put averaged weights there.
         state = checkpoint["state_dict"] = plain_keys(checkpoint["state_dict"])
-        record = self.provenance()
-        block = checkpoint_block(self, record, encoder="encoder", decoder=decoder, state=state)
+        block = self._transfer_block(state)
         block["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
         block["left_out"] = list(self._left_out)
         block["optimizer"] = self.optimizer_block()
-        block["object_token"] = self.object_token
+        block["object_token"] = self.writer_mark()
         checkpoint[CHECKPOINT_KEY] = block
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the history of the checkpoint; refuse one of another task."""
         checkpoint["state_dict"] = keys_of(self, checkpoint["state_dict"])
         block = checkpoint.get(CHECKPOINT_KEY, {})
-        if block.get("object_token") == self.object_token:
-            return  # its own past: the learning-rate finder takes its steps back
+        if self.is_own_past(block):
+            return
         self._restored, self._resumed = checkpoint_provenance(checkpoint), self.is_fitted_now()
         if not self._resumed:  # other weights, which no data here were learned into
             self._data = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import uuid
 from collections.abc import Generator, Mapping
@@ -47,6 +48,11 @@ class RecordsArguments:
         object.__setattr__(self, "given_arguments", _bound(cls, self, args, kwargs))
         object.__setattr__(self, "object_token", uuid.uuid4().hex)
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the token: a copy is another object, with a training of its own."""
+        state: Any = super().__getstate__()
+        return {name: value for name, value in (state or {}).items() if name != "object_token"}
 
 
 def _bound(
@@ -136,6 +142,8 @@ def is_plain(value: Any) -> bool:
         return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
     if isinstance(value, list | tuple | set | frozenset):
         return all(is_plain(item) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return all(is_plain(getattr(value, f.name)) for f in dataclasses.fields(value))
     if isinstance(value, nn.Module | type) or (callable(value) and not hasattr(value, "tolist")):
         return False
     return not str(to_plain(value)).startswith("<")

@@ -98,7 +98,8 @@ def _backbone(model_name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _rename(backbone: dict[str, Tensor], spec: EncoderSpec) -> tuple[dict[str, Tensor], int]:
     """Name the tensors as the encoder does, and leave out stages that it does not have."""
-    twin = cast(nn.Module, build_encoder(dataclasses.replace(spec, in_channels=3)))
+    with torch.device("meta"):  # names only: values would be drawn from the global random stream
+        twin = cast(nn.Module, build_encoder(dataclasses.replace(spec, in_channels=3)))
     template = twin.state_dict()
     prefix = next(key for key in template if key.endswith("conv1.weight")).removesuffix(
         "conv1.weight"

@@ -66,10 +66,11 @@ def _timm(spec: EncoderSpec, model: str) -> LoadedWeights:
     channels = int(cfg.input_size[0])
     address, cache = _places(cfg)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
+        # Not torch.manual_seed, which would also reach every accelerator.
+        torch.default_generator.manual_seed(_SEED)
         random = cast(nn.Module, build_encoder(dataclasses.replace(spec, in_channels=channels)))
         with fetching(f"the pretrained weights of {spec.name!r}", address, cache):
-            torch.manual_seed(_SEED)
+            torch.default_generator.manual_seed(_SEED)
             pretrained = _pretrained(model, channels, spec)
     return LoadedWeights(
         source="imagenet",

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from muscletransfer.encoders import EncoderSpec
-from muscletransfer.errors import ChannelMismatchError, ContractError, TransferError
+from muscletransfer.errors import ChannelMismatchError, ContractError, TransferError, WeightsError
 from muscletransfer.transfer.artifact import encoder_spec
 from muscletransfer.transfer.report import Shape, TransferReport, describe_keys
 from muscletransfer.transfer.stem import adapt_stem
-from muscletransfer.transfer.weights import LoadedWeights, Weights, resolve_weights
+from muscletransfer.transfer.weights import LoadedWeights, Weights, list_weights, resolve_weights
 
 __all__ = ["load_decoder", "load_encoder"]
 
@@ -106,7 +106,16 @@ def load_decoder(decoder: nn.Module, weights: Weights, *, strict: bool = True) -
     """
     if weights is None:
         return TransferReport(source="random")
-    loaded = resolve_weights(weights, EncoderSpec("any"))
+    try:
+        loaded = resolve_weights(weights, EncoderSpec("any"))
+    except WeightsError as error:
+        if weights not in list_weights():
+            raise
+        raise TransferError(
+            f"{weights!r} is a source for encoders, and a decoder alone does not say which it is "
+            "on. Use transfer='encoder', or for a source with decoders "
+            f"load_decoder(decoder, resolve_weights({weights!r}, encoder.spec))."
+        ) from error
     if loaded.decoder_state is None or loaded.decoder_spec is None:
         raise TransferError(
             f"{loaded.source} (task {loaded.provenance.task!r}) holds no decoder. Use "

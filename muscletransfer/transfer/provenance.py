@@ -17,6 +17,8 @@ __all__ = ["Provenance", "collect_versions", "utc_now"]
 
 _PACKAGES = ("torch", "lightning", "timm", "segmentation-models-pytorch")
 _COUNTS = ("patients", "images")
+_MAPPINGS = ("hyperparameters", "data", "preprocessing", "versions")
+_SPECS = ("encoder", "decoder")
 
 
 def collect_versions() -> dict[str, str]:
@@ -98,7 +100,7 @@ class Provenance:
     parent: Provenance | None = None
 
     def __post_init__(self) -> None:
-        for name in ("hyperparameters", "encoder", "decoder", "data", "preprocessing", "versions"):
+        for name in (*_MAPPINGS, *_SPECS):
             object.__setattr__(self, name, to_plain(getattr(self, name)))
         _refuse_patients(self.data)
 
@@ -118,19 +120,21 @@ class Provenance:
             record: Nested dicts of plain types.
 
         Raises:
-            WeightsError: If fields are missing or unknown, that is, if the record was written by
-                another version of the format.
+            WeightsError: If fields are missing, unknown or of another kind, that is, if the record
+                was written by another version of the format, or damaged.
         """
         known = {f.name for f in fields(cls)}
         if not isinstance(record, Mapping):
             raise WeightsError(f"Cannot read a provenance record: it is {record!r}, no mapping.")
-        unknown = sorted(set(record) - known)
+        unknown = sorted(map(str, set(record) - known))
         if unknown or not isinstance(record.get("task"), str):
             wrong = f"unknown fields {unknown}" if unknown else "no field 'task'"
             raise WeightsError(
                 f"Cannot read a provenance record: {wrong}. Known fields are {sorted(known)}. "
                 "It may come from a newer muscletransfer: upgrade, then read it again."
             )
+        for name in (*_MAPPINGS, *_SPECS):
+            _check_kind(name, record)
         values = dict(record)
         parent = values.pop("parent", None)
         return cls(**values, parent=cls.from_dict(parent) if parent else None)
@@ -141,6 +145,19 @@ class Provenance:
         while (parent := records[-1].parent) is not None:
             records.append(parent)
         return records
+
+
+def _check_kind(name: str, record: Mapping[str, Any]) -> None:
+    """Refuse a field that is not a mapping, or a spec whose arguments are none."""
+    value = record.get(name, {})
+    if value is None and name in _SPECS:
+        return
+    kwargs = value.get("kwargs") or {} if isinstance(value, Mapping) and name in _SPECS else {}
+    if not isinstance(value, Mapping) or not isinstance(kwargs, Mapping):
+        raise WeightsError(
+            f"Cannot read a provenance record: its field {name!r} is {value!r}, no mapping of "
+            "plain values."
+        )
 
 
 def _refuse_patients(data: Mapping[str, Any]) -> None:

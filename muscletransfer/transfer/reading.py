@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from muscletransfer.decoders.base import DecoderSpec
 from muscletransfer.encoders import EncoderSpec
-from muscletransfer.encoders.base import check_keys
 from muscletransfer.errors import ContractError, SettingError, WeightsError, close_matches
 from muscletransfer.transfer.artifact import CHECKPOINT_KEY, FORMAT, Artifact
 from muscletransfer.transfer.hashing import state_sha256
@@ -60,8 +60,11 @@ def read_artifact(path: str | Path) -> Artifact:
         encoder_spec = EncoderSpec.from_dict(block["encoder"]).to_dict()
         decoder_spec = block["decoder"]
         if decoder_spec is not None:
-            check_keys("the decoder's specification", decoder_spec, {"name"}, {"kwargs"})
+            decoder_spec = DecoderSpec.from_dict(decoder_spec).to_dict()
         encoder_prefix, decoder_prefix = block["encoder_prefix"], block["decoder_prefix"]
+        wanted = [encoder_prefix] if decoder_spec is None else [encoder_prefix, decoder_prefix]
+        if not all(isinstance(prefix, str) for prefix in wanted):
+            raise ContractError(f"the prefixes of its parts are {wanted}, no text")
     except KeyError as error:
         raise WeightsError(_edited(path, f"lacks {error}")) from error
     except (WeightsError, ContractError, SettingError) as error:
@@ -129,14 +132,16 @@ def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor]]:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
         state = safetensors.torch.load_file(path, device="cpu")
-    except (safetensors.SafetensorError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise WeightsError(_damaged(path, error)) from error
     text = metadata.get(CHECKPOINT_KEY)
     if text is None:
         return None, state
     try:
         block = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise WeightsError(_damaged(path, error)) from error
     return block, state
 
@@ -148,7 +153,9 @@ def _read_torch(path: Path) -> tuple[Any, dict[str, Tensor]]:
         raise WeightsError(_damaged(path, ValueError(f"its first byte is {first!r}")))
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged pickle is a program that goes wrong in any way
         # torch says "Unsupported global/class/operand" when the pickle would run or build something
         if isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error):
             raise WeightsError(
@@ -205,12 +212,19 @@ def _foreign(path: Path, keys: list[str]) -> str:
 
 def _under(path: Path, state: Mapping[str, Tensor], prefix: str, part: str) -> dict[str, Tensor]:
     """Select the tensors of one part by its written prefix."""
-    found = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    own = {k: v for k, v in state.items() if isinstance(k, str) and k.startswith(prefix)}
+    found = {key.removeprefix(prefix): value for key, value in own.items()}
     if not found:
         raise WeightsError(
             f"{path} says that its {part} stands under {prefix!r}, but no key of its "
-            f"{len(state)} starts so (first: {', '.join(list(state)[:3]) or 'none'}). "
+            f"{len(state)} starts so (first: {', '.join(map(str, list(state)[:3])) or 'none'}). "
             "The file was altered after it was written."
+        )
+    others = [name for name, value in found.items() if not isinstance(value, Tensor)]
+    if others:
+        raise WeightsError(
+            f"{path}: {others[0]!r} of its {part} is no tensor. The file was altered after it was "
+            "written."
         )
     return found
 

@@ -33,8 +33,10 @@ def to_plain(value: Any) -> Any:
     """
     if isinstance(value, enum.Enum):
         return to_plain(value.value)
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):  # of a subclass, such as NumPy's, only the text
+        return str(value)
     if isinstance(value, int | float):
         return float(value) if isinstance(value, float) else int(value)
     if isinstance(value, Path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from muscletransfer.encoders import EncoderSpec
-from muscletransfer.errors import ContractError
+from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.registry import Registry
 from muscletransfer.transfer.provenance import Provenance
 
@@ -169,6 +169,7 @@ def resolve_weights(weights: str | Path | LoadedWeights, spec: EncoderSpec) -> L
 
     Raises:
         UnknownNameError: If it is neither a name nor a file.
+        SettingError: If it is no text.
         WeightsError: If they cannot be had or read.
         ContractError: If a source returned something else than `LoadedWeights`.
 
@@ -181,6 +182,11 @@ def resolve_weights(weights: str | Path | LoadedWeights, spec: EncoderSpec) -> L
         return weights
     if isinstance(weights, Path):
         return _from_file(weights)
+    if not isinstance(weights, str):
+        raise SettingError(
+            f"weights is {weights!r} ({type(weights).__name__}); wanted None, a source "
+            f"({', '.join(list_weights())}), a .ckpt or .safetensors file, or 'hf-hub:org/name'."
+        )
     if weights.startswith(_HUB_PREFIX):
         from muscletransfer.transfer.hub import fetch_artifact_file
 

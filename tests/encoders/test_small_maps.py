@@ -146,6 +146,15 @@ def test_who_changes_convolutions_from_outside_sees_them(count):
     assert not count
 
 
+def test_functional_transforms_get_torchs_convolution(count):
+    plain, fast = pair(bias=False)
+    plain, fast = plain.bfloat16(), fast.bfloat16()
+    x = torch.randn(1, 256, 4, 4).bfloat16()
+    found = torch.func.grad(lambda x: fast(x).square().sum())(x)
+    assert torch.equal(found, torch.func.grad(lambda x: plain(x).square().sum())(x))
+    assert not count
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_a_trace_holds_torchs_convolution(count):
     _, fast = pair()

@@ -1,5 +1,7 @@
 """Wrong settings and wrong batches: an error of ours that says what to change."""
 
+import math
+
 import pytest
 import torch
 from finetune_toys import ToyData, tiny, trainer
@@ -33,6 +35,7 @@ SETTINGS = [
     ({"num_classes": "2"}, SettingError, "num_classes is '2'"),
     ({"freeze": "until_epoch", "unfreeze_epoch": "3"}, SettingError, "epoch '3'; wanted 1"),
     ({"lr": float("nan")}, SettingError, "lr is nan"),
+    ({"lr": float("inf")}, SettingError, "lr is inf"),
     ({"weight_decay": -1}, SettingError, "weight_decay is -1; wanted 0 or a number above"),
     ({"seed": -1}, SettingError, "seed is -1"),
     ({"warmup_steps": -1}, SettingError, "warmup_steps is -1"),
@@ -138,6 +141,20 @@ def test_an_image_that_is_no_number_names_the_case(tmp_path):
     model = SegmentationFineTuner(**tiny())
     with pytest.raises(DataError, match=r"loss is nan at step \d \(epoch 0\): the image of case 1"):
         trainer(tmp_path).fit(model, datamodule=data)
+
+
+def test_an_image_that_is_no_number_is_not_scored(tmp_path):
+    data = ToyData(cases=4)
+    data.slices.items[3]["image"][0, 0, 0] = float("nan")
+    with pytest.raises(DataError, match="the loss of case 3 is nan: the image of case 3 holds"):
+        trainer(tmp_path).test(SegmentationFineTuner(**tiny()), datamodule=data, verbose=False)
+
+
+def test_a_loss_that_is_no_number_for_a_sound_image_is_a_result(tmp_path):
+    model = SegmentationFineTuner(**tiny())
+    model.loss.forward = lambda logits, target: logits.mean() * float("nan")
+    found = trainer(tmp_path).test(model, datamodule=ToyData(), verbose=False)[0]
+    assert math.isnan(found["test_loss"])
 
 
 def test_a_diverged_run_says_so(tmp_path):

@@ -1,10 +1,13 @@
 """What the callbacks of fine-tuning leave behind: the last checkpoint, frozen parts, warnings."""
 
+import errno
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 from finetune_toys import TinyEncoder, ToyData, copy_of, equal_states, tiny, trainer
+from lightning.pytorch import Callback
 
 from muscletransfer.finetune import BestAndLast, SegmentationFineTuner, UnfreezeEncoder
 from muscletransfer.transfer import freeze, is_frozen
@@ -48,6 +51,47 @@ def test_a_run_goes_on_from_the_end_of_another(tmp_path):
     run.fit(again, datamodule=ToyData(**data), ckpt_path=keep.last_model_path)
     assert run.global_step == 12
     assert equal_states(copy_of(whole), copy_of(again))
+
+
+class Stops(Callback):
+    """Ends a run the hard way after the validation at a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            raise SystemExit("killed")
+
+
+def test_validation_within_an_epoch_is_what_a_killed_run_goes_on_from(tmp_path):
+    data = {"cases": 12}  # four steps an epoch, of which validation follows each second
+    settings = {"limit_val_batches": 1.0, "val_check_interval": 2, "enable_checkpointing": True}
+    whole, first, again = constant(), constant(), constant()
+    run = trainer(tmp_path / "whole", **settings, callbacks=[BestAndLast(tmp_path / "whole")])
+    run.fit(whole, datamodule=ToyData(**data))
+    keep = BestAndLast(tmp_path)
+    run = trainer(tmp_path, callbacks=[keep, Stops(6)], **settings)
+    with pytest.raises(SystemExit):
+        run.fit(first, datamodule=ToyData(**data))
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 6
+    run = trainer(tmp_path, **settings, callbacks=[BestAndLast(tmp_path / "again")])
+    run.fit(again, datamodule=ToyData(**data), ckpt_path=tmp_path / "last.ckpt")
+    assert run.global_step == 8
+    assert equal_states(copy_of(whole), copy_of(again))
+
+
+def test_a_full_disk_leaves_no_part_of_the_last_checkpoint(tmp_path, monkeypatch):
+    def full(source, target):
+        Path(target).write_bytes(b"x")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("muscletransfer.finetune.callbacks.shutil.copyfile", full)
+    settings = {"enable_checkpointing": True, "limit_val_batches": 1.0}
+    run = trainer(tmp_path, callbacks=[BestAndLast(tmp_path)], **settings)
+    with pytest.raises(OSError, match="No space left"):
+        run.fit(constant(), datamodule=ToyData())
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
 
 
 def test_the_last_checkpoint_is_written_once_where_it_is_the_end(tmp_path):

@@ -170,6 +170,15 @@ def test_a_missed_case_is_counted_and_not_averaged_away():
     assert summarise(scores.table())["dta_rms_px"] == math.inf
 
 
+def test_a_loss_that_is_no_number_shows():
+    row = {"case": 1, "loss": 0.5, "dice": 0.75, "dta_rms_mm": 1.5, "failed": False}
+    assert math.isnan(summarise([row, row | {"loss": math.nan}])["loss"])
+    assert summarise([row, row | {"loss": math.inf}])["loss"] == math.inf
+    assert math.isnan(summarise([row, row | {"dice": math.nan}])["dice"])
+    found = summarise([row, row | {"dta_rms_mm": math.inf, "failed": True}])
+    assert found == {"loss": 0.5, "dice": 0.75, "dta_rms_mm": 1.5, "n_failed": 1.0}
+
+
 def test_a_repeated_case_counts_once():
     scores = NativeScores()
     mask = torch.zeros(10, 10, dtype=torch.uint8)
@@ -251,6 +260,13 @@ def test_one_raw_slice_is_outlined_from_the_checkpoint_alone(tmp_path):
         # A file stored the other way round is turned for the network and its mask turned back.
         turned = CTImage(hu[None, ::-1, ::-1], (5.0, 0.9, 0.8), (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0))
         assert np.array_equal(predict_slice(reloaded, turned), mask[::-1, ::-1])
+
+
+def test_predict_slice_leaves_each_part_in_its_mode():
+    model = SegmentationFineTuner(**tiny()).train()
+    model.model.encoder.eval()
+    predict_slice(model, np.zeros((40, 40)), preprocessing=PreprocessingSpec(size=32))
+    assert (model.training, model.model.encoder.training) == (True, False)
 
 
 def test_predict_slice_says_what_it_lacks():

@@ -7,7 +7,9 @@ import pretext_toys
 import pytest
 import torch
 from finetune_toys import ToyData, copy_of, equal_states, tiny, trainer
+from lightning.pytorch import Callback
 from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from muscletransfer.errors import ContractError, PluginError, SettingError, UnknownNameError
 from muscletransfer.finetune import SegmentationFineTuner
@@ -83,6 +85,48 @@ def rates_of(run, model):
 def test_schedules(name, settings, wanted, tmp_path):
     model = tuner(lr=1.0).use_optimizer("SGD").use_scheduler(name, **settings)
     assert rates_of(trainer(tmp_path, max_epochs=3), model) == pytest.approx(wanted)
+
+
+class Counted(LRScheduler):
+    """Knows its length and how often it was called."""
+
+    def __init__(self, optimizer, T_max=None):
+        self.T_max, self.calls = T_max, -1
+        super().__init__(optimizer)
+
+    def get_lr(self):
+        self.calls += 1
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
+class RatesUsed(Callback):
+    def __init__(self):
+        self.seen = set()
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.seen.add(trainer.lr_scheduler_configs[0].scheduler.calls)
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "length"),
+    [
+        ({}, {"max_steps": 12}, 3),  # five steps an epoch
+        ({"frequency": 2}, {}, 3),
+        ({"frequency": 2}, {"max_steps": 17}, 2),
+        ({"interval": "step"}, {}, 25),
+        ({"interval": "step", "frequency": 2}, {}, 11),
+        ({"interval": "step", "frequency": 5}, {}, 5),
+        ({"interval": "step", "frequency": 2}, {"max_steps": 7}, 3),
+        ({"interval": "step", "frequency": 2}, {"accumulate_grad_batches": 2}, 11),
+        ({"interval": "step", "frequency": 9}, {}, 1),
+    ],
+)
+def test_the_length_is_that_of_all_stretches_of_one_rate(options, changes, length, tmp_path):
+    used = RatesUsed()
+    run = trainer(tmp_path, max_epochs=5, callbacks=[used], **changes)
+    run.fit(tuner().use_scheduler(Counted, **options), datamodule=ToyData(cases=15))
+    assert run.lr_scheduler_configs[0].scheduler.T_max == length
+    assert used.seen == set(range(length))
 
 
 def test_a_cycle_gets_length_and_rates_of_the_run(tmp_path):
@@ -203,6 +247,9 @@ def test_own_configure_optimizers_still_wins(tmp_path):
         ("torch.nn.Linear", {}, ContractError, "not a class derived from torch.optim.Optimizer"),
         ("SGD", {"momentun": 0.9}, ContractError, "momentun.*It takes: .*momentum"),
         ("SGD", {"lr": -1.0}, SettingError, "lr is -1.0"),
+        ("SGD", {"lr": float("inf")}, SettingError, "lr is inf; wanted a number above 0"),
+        ("SGD", {"weight_decay": float("nan")}, SettingError, "weight_decay is nan"),
+        ("SGD", {"weight_decay": -1}, SettingError, "is -1; wanted 0 or a number above"),
         (3, {}, ContractError, "optimizer 3 is not"),
     ],
 )
@@ -217,6 +264,7 @@ def test_wrong_optimizers_say_what_is_wrong(given, kwargs, error, message):
         ("StepRL", {}, UnknownNameError, "'StepLR'"),
         ("StepLR", {}, ContractError, "missing a required argument: 'step_size'"),
         ("StepLR", {"step_size": 1, "interval": "day"}, SettingError, "'epoch' or 'step'"),
+        ("StepLR", {"step_size": 1, "frequency": 0}, SettingError, "frequency is 0; wanted"),
         ("torch.optim.SGD", {}, ContractError, "lr_scheduler.LRScheduler"),
     ],
 )
@@ -230,6 +278,17 @@ def test_a_module_that_breaks_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(PluginError, match=r"broken_optimizers.*No module named 'missing_dep"):
         tuner().use_optimizer("broken_optimizers.Own")
+
+
+def test_a_module_that_breaks_by_a_value_is_named_too(tmp_path, monkeypatch):
+    text = "raise ValueError('numpy.dtype size changed')\n"
+    (tmp_path / "old_optimizers.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match=r"old_optimizers.*ValueError: numpy.dtype size changed"):
+        tuner().use_optimizer("old_optimizers.Own")
+    for path in (".Own", "..Own", "torch..optim.SGD"):
+        with pytest.raises(UnknownNameError, match="unknown optimizer"):
+            tuner().use_optimizer(path)
 
 
 def test_what_a_class_refuses_is_told_with_its_arguments(tmp_path):

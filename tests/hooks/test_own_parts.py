@@ -11,8 +11,15 @@ from muscletransfer.data import Augmentation, LowDataModule, PreprocessingSpec, 
 from muscletransfer.data.augmentation.own import OwnAugmentation
 from muscletransfer.decoders import create_decoder
 from muscletransfer.encoders import create_encoder
-from muscletransfer.errors import ContractError, DataError, PluginError, UnknownNameError
+from muscletransfer.errors import (
+    ContractError,
+    DataError,
+    PluginError,
+    SettingError,
+    UnknownNameError,
+)
 from muscletransfer.finetune import SegmentationFineTuner
+from muscletransfer.losses import CrossEntropyLoss, SoftDiceLoss, WeightedSumLoss
 from muscletransfer.transfer import inspect_file
 
 
@@ -43,6 +50,49 @@ def test_loss_and_decoder_by_path_come_back_from_the_checkpoint(tmp_path):
     other = {"decoder": "own_parts.OwnDecoder", "decoder_kwargs": {"width": 4}}
     started = tuner(weights=tmp_path / "own.ckpt", transfer="encoder+decoder", **other, seed=9)
     assert equal_states(copy_of(started.model.decoder), copy_of(model.model.decoder))
+
+
+@pytest.mark.parametrize("weight", [torch.tensor([1.0, 2.0, 3.0]), [1, 2, 3]])
+@pytest.mark.parametrize("loss", ["torch.nn.CrossEntropyLoss", "monai.losses.DiceCELoss"])
+def test_class_weights_of_a_foreign_loss_come_back(tmp_path, loss, weight):
+    model = tuner(num_classes=3, loss=loss, loss_kwargs={"weight": weight})
+    run = trainer(tmp_path, max_epochs=1)
+    run.fit(model, datamodule=ToyData(num_classes=3))
+    run.save_checkpoint(tmp_path / "own.ckpt")
+    again = SegmentationFineTuner.load_from_checkpoint(tmp_path / "own.ckpt")
+    logits, target = torch.randn(2, 3, 4, 4), torch.randint(3, (2, 4, 4))
+    assert torch.equal(again.loss(logits, target), model.loss(logits, target))
+    plain = tuner(num_classes=3, loss=loss)
+    assert not torch.equal(plain.loss(logits, target), model.loss(logits, target))
+
+
+def test_numbers_stay_numbers_where_a_loss_takes_them():
+    given = {"pos_weight": 2.0}
+    model = tuner(loss="torch.nn.BCEWithLogitsLoss", loss_kwargs=given)
+    assert torch.equal(model.loss.loss.pos_weight, torch.tensor(2.0))
+    focal = tuner(num_classes=3, loss="monai.losses.FocalLoss", loss_kwargs={"weight": [1, 2, 3]})
+    assert focal.loss.loss.weight == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"weight": [[1], [2, 3]]}, "'weight' of CrossEntropyLoss is .*wanted a tensor"),
+        ({"weight": "heavy"}, r"CrossEntropyLoss' cannot be made with .*'heavy'"),
+    ],
+)
+def test_arguments_that_a_foreign_loss_refuses_are_named(kwargs, message):
+    with pytest.raises(ContractError, match=message):
+        tuner(num_classes=3, loss="torch.nn.CrossEntropyLoss", loss_kwargs=kwargs)
+
+
+def test_a_ready_loss_that_ignores_another_value_is_refused():
+    with pytest.raises(ContractError, match=r"ignores the value -100.*ignore_index=255"):
+        tuner(loss=CrossEntropyLoss(1, ignore_index=-100))
+    with pytest.raises(SettingError, match=r"ignore_index \[\(1, -1\), \(1, 255\)\]"):
+        WeightedSumLoss([CrossEntropyLoss(1), SoftDiceLoss(1, ignore_index=-1)])
+    with pytest.raises(SettingError, match=r"\[\(1, 255\), \(2, 255\)\]"):
+        WeightedSumLoss([CrossEntropyLoss(1), SoftDiceLoss(2)])
 
 
 def test_own_loss_is_the_one_that_is_minimised():

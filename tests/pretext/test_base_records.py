@@ -52,6 +52,15 @@ def test_arguments_are_stored_as_plain_values(tmp_path):
     assert recorded["seed"] == 0
 
 
+def test_numpy_values_leave_checkpoints_readable(tmp_path):
+    task = Mean(lr=np.logspace(-3, -1, 3)[1], weight_decay=np.float32(0.5), seed=np.int64(1))
+    checkpoint = saved(task, tmp_path / "t.ckpt")
+    group = checkpoint["optimizer_states"][0]["param_groups"][0]
+    assert (type(group["initial_lr"]), group["weight_decay"]) == (float, 0.5)
+    again = Mean.load_from_checkpoint(tmp_path / "t.ckpt")
+    assert (again.lr, again.weight_decay, again.seed) == (0.01, 0.5, 1)
+
+
 def test_subclass_that_fixes_arguments_of_its_parent_comes_back(tmp_path):
     class Fixed(Mean):
         def __init__(self, lr=0.01):
@@ -165,6 +174,27 @@ def test_a_reloaded_task_that_is_trained_further_has_a_record_of_its_own(tmp_pat
     assert record["parent"]["hyperparameters"]["lr"] == 1e-3
     assert record["parent"]["sha256"] == inspect_file(tmp_path / "first.ckpt").sha256
     assert record["parent"]["parent"] is None
+
+
+def test_a_second_fit_of_one_task_keeps_its_first_training(tmp_path):
+    task = Mean()
+    trainer(1).fit(task, datamodule=ToyData(image=images()))
+    record = task.provenance()
+    trainer(1).fit(task, datamodule=ToyData({"size": 1}, image=images()))
+    chain = task.provenance().chain()
+    assert [one.preprocessing["size"] for one in chain] == [1, 64]
+    assert chain[1].data == record.data
+    trainer(0).fit(task, datamodule=ToyData({"size": 2}, image=images()))
+    assert [one.preprocessing["size"] for one in task.provenance().chain()] == [1, 64]
+
+
+def test_a_checkpoint_of_a_copy_is_not_ones_own_past(tmp_path):
+    task = Mean()
+    run = trainer(1)
+    run.fit(copy.deepcopy(task), datamodule=ToyData(image=images()))
+    run.save_checkpoint(tmp_path / "copy.ckpt")
+    trainer().test(task, loader(image=images()), ckpt_path=tmp_path / "copy.ckpt", verbose=False)
+    assert task.provenance() == inspect_file(tmp_path / "copy.ckpt")
 
 
 def test_a_run_that_is_resumed_is_one_training(tmp_path):

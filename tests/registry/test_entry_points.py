@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import subprocess
@@ -231,3 +232,35 @@ class Pool(torch.nn.Module):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "pool/net [2, 2, 2, 2]"
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["installed", "editable"])
+def test_two_distributions_of_one_namespace_package_are_two(
+    install: Install, recorded: bool
+) -> None:
+    lab = f"mt_lab_{recorded}"
+    for half in ("one", "two"):
+        points = {"lab/x": f"{lab}.one:THING"} if half == "one" else {}
+        site = install(f"lab-{half}", points, {})
+        (site / lab).mkdir()
+        (site / lab / f"{half}.py").write_text("class Thing: ...\nTHING = Thing()\n")
+        if recorded:
+            info = next(site.glob("*.dist-info"))
+            (info / "RECORD").write_text(f"{lab}/{half}.py,,\n")
+    things = make()
+    one, two = (importlib.import_module(f"{lab}.{half}").THING for half in ("one", "two"))
+    with pytest.raises(DuplicateNameError, match=r"'lab/x' is taken twice: by .*'lab-one 1.2'"):
+        things.register("lab/x", two)
+    assert things.register("lab/x", one) is one
+    assert things.get("lab/x") is one
+
+
+def test_one_distribution_may_name_and_decorate_in_two_modules_of_a_namespace(
+    install: Install,
+) -> None:
+    site = install("lab-whole", {"lab/y": "mt_lab_whole.points:THING"}, {})
+    (site / "mt_lab_whole").mkdir()
+    (site / "mt_lab_whole" / "things.py").write_text("class Thing: ...\nTHING = Thing()\n")
+    (site / "mt_lab_whole" / "points.py").write_text("from mt_lab_whole.things import THING\n")
+    thing = importlib.import_module("mt_lab_whole.things").THING
+    assert make().register("lab/y", thing) is thing

@@ -73,6 +73,15 @@ def test_record_is_data(fcn_file):
     assert "arXiv 1411.4038" in record.hyperparameters["paper"]
 
 
+def test_loading_leaves_the_global_random_state_alone(fcn_file):
+    encoder = create_encoder("timm/resnet50", 3)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    load_encoder(encoder, "coco")
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_deeplabv3_is_another_source(torch_home):
     model = published_model("deeplabv3_resnet50")
     torch.save(model.state_dict(), torch_home / "deeplabv3_resnet50_coco-cd0a2569.pth")

@@ -175,11 +175,14 @@ def test_models_without_weights_say_so(hub_cache):
         resolve_weights("imagenet", EncoderSpec("mine/tiny"))
 
 
-def test_loading_leaves_the_global_random_state_alone(hub_cache):
+def test_loading_leaves_the_global_random_state_alone(hub_cache, monkeypatch):
     hub_cache.add_model("timm/test_resnet.r160_in1k", timm.create_model("test_resnet").state_dict())
     encoder = create_encoder("timm/test_resnet", 3)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
+    seeds = []  # of the accelerators, if there were any
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
     load_encoder(encoder, "imagenet")
+    assert seeds == []
     assert torch.equal(torch.rand(3), expected)

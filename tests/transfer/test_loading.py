@@ -20,9 +20,12 @@ from muscletransfer.errors import (
     ChannelMismatchError,
     ContractError,
     DuplicateNameError,
+    SettingError,
     TransferError,
     UnknownNameError,
+    WeightsError,
 )
+from muscletransfer.finetune.assembly import move_weights
 from muscletransfer.transfer import LoadedWeights, load_decoder
 
 from .helpers import randomise
@@ -229,3 +232,27 @@ def test_modules_without_spec_or_channels(tmp_path):
     assert torch.equal(first.conv.weight, second.conv.weight)
     with pytest.raises(ContractError, match="neither `spec`"):
         load_encoder(nn.ReLU(), path)
+
+
+def test_a_source_is_asked_once_and_for_the_encoder_of_the_model(source):
+    asked = []
+
+    @register_weights("for-one-encoder", override=True)
+    def serve(spec):
+        asked.append(spec.name)
+        if spec.name != NAME:
+            raise WeightsError(f"nothing for {spec.name}")
+        return weights(source)
+
+    model = build_segmentation_model(NAME, "fcn")
+    with pytest.raises(TransferError, match=r"holds no decoder\. Use transfer='encoder'"):
+        move_weights(model, "for-one-encoder", "encoder+decoder", "strict")
+    assert asked == [NAME]
+    with pytest.raises(TransferError, match=r"source for encoders.*resolve_weights\('for-one-enc"):
+        load_decoder(model.decoder, "for-one-encoder")
+
+
+@pytest.mark.parametrize("given", [{"class_path": "x"}, 5])
+def test_weights_that_are_no_text_say_what_is_wanted(encoder, given):
+    with pytest.raises(SettingError, match=r"weights is .*wanted None, a source \(.*imagenet"):
+        load_encoder(encoder, given)

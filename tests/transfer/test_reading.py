@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import random
+import zipfile
 
 import pytest
 import safetensors.torch
@@ -185,7 +187,7 @@ def rewrite(path, change):
         (lambda b: "[1]", "block is a list, no mapping"),
         (lambda b: b.update(encoder=None), "encoder specification must be a mapping, found None"),
         (lambda b: b["encoder"].update(depth=9), "depth is 9; wanted a whole number from 1 to 5"),
-        (lambda b: b.update(decoder={"kwargs": {}}), "decoder's specification.*missing 'name'"),
+        (lambda b: b.update(decoder={"kwargs": {}}), "decoder specification.*missing 'name'"),
         (lambda b: b.update(provenance=3), "provenance record: it is 3, no mapping"),
     ],
 )
@@ -213,3 +215,65 @@ def test_one_flipped_bit_of_the_decoder(tmp_path):
     path.write_bytes(bytes(content))
     with pytest.raises(WeightsError, match="decoder's tensors have SHA-256"):
         read_artifact(path)
+
+
+def test_flipped_bytes_are_refused_in_words(checkpoint, tmp_path):
+    content = checkpoint.read_bytes()
+    with zipfile.ZipFile(checkpoint) as archive:
+        pickled = next(i for i in archive.infolist() if i.filename.endswith("data.pkl"))
+    start = pickled.header_offset + 30 + len(pickled.filename)
+    draw, path = random.Random(0), tmp_path / "flipped.ckpt"
+    refusals = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        damaged[start + draw.randrange(pickled.file_size)] = draw.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            read_artifact(path)
+        except WeightsError:
+            refusals += 1
+    assert refusals > 50
+
+
+@pytest.mark.parametrize("content", [b"\x80\x02}e\x02K", b"\x80\x02hN}\x01J(KJ{h", b"\x80\x02G(]"])
+def test_pickles_that_go_wrong_are_refused_in_words(content, tmp_path):
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(content)
+    refused(path, "cannot be read: it is damaged, cut short")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("encoder_prefix",), None),
+        (("decoder_prefix",), 5),
+        (("decoder",), {"name": "fcn", "kwargs": 5}),
+        (("provenance", "data"), None),
+        (("provenance", "versions"), "x"),
+        (("provenance", "hyperparameters"), [1]),
+        (("provenance", "encoder"), {"name": "tiny", "kwargs": 5}),
+        (("provenance",), {"task": "a", 5: 1, "b": 2}),
+    ],
+    ids=str,
+)
+def test_blocks_of_another_kind_are_refused_in_words(checkpoint, place, value, tmp_path):
+    content = torch.load(checkpoint, weights_only=True)
+    *path, last = place
+    part = content[CHECKPOINT_KEY]
+    for key in path:
+        part = part[key]
+    part[last] = value
+    torch.save(content, tmp_path / "edited.ckpt")
+    refused(tmp_path / "edited.ckpt", "block cannot be read")
+
+
+def test_a_state_that_is_no_tensor_is_refused_in_words(checkpoint, tmp_path):
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"][5] = "somebody else's"  # not of our parts
+    torch.save(content, tmp_path / "more.ckpt")
+    assert inspect_file(tmp_path / "more.ckpt").task == "jigsaw"
+    prefix = content[CHECKPOINT_KEY]["encoder_prefix"]
+    name = next(k for k in content["state_dict"] if str(k).startswith(prefix))
+    content["state_dict"][name] = 5
+    torch.save(content, tmp_path / "edited.ckpt")
+    refused(tmp_path / "edited.ckpt", "of its encoder is no tensor")
