@@ -13,6 +13,7 @@ from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.pretext.base import PretextTask
 from muscletransfer.pretext.checks import PretextBatch
+from muscletransfer.pretext.multitask_hooks import PassesHooksOn, refuse_what_is_not_called
 from muscletransfer.pretext.registry import create_pretext, pretext_class, register_pretext
 from muscletransfer.pretext.seeding import step_seed
 
@@ -27,12 +28,13 @@ _SHARED = {"encoder", "in_channels", "depth", "weights", "stem", "lr", "weight_d
 
 
 @register_pretext("multitask")
-class MultiTaskPretext(PretextTask):
+class MultiTaskPretext(PassesHooksOn):
     """Learn several source tasks at once: each makes its own puzzle of the same images.
 
     Each task sends its own images through the one encoder, so a step costs what the tasks cost
     together; the loss is the weighted sum. Any registered task can take part, those of other
-    packages too. Batch norm counts the images of all tasks.
+    packages too, as long as it leaves optimiser and checkpoint to the whole; hooks such as
+    ``on_train_batch_end`` are called. Batch norm counts the images of all tasks.
 
     Logs ``<label>_loss`` and the metrics of each task, as ``<label>_<metric>``.
 
@@ -62,6 +64,8 @@ class MultiTaskPretext(PretextTask):
         SettingError: If there is no task, a weight or label is wrong, or a task is given an
             argument that all share.
         UnknownNameError: If a task is not known.
+        ContractError: If a task overrides what is not called for one of several, such as
+            ``configure_optimizers``.
 
     Example:
         >>> import torch
@@ -146,25 +150,6 @@ class MultiTaskPretext(PretextTask):
                 found[f"{label}_{name}"] = value
         return found
 
-    def setup(self, stage: str) -> None:
-        """Set every task up with the Trainer of the whole."""
-        super().setup(stage)
-        for _, task in self._each():
-            task.trainer = self.trainer
-            task.setup(stage)
-
-    def on_fit_start(self) -> None:
-        """Check every task, then rehearse the transfer."""
-        for _, task in self._each():
-            task._check_head()
-        super().on_fit_start()
-
-    def on_train_epoch_end(self) -> None:
-        """End the epoch of the whole and of every task."""
-        super().on_train_epoch_end()
-        for _, task in self._each():
-            task.on_train_epoch_end()
-
     def _each(self) -> list[tuple[str, PretextTask]]:
         return [(label, cast(PretextTask, task)) for label, task in self.tasks.items()]
 
@@ -179,6 +164,7 @@ class MultiTaskPretext(PretextTask):
         accepted = _parameters(name)
         shared = {key: value for key, value in shared.items() if accepted(key)}
         task = create_pretext(name, encoder=self.encoder, **{**shared, **given})
+        refuse_what_is_not_called(label, task)
         task._checks = self._checks
         _lend(task, "encoder")
         return task
