@@ -57,7 +57,8 @@ def deprecated(*, since: str, removal: str, instead: str | None = None) -> Calla
             @functools.wraps(inner)
             def init(self: Any, *args: Any, **kwargs: Any) -> None:
                 entry.warn()
-                if inner is object.__init__ and type(self).__new__ is not object.__new__:
+                new: Any = type(self).__new__
+                if inner is object.__init__ and new is not object.__new__:
                     return  # __new__ took the arguments, which object.__init__ would refuse
                 inner(self, *args, **kwargs)
 
