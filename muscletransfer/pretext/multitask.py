@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from muscletransfer.decoders import required_encoder_kwargs
 from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.pretext.base import PretextTask
@@ -23,7 +24,6 @@ __all__ = ["MultiTaskPretext"]
 _SHARED = {"encoder", "in_channels", "depth", "weights", "stem", "lr", "weight_decay"} | {
     "warmup_steps",
     "channels_last",
-    "encoder_kwargs",
 }
 
 
@@ -46,7 +46,8 @@ class MultiTaskPretext(PassesHooksOn):
         tasks: The arguments of each task by its label. The label is the registered name, unless
             ``"name"`` stands among the arguments (for one task twice). Arguments that all share
             (``encoder``, ``weights``, ``lr``, ...) are given here and not there.
-        encoder: Name, spec or module, see :class:`~muscletransfer.PretextTask`.
+        encoder: Name, spec or module, see :class:`~muscletransfer.PretextTask`. A name or spec is
+            built as the decoders of the tasks need it.
         in_channels: Channels of the images.
         depth: Number of halvings of the encoder.
         task_weights: Weight of each task's loss by label, above 0; those not named have 1.
@@ -61,8 +62,8 @@ class MultiTaskPretext(PassesHooksOn):
         channels_last: Use the memory layout that convolutions are fastest in.
 
     Raises:
-        SettingError: If there is no task, a weight or label is wrong, or a task is given an
-            argument that all share.
+        SettingError: If there is no task, a weight or label is wrong, a task is given an argument
+            that all share, or decoders need encoders of different kinds.
         UnknownNameError: If a task is not known.
         ContractError: If a task overrides what is not called for one of several, such as
             ``configure_optimizers``.
@@ -104,6 +105,7 @@ class MultiTaskPretext(PassesHooksOn):
             warmup_steps=warmup_steps,
             seed=seed,
             channels_last=channels_last,
+            encoder_kwargs=_for_decoders(tasks, encoder),
         )
         self.task_weights = shares
         self.tasks = nn.ModuleDict(
@@ -196,6 +198,38 @@ def _parameters(name: str) -> Callable[[str], bool]:
     return lambda argument: takes_all or argument in parameters
 
 
+def _for_decoders(tasks: Mapping[str, Any], encoder: Any) -> dict[str, Any]:
+    """Return the arguments of an encoder for the decoders of all tasks, which must agree.
+
+    Args:
+        tasks: Arguments of each task.
+        encoder: As the user gave it; what it says itself decides, and a module is built already.
+    """
+    if isinstance(encoder, nn.Module):
+        return {}
+    said = encoder.get("kwargs") if isinstance(encoder, Mapping) else None
+    said = (encoder.kwargs if isinstance(encoder, EncoderSpec) else said) or {}
+    wanted: dict[str, dict[str, Any]] = {}
+    for label, given in tasks.items():
+        decoder = dict(given or {}).get("decoder")
+        if decoder is None:
+            name = dict(given or {}).get("name", label)
+            parameter = inspect.signature(pretext_class(name).__init__).parameters.get("decoder")
+            decoder = None if parameter is None else parameter.default
+        if isinstance(decoder, str):
+            for key, value in required_encoder_kwargs(decoder).items():
+                wanted.setdefault(key, {})[decoder] = value
+    for key, values in wanted.items():
+        if key not in said and len(set(map(repr, values.values()))) > 1:
+            listed = " and ".join(f"{value!r} for {name!r}" for name, value in values.items())
+            raise SettingError(
+                f"The decoders of the tasks need encoders of different {key}: {listed}. All tasks "
+                "share one encoder: use decoders that agree, or say it with the encoder, as in "
+                f'{{"name": "timm/resnet18", "kwargs": {{{key!r}: ...}}}}.'
+            )
+    return {key: next(iter(values.values())) for key, values in wanted.items()}
+
+
 def _checked(tasks: Any, task_weights: Mapping[str, float]) -> dict[str, float]:
     """Check labels, arguments and weights; return the weight of each task."""
     if not isinstance(tasks, Mapping) or not tasks:
@@ -208,6 +242,17 @@ def _checked(tasks: Any, task_weights: Mapping[str, float]) -> dict[str, float]:
             raise SettingError(
                 f"The task label {label!r} cannot stand in the names of logged values; use a word, "
                 f'and give the registered name beside it: {{"own": {{"name": {label!r}}}}}.'
+            )
+        if hasattr(nn.ModuleDict(), label):
+            raise SettingError(
+                f"The task label {label!r} is a name that torch keeps for itself; use another, and "
+                f'give the registered name beside it: {{"own": {{"name": {label!r}}}}}.'
+            )
+        if "encoder_kwargs" in (given or {}):
+            raise SettingError(
+                f"The task {label!r} is given encoder_kwargs, but all share one encoder. Give "
+                'them with it: encoder={"name": "timm/resnet18", "kwargs": {...}}. What decoders '
+                "need is given by itself."
             )
         shared = sorted(set(given or {}) & _SHARED)
         if shared:

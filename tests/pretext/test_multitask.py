@@ -229,6 +229,9 @@ def test_what_a_task_lacks_names_the_task():
         ({}, {}, SettingError, "wanted the arguments of each task"),
         ({"rotatoin": {}}, {}, UnknownNameError, "rotation"),
         ({"a/b": {}}, {}, SettingError, "cannot stand in the names"),
+        ({"keys": {"name": "rotation"}}, {}, SettingError, "label 'keys' is a name that torch"),
+        ({"train": {"name": "rotation"}}, {}, SettingError, "label 'train' is a name that torch"),
+        ({"rotation": {"encoder_kwargs": {}}}, {}, SettingError, r"encoder=.*\"kwargs\""),
         ({"rotation": {"lr": 1}}, {}, SettingError, "given lr, which all tasks share"),
         (BOTH, {"task_weights": {"rotation": 0}}, SettingError, "above 0"),
         (BOTH, {"task_weights": {"jigsaw": 1}}, SettingError, "'rotation', 'restore'"),
@@ -238,6 +241,23 @@ def test_what_a_task_lacks_names_the_task():
 def test_settings(tasks, more, error, message):
     with pytest.raises(error, match=message):
         make(tasks, **more)
+
+
+def test_the_encoder_is_built_as_the_decoders_need_it():
+    tasks = {"rotation": {}, "reconstruction": {"decoder": "deeplabv3plus"}}
+    task = make(tasks, encoder="timm/resnet10t", depth=5)
+    assert task.encoder.output_stride == 16
+    both = {**tasks, "segmentation": {"num_classes": 2, "decoder": "fcn"}}
+    with pytest.raises(SettingError, match="16 for 'deeplabv3plus' and 8 for 'fcn'"):
+        make(both, encoder="timm/resnet10t", depth=5)
+    said = {"name": "timm/resnet10t", "kwargs": {"output_stride": 8}}
+    assert make(both, encoder=said, depth=5).encoder.output_stride == 8
+    assert (
+        make(
+            both, encoder=mt.create_encoder("timm/resnet10t", output_stride=8), depth=5
+        ).encoder.output_stride
+        == 8
+    )
 
 
 def test_a_chain_of_tasks_keeps_every_record(tmp_path):
