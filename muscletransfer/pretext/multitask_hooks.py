@@ -61,7 +61,7 @@ def _passed_on(name: str) -> Callable[..., Any]:
                 task.trainer = self.trainer
             answers.append(getattr(task, name)(*args, **kwargs))
         # -1 of on_train_batch_start ends the epoch, whichever task says so
-        return -1 if -1 in answers else None
+        return -1 if any(isinstance(one, int) and one == -1 for one in answers) else None
 
     return hook
 
