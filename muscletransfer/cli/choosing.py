@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, get_loader
 from lightning.pytorch import LightningModule
 
 from muscletransfer.class_paths import class_and_arguments
@@ -53,7 +53,11 @@ def split_off(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, 
         arguments: Those of the command.
 
     Returns:
-        The other arguments, and for each of the two names the values by dotted key.
+        The other arguments, and for each of the two names the values by dotted key, read as the
+        parser reads other values: ``1e-3`` is a number.
+
+    Raises:
+        SettingError: A value that is no YAML.
 
     Example:
         >>> split_off(["fit", "--optimizer=SGD", "--optimizer.init_args.lr", "0.1", "--data=x"])
@@ -71,7 +75,13 @@ def split_off(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, 
             continue
         if not equals:
             value = rest.pop(0) if rest else ""
-        found.setdefault(name, {})[key] = yaml.safe_load(value)
+        try:
+            found.setdefault(name, {})[key] = get_loader("yaml")(value)
+        except yaml.YAMLError as error:
+            raise SettingError(
+                f"{option} is {value!r}, which cannot be read as YAML: "
+                f"{' '.join(str(error).split())}. Put text in quotes of its own."
+            ) from error
     return others, found
 
 

@@ -128,7 +128,8 @@ def structure_table(texts: Sequence[str]) -> dict[str | int, int]:
     """Read ``NAME[=CLASS]`` texts; those without a class are numbered from 1 in order.
 
     Raises:
-        SettingError: A class that is no whole number from 1 to 254, or classes for some only.
+        SettingError: A class that is no whole number from 1 to 254, classes for some only, or a
+            name twice.
 
     Example:
         >>> structure_table(["psoas_*=1", "wall=2"]), structure_table(["Muscle L3"])
@@ -148,6 +149,10 @@ def structure_table(texts: Sequence[str]) -> dict[str | int, int]:
         if not name or not value.isdecimal() or not 1 <= int(value) <= 254:
             raise SettingError(
                 f"{text!r}; wanted a name and a class from 1 to 254, as in psoas_left=1."
+            )
+        if name in table:
+            raise SettingError(
+                f"the structure {name!r} is named twice; wanted it once, with one class."
             )
         table[name] = int(value)
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import pickle
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -20,11 +21,11 @@ import muscletransfer.data
 import muscletransfer.pretext
 from muscletransfer.cli.choosing import add_optimizer_arguments, choose, merge, split_off
 from muscletransfer.cli.model_names import PARSER_MODE, arguments_with_class_paths
-from muscletransfer.errors import MuscleTransferError, WeightsError
+from muscletransfer.errors import MuscleTransferError, SettingError, WeightsError
 from muscletransfer.finetune import PredictionWriter, SegmentationFineTuner
 from muscletransfer.hardware import recommended_precision
 from muscletransfer.lazy import load_names
-from muscletransfer.transfer import restoring
+from muscletransfer.transfer import inspect_file, restoring
 
 __all__ = ["MuscleTransferCLI", "run_lightning"]
 
@@ -41,21 +42,27 @@ class MuscleTransferCLI(LightningCLI):
         self._changes = changes
         super().__init__(*args, **kwargs)
 
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """As Lightning's, but a checkpoint can say which model it is: none is required."""
+        parser.add_lightning_class_args(self.trainer_class, "trainer")
+        defaults = {f"trainer.{k}": v for k, v in self.trainer_defaults.items()}
+        parser.set_defaults(defaults)
+        for kind, name, required in (
+            (self._model_class, "model", False),
+            (self._datamodule_class, "data", True),
+        ):
+            parser.add_lightning_class_args(kind, name, subclass_mode=True, required=required)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``--optimizer`` and ``--lr_scheduler``."""
         add_optimizer_arguments(parser)
 
     def before_instantiate_classes(self) -> None:
-        """Say early that a checkpoint is missing, before data is prepared."""
+        """Say early that a checkpoint is missing or damaged, before data is prepared."""
         merge(self.config[str(self.subcommand)], self._changes)
         path = self._checkpoint()
-        if path is not None and path not in {"best", "last", "hpc", "registry"}:
-            file = Path(path)
-            if not file.is_file():
-                raise WeightsError(
-                    f"--ckpt_path {path}: there is no such file. Give the path of a checkpoint "
-                    "that `muscletransfer fit` wrote (it prints it at the end)."
-                )
+        if path is not None and _is_file_here(path):
+            _content(path)
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; weights that a checkpoint will replace are not loaded."""
@@ -82,11 +89,14 @@ class MuscleTransferCLI(LightningCLI):
         return super().instantiate_trainer(callbacks=callbacks, **kwargs)
 
     def after_fit(self) -> None:
-        """Say where the best checkpoint is; the last one, where nothing was validated."""
+        """Say where the best checkpoint is; the last one, where none was chosen by a figure."""
         checkpoint = self.trainer.checkpoint_callback
         best = getattr(checkpoint, "best_model_path", "")
         last = getattr(checkpoint, "last_model_path", "")
-        if best:
+        if not getattr(checkpoint, "monitor", None):  # its "best" one is the latest
+            if last or best:
+                _say(f"last checkpoint: {Path(last or best).resolve()}")
+        elif best:
             _say(f"best checkpoint: {Path(best).resolve()}")
         elif last:
             _say(f"last checkpoint (nobody validated): {Path(last).resolve()}")
@@ -110,10 +120,15 @@ class MuscleTransferCLI(LightningCLI):
         hyperparameters; it is in the block of ours instead.
         """
         command = self.config.get("subcommand")
-        path = self.config[command].get("ckpt_path") if command else None
-        if not path or not Path(path).is_file() or self.config[command].get("model"):
+        if not command or self.config[command].get("model"):
             return
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        path = self.config[command].get("ckpt_path")
+        if not path or not _is_file_here(str(path)):
+            raise SettingError(
+                "No model was named. Give it with --model, as in --model SegmentationFineTuner, in "
+                "a --config file, or by the --ckpt_path of a file on this machine."
+            )
+        checkpoint = _content(str(path))
         settings = dict(checkpoint.get("hyper_parameters", {}))
         settings.pop("_instantiator", None)
         block = checkpoint.get("muscletransfer", {})
@@ -125,6 +140,27 @@ class MuscleTransferCLI(LightningCLI):
             )
         model = {"class_path": class_path, "init_args": settings}
         self.config = self.parser.parse_object({command: {"model": model}}, self.config)
+
+
+def _is_file_here(path: str) -> bool:
+    """Whether it is no word of Lightning's (``best``, ``registry:name``) and no URL."""
+    words = {"best", "last", "hpc", "registry"}
+    return path not in words and not path.startswith("registry:") and "://" not in path
+
+
+def _content(path: str) -> dict[str, Any]:
+    """Read a checkpoint; its tensors stay in the file."""
+    if not Path(path).is_file():
+        raise WeightsError(
+            f"--ckpt_path {path}: there is no such file. Give the path of a checkpoint "
+            "that `muscletransfer fit` wrote (it prints it at the end)."
+        )
+    try:
+        content: dict[str, Any] = torch.load(path, "cpu", mmap=True, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError):
+        inspect_file(path)  # which says in words what is wrong
+        content = torch.load(path, "cpu", weights_only=True)  # a format too old to be mapped
+    return content
 
 
 @contextlib.contextmanager
@@ -189,11 +225,21 @@ def run_lightning(arguments: list[str]) -> MuscleTransferCLI:
 
     Returns:
         The command-line object, with its trainer and model.
+
+    Raises:
+        SettingError: If no model is named, or ``--print_config`` could not print what was given.
     """
     # So that `--model JigsawPretext` and `--data LowDataModule` are found by their short names.
     load_names(muscletransfer.pretext)
     load_names(muscletransfer.data)
     arguments, changes = split_off(arguments_with_class_paths(arguments))
+    if changes and any(one.partition("=")[0] == "--print_config" for one in arguments):
+        parts = ", ".join(f"--{name}.{key}" for name, values in changes.items() for key in values)
+        raise SettingError(
+            f"--print_config cannot print {parts}, which are put into the configuration after it "
+            "was read. Write each of the two as one, as in "
+            "--optimizer='{class_path: SGD, init_args: {momentum: 0.9}}'."
+        )
     sys.argv = ["muscletransfer", *arguments]  # LightningCLI warns when the two differ
     return MuscleTransferCLI(
         LightningModule,

@@ -80,6 +80,11 @@ def run_measure(options: argparse.Namespace) -> None:
     for text in options.window:
         name, _, ends = text.partition("=")
         low, _, high = ends.partition(":")
+        if name in windows:
+            raise SettingError(
+                f"--window {name} is given twice; wanted one window a name. Another window needs "
+                "a name of its own."
+            )
         try:
             windows[name] = (float(low), float(high))
         except ValueError as error:

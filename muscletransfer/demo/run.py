@@ -23,6 +23,9 @@ from muscletransfer.pretext import JigsawPretext, SegmentationPretext
 
 __all__ = ["run_demo"]
 
+# A name of its own: the output may be a folder of somebody else's, whose runs stay.
+_RUNS = "demo_runs"
+
 
 def run_demo(
     output: str | os.PathLike[str] = "muscletransfer_demo",
@@ -39,13 +42,17 @@ def run_demo(
     .. versionadded:: 0.1
 
     Args:
-        output: Folder for cohorts, checkpoints, figures and ``report.html``.
+        output: Folder for cohorts, checkpoints (in ``demo_runs``, emptied by each run), figures
+            and ``report.html``.
         seed: Seed of every random choice.
         quick: A smaller run that shows that everything works and teaches the networks little.
         settings: Other sizes, in place of those two.
 
     Returns:
         Path of ``report.html``.
+
+    Raises:
+        DataError: If the folder holds cohorts of other settings; nothing in it is changed.
 
     Example:
         >>> import tempfile
@@ -55,10 +62,10 @@ def run_demo(
     started = time.monotonic()
     settings = settings or (QUICK if quick else FULL)
     folder = Path(output)
-    if (folder / "runs").is_dir():
-        shutil.rmtree(folder / "runs")  # checkpoints of an earlier run
     print("All images of this demo are synthetic; no patient is involved.")
-    source, target = _cohorts(folder, settings, seed)
+    source, target = _cohorts(folder, settings, seed)  # refuses a folder that is not the demo's
+    if (folder / _RUNS).is_dir():
+        shutil.rmtree(folder / _RUNS)  # checkpoints of an earlier run
     runs = 2 * settings.pretext_steps + 3 * len(settings.train_patients) * settings.finetune_steps
     with quiet(), tqdm(total=runs, unit="step", desc="training") as bar:
         weights = _pre_train_all(source, settings, folder, seed, bar)
@@ -120,7 +127,7 @@ def _pre_train_all(
             cache_dir=folder / "cache",
         )
         weights[name] = pre_train(
-            task, data, settings.pretext_steps, folder / "runs" / f"pretext_{name}", bar
+            task, data, settings.pretext_steps, folder / _RUNS / f"pretext_{name}", bar
         )
     return weights
 
@@ -155,5 +162,5 @@ def _fine_tune_all(
                 cache_dir=folder / "cache",
             )
             model = SegmentationFineTuner(encoder=settings.encoder, seed=seed, **transfer)
-            run = folder / "runs" / f"finetune_{source}_{count}"
+            run = folder / _RUNS / f"finetune_{source}_{count}"
             yield fine_tune(source, count, model, data, settings, run, bar)

@@ -57,6 +57,9 @@ def deprecated(*, since: str, removal: str, instead: str | None = None) -> Calla
             @functools.wraps(inner)
             def init(self: Any, *args: Any, **kwargs: Any) -> None:
                 entry.warn()
+                new: Any = type(self).__new__
+                if inner is object.__init__ and new is not object.__new__:
+                    return  # __new__ took the arguments, which object.__init__ would refuse
                 inner(self, *args, **kwargs)
 
             code.__init__ = init  # type: ignore[method-assign]

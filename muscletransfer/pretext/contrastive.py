@@ -9,6 +9,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from muscletransfer.errors import ContractError
+
 __all__ = ["gather_rows", "mean_over_all", "nt_xent", "pair_logits"]
 
 
@@ -65,15 +67,25 @@ def pair_logits(embeddings: Tensor, temperature: float) -> tuple[Tensor, Tensor]
         ``(logits, positive)``: (2 n, 2 N) float32 with minus infinity where a view would meet
         itself, and (2 n,) the column of each row's other view.
 
+    Raises:
+        ContractError: If the rows are no pairs.
+
     Example:
         >>> logits, positive = pair_logits(torch.eye(4), 1.0)
         >>> logits.shape, positive.tolist()
         (torch.Size([4, 4]), [2, 3, 0, 1])
     """
+    if embeddings.ndim != 2 or len(embeddings) == 0 or len(embeddings) % 2:
+        raise ContractError(
+            f"The embeddings have shape {tuple(embeddings.shape)}; wanted (2 n, D): the first view "
+            "of each of n images, then the second of each."
+        )
     unit = F.normalize(embeddings.float(), dim=1)
     everyone, start = gather_rows(unit)
     rows = torch.arange(len(unit), device=unit.device)
-    logits = unit @ everyone.t() / temperature
+    # In half precision near views would tie, and the first of equals would be taken for nearest.
+    with torch.autocast(unit.device.type, enabled=False):
+        logits = unit @ everyone.t() / temperature
     itself = torch.arange(len(everyone), device=unit.device) == (start + rows).unsqueeze(1)
     half = len(unit) // 2
     return logits.masked_fill(itself, -torch.inf), start + (rows + half) % len(unit)
@@ -94,6 +106,9 @@ def nt_xent(embeddings: Tensor, temperature: float = 0.5) -> Tensor:
 
     Returns:
         A scalar.
+
+    Raises:
+        ContractError: If the rows are no pairs.
 
     Example:
         >>> views = torch.eye(3).repeat(2, 1)  # both views of an image agree, images differ

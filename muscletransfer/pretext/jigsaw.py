@@ -44,8 +44,9 @@ class JigsawPretext(PretextTask):
     (:func:`~muscletransfer.pretext.permutation_set`) and go through one shared encoder; their
     pooled features are concatenated, and a small head tells the permutation.
 
-    **Tile size.** The encoder takes sides that are multiples of its ``output_stride``; tiles are
-    cut or resized to such a size, see :func:`~muscletransfer.pretext.tiles.plan_tiles`.
+    **Tile size.** The encoder takes sides that are multiples of its ``output_stride``, and some
+    only larger multiples or sides from a certain one on; tiles are cut or resized to such a size,
+    see :func:`~muscletransfer.pretext.tiles.plan_tiles`.
 
     **Air.** Tiles that are air stay in place and the others fill the remaining slots in the order
     of the permutation (:func:`~muscletransfer.pretext.arrange`). With many pinned tiles two
@@ -70,8 +71,8 @@ class JigsawPretext(PretextTask):
         depth: Number of halvings of the encoder.
         grid: Tiles a side, at least 2.
         permutations: Number of permutations, or ``"auto"``: 24 for 2 x 2, 72 for 3 x 3, else 100.
-        tile_size: Side of the tiles that the encoder sees in pixels, a multiple of its
-            ``output_stride``; ``None`` takes the one that fits the image.
+        tile_size: Side of the tiles that the encoder sees in pixels, one that it takes; ``None``
+            takes the one that fits the image.
         gap: Smallest part of a cell's side that no tile covers, 0 to 0.9; 0.14 is the paper's 64
             of 75 pixels.
         jitter: Part of the free space in its cell that a tile may move in, 0 to 1.
@@ -178,7 +179,7 @@ class JigsawPretext(PretextTask):
         layout = plan_tiles(
             (images.shape[-2], images.shape[-1]),
             self.grid,
-            stride=self.encoder.output_stride,
+            **self._sides(),
             gap=self.gap,
             tile_size=self.tile_size,
         )
@@ -239,6 +240,9 @@ class JigsawPretext(PretextTask):
         self.chance.update(chance, usable.float())
         return {"accuracy": self.accuracy, "chance": self.chance}
 
+    def _images_that_count(self, images: int, targets: tuple[Tensor, Tensor]) -> Tensor:
+        return targets[1].sum(dtype=torch.float32)
+
     def on_train_epoch_end(self) -> None:
         """Refuse to go on when every image of an epoch was air."""
         super().on_train_epoch_end()
@@ -262,8 +266,13 @@ class JigsawPretext(PretextTask):
                 "with the img_size that tiles should have."
             )
         if tile_size is not None:
-            check_tile_size(tile_size, self.encoder.output_stride)
+            check_tile_size(tile_size, **self._sides())
         return tile_size
+
+    def _sides(self) -> dict[str, int]:
+        """Return what sides the encoder takes; one of a plug-in need not say more than a stride."""
+        stride = int(getattr(self.encoder, "multiple", self.encoder.output_stride))
+        return {"stride": stride, "least": int(getattr(self.encoder, "least", 0))}
 
     def _window(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
         if self.air_below is None or not self.crop_to_body:

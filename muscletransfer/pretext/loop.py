@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from muscletransfer.errors import ContractError, SettingError
+from muscletransfer.errors import ContractError, DataError, SettingError
 from muscletransfer.own_optimizer import ChoosesOptimizer
 from muscletransfer.pretext.checks import DeferredChecks, PretextBatch, check_images
 from muscletransfer.pretext.optim import decay_groups
+from muscletransfer.pretext.repeats import first_rows, leaves_metrics_alone, rows_that_count
 from muscletransfer.pretext.seeding import step_seed
 from muscletransfer.pretext.unused import check_every_parameter_learns
 from muscletransfer.randomness import own_stream
@@ -21,6 +23,22 @@ from muscletransfer.registry import owner_of
 __all__ = ["PretextLoop", "Stage"]
 
 Stage = Literal["train", "val", "test"]
+
+
+@contextlib.contextmanager
+def _readable(task: PretextLoop, images: Tensor) -> Iterator[None]:
+    """Say of a batch norm with a single value, which torch tells in other words, what helps."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        shape = " x ".join(map(str, images.shape[-2:]))
+        raise DataError(
+            f"The task {task.task_name!r} got {len(images)} image(s) of {shape} pixels, and a norm "
+            "of it has one value in all to take its statistics from. Use a batch_size of at least "
+            "2, and drop_last=True in a loader of your own."
+        ) from error
 
 
 class PretextLoop(ChoosesOptimizer):
@@ -88,6 +106,12 @@ class PretextLoop(ChoosesOptimizer):
         )
         batch = PretextBatch(batch, self.task_name)
         images = check_images(batch, self.encoder.out_channels[0])
+        count = len(images)
+        if stage != "train":
+            count = rows_that_count(self._trainer, loader, index, len(images))
+            if 0 < count < len(images):
+                batch = PretextBatch(first_rows(batch, count, len(images)), self.task_name)
+                images = batch["image"]
         pair: Any = self.make_targets(batch)
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             found = f"{len(pair)} values" if isinstance(pair, tuple | list) else type(pair).__name__
@@ -98,18 +122,25 @@ class PretextLoop(ChoosesOptimizer):
         layers = step_seed(self.seed, "layers", stage, epoch, index, self.global_rank, loader)
         # What layers draw (dropout) comes from the step as well, or resuming would not be exact.
         with own_stream(layers, self.device):
-            outputs = self(pair[0])
+            with _readable(self, images):
+                outputs = self(pair[0])
             loss = self.compute_loss(outputs, pair[1])
         self._check_loss(loss, images)
-        with torch.no_grad():
+        # Of repeats alone the steps are taken (others may wait in them), and nothing is counted.
+        with torch.no_grad(), contextlib.nullcontext() if count else leaves_metrics_alone(self):
             metrics = self.add_metrics(outputs, pair[1])
-        self._log(f"{stage}_loss", loss.detach(), len(images), prog_bar=stage == "val")
+        weight = self._images_that_count(count, pair[1]) if count else 0.0
+        self._log(f"{stage}_loss", loss.detach(), weight, prog_bar=stage == "val")
         for name, value in metrics.items():
-            self._log(f"{stage}_{name}", value, len(images), prog_bar=stage == "val")
+            self._log(f"{stage}_{name}", value, weight, prog_bar=stage == "val")
         return loss
 
+    def _images_that_count(self, images: int, targets: Any) -> float | Tensor:
+        """Return of how many images of a batch the loss and plain metrics are a mean."""
+        return float(images)
+
     def _log(
-        self, name: str, value: float | Tensor | Metric, batch_size: int, prog_bar: bool
+        self, name: str, value: float | Tensor | Metric, weight: float | Tensor, prog_bar: bool
     ) -> None:
         sync = not isinstance(value, Metric)  # a Metric gathers its own states
         self.log(
@@ -118,7 +149,8 @@ class PretextLoop(ChoosesOptimizer):
             on_step=False,
             on_epoch=True,
             sync_dist=sync,
-            batch_size=batch_size,
+            # No int: the mean over processes, which Lightning takes, would lose its fraction.
+            batch_size=cast(int, weight),
             prog_bar=prog_bar,
         )
 

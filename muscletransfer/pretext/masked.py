@@ -122,6 +122,17 @@ class MaskedImagePretext(PretextTask):
             # One parameter for all levels: a decoder that skips a level leaves none unused.
             self.mask_tokens = nn.Parameter(0.02 * torch.randn(sum(self.encoder.out_channels[1:])))
 
+    def on_fit_start(self) -> None:
+        """Refuse norms that would see hidden patches, then check and rehearse as every task."""
+        synchronised = any(isinstance(part, nn.SyncBatchNorm) for part in self.encoder.modules())
+        # Its kernel is an autograd function, which runs past SparseMaps; alone it is a batch norm.
+        if self.masking == "sparse" and synchronised and self.trainer.world_size > 1:
+            raise SettingError(
+                "masking='sparse' cannot hide patches from SyncBatchNorm on several devices. Use "
+                "Trainer(sync_batchnorm=False), an encoder without it, or masking='filled'."
+            )
+        super().on_fit_start()
+
     def make_targets(
         self, batch: dict[str, Any]
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:

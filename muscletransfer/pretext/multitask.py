@@ -9,10 +9,12 @@ from typing import Any, Literal, cast
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from muscletransfer.decoders import required_encoder_kwargs
 from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.pretext.base import PretextTask
 from muscletransfer.pretext.checks import PretextBatch
+from muscletransfer.pretext.multitask_hooks import PassesHooksOn, refuse_what_is_not_called
 from muscletransfer.pretext.registry import create_pretext, pretext_class, register_pretext
 from muscletransfer.pretext.seeding import step_seed
 
@@ -22,17 +24,17 @@ __all__ = ["MultiTaskPretext"]
 _SHARED = {"encoder", "in_channels", "depth", "weights", "stem", "lr", "weight_decay"} | {
     "warmup_steps",
     "channels_last",
-    "encoder_kwargs",
 }
 
 
 @register_pretext("multitask")
-class MultiTaskPretext(PretextTask):
+class MultiTaskPretext(PassesHooksOn):
     """Learn several source tasks at once: each makes its own puzzle of the same images.
 
     Each task sends its own images through the one encoder, so a step costs what the tasks cost
     together; the loss is the weighted sum. Any registered task can take part, those of other
-    packages too. Batch norm counts the images of all tasks.
+    packages too, as long as it leaves optimiser and checkpoint to the whole; hooks such as
+    ``on_train_batch_end`` are called. Batch norm counts the images of all tasks.
 
     Logs ``<label>_loss`` and the metrics of each task, as ``<label>_<metric>``.
 
@@ -44,7 +46,8 @@ class MultiTaskPretext(PretextTask):
         tasks: The arguments of each task by its label. The label is the registered name, unless
             ``"name"`` stands among the arguments (for one task twice). Arguments that all share
             (``encoder``, ``weights``, ``lr``, ...) are given here and not there.
-        encoder: Name, spec or module, see :class:`~muscletransfer.PretextTask`.
+        encoder: Name, spec or module, see :class:`~muscletransfer.PretextTask`. A name or spec is
+            built as the decoders of the tasks need it.
         in_channels: Channels of the images.
         depth: Number of halvings of the encoder.
         task_weights: Weight of each task's loss by label, above 0; those not named have 1.
@@ -59,9 +62,11 @@ class MultiTaskPretext(PretextTask):
         channels_last: Use the memory layout that convolutions are fastest in.
 
     Raises:
-        SettingError: If there is no task, a weight or label is wrong, or a task is given an
-            argument that all share.
+        SettingError: If there is no task, a weight or label is wrong, a task is given an argument
+            that all share, or decoders need encoders of different kinds.
         UnknownNameError: If a task is not known.
+        ContractError: If a task overrides what is not called for one of several, such as
+            ``configure_optimizers``.
 
     Example:
         >>> import torch
@@ -100,6 +105,7 @@ class MultiTaskPretext(PretextTask):
             warmup_steps=warmup_steps,
             seed=seed,
             channels_last=channels_last,
+            encoder_kwargs=_for_decoders(tasks, encoder),
         )
         self.task_weights = shares
         self.tasks = nn.ModuleDict(
@@ -146,25 +152,6 @@ class MultiTaskPretext(PretextTask):
                 found[f"{label}_{name}"] = value
         return found
 
-    def setup(self, stage: str) -> None:
-        """Set every task up with the Trainer of the whole."""
-        super().setup(stage)
-        for _, task in self._each():
-            task.trainer = self.trainer
-            task.setup(stage)
-
-    def on_fit_start(self) -> None:
-        """Check every task, then rehearse the transfer."""
-        for _, task in self._each():
-            task._check_head()
-        super().on_fit_start()
-
-    def on_train_epoch_end(self) -> None:
-        """End the epoch of the whole and of every task."""
-        super().on_train_epoch_end()
-        for _, task in self._each():
-            task.on_train_epoch_end()
-
     def _each(self) -> list[tuple[str, PretextTask]]:
         return [(label, cast(PretextTask, task)) for label, task in self.tasks.items()]
 
@@ -179,6 +166,7 @@ class MultiTaskPretext(PretextTask):
         accepted = _parameters(name)
         shared = {key: value for key, value in shared.items() if accepted(key)}
         task = create_pretext(name, encoder=self.encoder, **{**shared, **given})
+        refuse_what_is_not_called(label, task)
         task._checks = self._checks
         _lend(task, "encoder")
         return task
@@ -210,6 +198,38 @@ def _parameters(name: str) -> Callable[[str], bool]:
     return lambda argument: takes_all or argument in parameters
 
 
+def _for_decoders(tasks: Mapping[str, Any], encoder: Any) -> dict[str, Any]:
+    """Return the arguments of an encoder for the decoders of all tasks, which must agree.
+
+    Args:
+        tasks: Arguments of each task.
+        encoder: As the user gave it; what it says itself decides, and a module is built already.
+    """
+    if isinstance(encoder, nn.Module):
+        return {}
+    said = encoder.get("kwargs") if isinstance(encoder, Mapping) else None
+    said = (encoder.kwargs if isinstance(encoder, EncoderSpec) else said) or {}
+    wanted: dict[str, dict[str, Any]] = {}
+    for label, given in tasks.items():
+        decoder = dict(given or {}).get("decoder")
+        if decoder is None:
+            name = dict(given or {}).get("name", label)
+            parameter = inspect.signature(pretext_class(name).__init__).parameters.get("decoder")
+            decoder = None if parameter is None else parameter.default
+        if isinstance(decoder, str):
+            for key, value in required_encoder_kwargs(decoder).items():
+                wanted.setdefault(key, {})[decoder] = value
+    for key, values in wanted.items():
+        if key not in said and len(set(map(repr, values.values()))) > 1:
+            listed = " and ".join(f"{value!r} for {name!r}" for name, value in values.items())
+            raise SettingError(
+                f"The decoders of the tasks need encoders of different {key}: {listed}. All tasks "
+                "share one encoder: use decoders that agree, or say it with the encoder, as in "
+                f'{{"name": "timm/resnet18", "kwargs": {{{key!r}: ...}}}}.'
+            )
+    return {key: next(iter(values.values())) for key, values in wanted.items()}
+
+
 def _checked(tasks: Any, task_weights: Mapping[str, float]) -> dict[str, float]:
     """Check labels, arguments and weights; return the weight of each task."""
     if not isinstance(tasks, Mapping) or not tasks:
@@ -222,6 +242,17 @@ def _checked(tasks: Any, task_weights: Mapping[str, float]) -> dict[str, float]:
             raise SettingError(
                 f"The task label {label!r} cannot stand in the names of logged values; use a word, "
                 f'and give the registered name beside it: {{"own": {{"name": {label!r}}}}}.'
+            )
+        if hasattr(nn.ModuleDict(), label):
+            raise SettingError(
+                f"The task label {label!r} is a name that torch keeps for itself; use another, and "
+                f'give the registered name beside it: {{"own": {{"name": {label!r}}}}}.'
+            )
+        if "encoder_kwargs" in (given or {}):
+            raise SettingError(
+                f"The task {label!r} is given encoder_kwargs, but all share one encoder. Give "
+                'them with it: encoder={"name": "timm/resnet18", "kwargs": {...}}. What decoders '
+                "need is given by itself."
             )
         shared = sorted(set(given or {}) & _SHARED)
         if shared:

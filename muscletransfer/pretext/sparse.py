@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from muscletransfer.errors import SettingError
+
 __all__ = ["SparseMaps"]
 
 # What mixes pixels, or gives 0 another value. All else maps 0 to 0 pixel by pixel.
@@ -17,6 +19,7 @@ _MASKED = {
     "conv2d",
     "batch_norm",
     "group_norm",
+    "instance_norm",
     "layer_norm",
     "max_pool2d",
     "_max_pool2d",
@@ -30,9 +33,9 @@ class SparseMaps(TorchFunctionMode):
 
     A dense convolution fills hidden places from their neighbours, so after a few layers nothing is
     hidden any more and the statistics of batch norm are those of holes. Here each convolution, norm
-    and pooling has its hidden places set back to 0, and batch and group norm take their statistics
-    from visible places only: what sparse convolutions do, for any encoder and device (Tian et al.,
-    "Designing BERT for convolutional networks", ICLR 2023, arXiv 2301.03580).
+    and pooling has its hidden places set back to 0, and batch, group and instance norm take their
+    statistics from visible places only: what sparse convolutions do, for any encoder and device
+    (Tian et al., "Designing BERT for convolutional networks", ICLR 2023, arXiv 2301.03580).
 
     Means over a whole map (squeeze and excitation) still count hidden places as 0, and attention
     sees them as 0 plus their position.
@@ -80,6 +83,10 @@ class SparseMaps(TorchFunctionMode):
             return self._batch_norm(func, *args, **kwargs)
         if name == "group_norm":
             return self._group_norm(*args, **kwargs)
+        if name == "instance_norm":
+            return self._instance_norm(func, *args, **kwargs)
+        if name == "layer_norm" and not self._is_a_size(args[0].shape[1], args[0].shape[2]):
+            return func(*args, **kwargs)  # of the queries of attention, (B, heads, tokens, C)
         out = func(*args, **kwargs)
         if name == "layer_norm":  # channels are last here
             return out * self.at(out.shape[1], out.shape[2]).permute(0, 2, 3, 1)
@@ -94,6 +101,11 @@ class SparseMaps(TorchFunctionMode):
             and len(first) == len(self._visible)
         )
 
+    def _is_a_size(self, height: int, width: int) -> bool:
+        """Whether a map of the image can have that size: both sides divided by one stride."""
+        whole, wide = self._visible.shape[2:]
+        return whole % height == 0 and wide % width == 0 and whole // height == wide // width
+
     def _batch_norm(
         self, func: Callable[..., Tensor], maps: Tensor, *args: Any, **kwargs: Any
     ) -> Tensor:
@@ -107,6 +119,29 @@ class SparseMaps(TorchFunctionMode):
         seen = func(flat.index_select(0, rows), *args, **kwargs)
         whole = seen.new_zeros(len(flat), channels).index_copy(0, rows, seen)
         return whole.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+    def _instance_norm(
+        self,
+        func: Callable[..., Tensor],
+        maps: Tensor,
+        running_mean: Tensor | None = None,
+        running_var: Tensor | None = None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        use_input_stats: bool = True,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        """Normalise each channel of an image by its visible places."""
+        if not use_input_stats:
+            out = func(maps, running_mean, running_var, weight, bias, False, momentum, eps)
+            return out * self.at(maps.shape[2], maps.shape[3])
+        if running_mean is not None:
+            raise SettingError(
+                "The encoder has instance norms with running statistics, which would count hidden "
+                "patches. Use masking='filled', or build it with track_running_stats=False."
+            )
+        return self._group_norm(maps, maps.shape[1], weight, bias, eps)
 
     def _group_norm(
         self,

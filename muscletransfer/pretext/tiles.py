@@ -52,23 +52,31 @@ class TileLayout:
     tile: int
 
 
-def check_tile_size(tile_size: int, stride: int) -> None:
+def check_tile_size(tile_size: int, stride: int, least: int = 0) -> None:
     """Refuse a tile that the encoder cannot take.
 
     Args:
         tile_size: Side in pixels.
-        stride: The encoder's ``output_stride``.
+        stride: What the encoder takes multiples of, at least its ``output_stride``.
+        least: The smallest side that it takes.
 
     Raises:
-        SettingError: If the side is not a positive multiple of the stride.
+        SettingError: If the side is not a positive multiple of the stride, or too small.
     """
-    if tile_size < stride or tile_size % stride:
-        below = max(stride, tile_size // stride * stride)
+    smallest = _smallest(stride, least)
+    if tile_size < smallest or tile_size % stride:
+        below = max(smallest, tile_size // stride * stride)
         near = f"{below}" if below > tile_size else f"{below} or {below + stride}"
+        fewest = f", at least {least}" if smallest > stride else ""
         raise SettingError(
-            f"tile_size is {tile_size}; wanted a multiple of the encoder's output_stride {stride}, "
-            f"such as {near}, or None to take the one that fits the image."
+            f"tile_size is {tile_size}; wanted a multiple of {stride}, which the encoder takes"
+            f"{fewest}, such as {near}, or None to take the one that fits the image."
         )
+
+
+def _smallest(stride: int, least: int) -> int:
+    """Return the smallest multiple of the stride that an encoder takes."""
+    return max(1, -(-least // stride)) * stride
 
 
 def plan_tiles(
@@ -78,20 +86,23 @@ def plan_tiles(
     stride: int,
     gap: float = 0.14,
     tile_size: int | None = None,
+    least: int = 0,
 ) -> TileLayout:
     """Choose the size of the tiles of an image.
 
     A cell is ``H // grid`` by ``W // grid`` pixels, and the crop leaves at least ``gap`` of the
     shorter side free. With ``tile_size=None`` the tile is the multiple of ``stride`` nearest to
-    that crop, at least one stride: a smaller multiple is cut out as it is, a larger one is reached
-    by enlarging the crop. A given ``tile_size`` is always reached by resizing the crop.
+    that crop, at least one stride and ``least``: a smaller multiple is cut out as it is, a larger
+    one is reached by enlarging the crop. A given ``tile_size`` is always reached by resizing the
+    crop.
 
     Args:
         size: ``(H, W)`` of the image.
         grid: Tiles a side.
-        stride: The encoder's ``output_stride``; the tile is a multiple of it.
+        stride: What the encoder takes multiples of, as a rule its ``output_stride``.
         gap: Smallest part of a cell's side that stays free, 0 to 0.9.
         tile_size: Side of the tile for the encoder in pixels, or ``None``.
+        least: The smallest side in pixels that the encoder takes.
 
     Returns:
         The layout.
@@ -109,7 +120,7 @@ def plan_tiles(
     """
     cell = (size[0] // grid, size[1] // grid)
     crop = int(min(cell) * (1.0 - gap))
-    tile = tile_size or max(stride, (crop + stride // 2) // stride * stride)
+    tile = tile_size or max(_smallest(stride, least), (crop + stride // 2) // stride * stride)
     if tile_size is None and tile < crop:
         crop = tile
     if crop * _LARGEST_ZOOM < tile:

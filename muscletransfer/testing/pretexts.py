@@ -132,8 +132,9 @@ def _check(checks: Checks, task: PretextTask, batch: dict[str, Tensor], count: i
     with checks(f"trains and validates with {count} channel(s)"):
         run = quiet_trainer()
         run.fit(task, loader(batch, len(batch["image"])))
-        scores = run.validate(task, loader(batch, 2), verbose=False)[0]
-        wrong = [name for name, value in scores.items() if not torch.tensor(value).isfinite()]
+        scores: dict[str, Any] = dict(run.callback_metrics)  # of training
+        scores |= run.validate(task, loader(batch, 2), verbose=False)[0]
+        wrong = [name for name, value in scores.items() if not torch.as_tensor(value).isfinite()]
         if wrong:
             raise ContractError(f"{', '.join(wrong)} is not finite: mend add_metrics.")
     with checks("gradients reach every parameter"):

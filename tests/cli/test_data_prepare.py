@@ -68,7 +68,7 @@ def test_planned_with_links(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_structures_from_the_command_line() -> None:
     assert structure_table(["a", "b"]) == {"a": 1, "b": 2}
     assert structure_table(["a=b=3"]) == {"a=b": 3}
-    for wrong in (["a=0"], ["a=255"], ["=1"], ["a=x"], ["a=1", "b"]):
+    for wrong in (["a=0"], ["a=255"], ["=1"], ["a=x"], ["a=1", "b"], ["a=1", "a=2"]):
         with pytest.raises(SettingError, match="wanted"):
             structure_table(wrong)
 

@@ -10,6 +10,7 @@ import pytest
 
 from muscletransfer.demo import run_demo
 from muscletransfer.demo.settings import QUICK
+from muscletransfer.errors import DataError
 
 TINY = dataclasses.replace(
     QUICK,
@@ -27,6 +28,8 @@ TINY = dataclasses.replace(
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
+    (folder / "runs" / "mine").mkdir(parents=True)
+    (folder / "runs" / "mine" / "result.json").write_text("{}")
     assert run_demo(folder, settings=TINY) == folder / "report.html"
     return folder
 
@@ -62,3 +65,15 @@ def test_a_second_run_uses_the_cohorts_and_gives_the_same_table(output: Path) ->
     before = (output / "table.csv").read_bytes()
     run_demo(output, settings=TINY)
     assert (output / "table.csv").read_bytes() == before
+
+
+def test_runs_that_are_not_the_demo_s_stay(output: Path) -> None:
+    assert (output / "runs" / "mine" / "result.json").read_text() == "{}"
+
+
+def test_refused_cohorts_leave_the_runs_before(output: Path) -> None:
+    before = sorted(output.rglob("*.ckpt"))
+    assert len(before) > 2
+    with pytest.raises(DataError):
+        run_demo(output, settings=dataclasses.replace(TINY, native_size=64))
+    assert sorted(output.rglob("*.ckpt")) == before

@@ -9,6 +9,7 @@ import torch
 from small_cohort import make_small_cohort
 
 from muscletransfer.cli import main
+from muscletransfer.cli.choosing import split_off
 from muscletransfer.finetune import SegmentationFineTuner
 from muscletransfer.transfer import inspect_file, read_artifact
 
@@ -134,6 +135,11 @@ def test_fine_tuning(here, capsys):
     assert "this run has SGD" in capsys.readouterr().err
 
 
+def test_numbers_are_read_as_in_a_file():
+    _, found = split_off(["--optimizer.init_args.lr=1e-3", "--lr_scheduler.init_args.x", "2.5e+1"])
+    assert found == {"optimizer": {"init_args.lr": 0.001}, "lr_scheduler": {"init_args.x": 25.0}}
+
+
 def test_pretext_task(here):
     assert main(["fit", "--config", "pretext.yaml", "--trainer.default_root_dir=source"]) == 0
     record = inspect_file(last_of(here / "source")).hyperparameters
@@ -156,6 +162,8 @@ def last_of(folder: Path) -> Path:
             ["--optimizer.class_path=SGD", "--optimizer.momentum=1"],
             "optimizer has momentum; wanted",
         ),
+        (["--optimizer.init_args.lr=[1"], "init_args.lr is '[1', which cannot be read as YAML"),
+        (["--optimizer.init_args.lr=1", "--print_config"], "cannot print --optimizer.init_args.lr"),
         (["--lr_scheduler=StepRL"], "Did you mean 'StepLR'"),
         (["--model.init_args.loss=own_parts.OwnLos"], "Did you mean 'own_parts.OwnLoss'"),
         (["--model.init_args.decoder=own_parts.OwnDecodr"], "Did you mean 'own_parts.OwnDecoder'"),

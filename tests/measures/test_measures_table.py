@@ -199,6 +199,12 @@ def test_arguments_that_cannot_be_read(cohort, tmp_path, argument, capsys):
     assert "wanted a name" in capsys.readouterr().err
 
 
+def test_a_window_that_is_given_twice_is_refused(cohort, tmp_path, capsys):
+    windows = ["--window=muscle=-30:110", "--window=muscle=-29:150"]
+    assert main(["measure", str(cohort.manifest), "-o", str(tmp_path / "m.csv"), *windows]) == 2
+    assert "--window muscle is given twice" in capsys.readouterr().err
+
+
 def test_a_muscle_that_is_on_no_slice_is_on_no_slice(tmp_path):
     hu, _, drawn, _ = small_slice(slices=3)
     save(hu, tmp_path / "ct.nii.gz")

@@ -8,7 +8,7 @@ import types
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import lightning as L
 import pytest
@@ -94,6 +94,30 @@ def test_a_class_stays_a_class_and_warns_when_it_is_made() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Base().size == 1  # the parent is not deprecated
+
+
+def test_a_class_that_is_made_in_new() -> None:
+    @deprecated(**VERSIONS)
+    class Point(NamedTuple):
+        x: int
+
+    @deprecated(**VERSIONS)
+    class Other:
+        def __new__(cls, size: int) -> Self:
+            made = super().__new__(cls)
+            made.size = size
+            return made
+
+    @deprecated(**VERSIONS)
+    class Plain:
+        pass
+
+    for make, field in ((Point, "x"), (Other, "size")):
+        made, caught = warned(lambda make=make: make(3))
+        assert getattr(made, field) == 3
+        assert len(caught) == 1
+    with pytest.raises(TypeError), pytest.warns(DeprecatedUseWarning):
+        Plain(3)
 
 
 def test_methods_and_static_methods() -> None:

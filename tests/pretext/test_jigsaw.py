@@ -5,6 +5,7 @@ import torch
 from lightning import seed_everything
 from pretext_toys import ENCODER, TINY, ToyData, loader, textured, trainer
 
+from muscletransfer.encoders import create_encoder
 from muscletransfer.errors import DataError, ImageSizeError, SettingError
 from muscletransfer.pretext import JigsawPretext
 from muscletransfer.pretext.tiles import draw_corners, plan_tiles
@@ -208,6 +209,35 @@ def test_a_fixed_size_encoder_gets_tiles_of_its_size():
     assert task(tiles).shape == (2, 24)
     with pytest.raises(SettingError, match=r"exactly 32 x 32 pixels.*tile_size is 64"):
         JigsawPretext(vit, depth=4, grid=2, tile_size=64)
+
+
+@pytest.mark.parametrize(("sides", "tile"), [({"multiple": 64}, 64), ({"least": 60}, 64), ({}, 40)])
+def test_an_encoder_gets_tiles_that_it_takes(sides, tile):
+    encoder = create_encoder(TINY, depth=3)
+    for name, pixels in sides.items():
+        setattr(encoder, name, pixels)
+    task = JigsawPretext(encoder, depth=3, grid=2)
+    tiles, _ = task.make_targets({"image": torch.rand(2, 1, 96, 96)})
+    assert tiles.shape == (2, 4, 1, tile, tile)
+    JigsawPretext(encoder, depth=3, grid=2, tile_size=128)
+    if sides:
+        with pytest.raises(SettingError, match=r"tile_size is 32.*such as 64,"):
+            JigsawPretext(encoder, depth=3, grid=2, tile_size=32)
+
+
+def test_images_of_air_do_not_count_in_the_logged_loss():
+    task = JigsawPretext(TINY, depth=3, grid=2)
+    body, air = textured(4), torch.zeros(4, 1, 64, 64)
+    alone, mixed = (
+        trainer().validate(task, loader(4, image=image), verbose=False)[0]
+        for image in (body, torch.cat((body, air)))
+    )
+    assert mixed == pytest.approx(alone)
+
+
+def test_one_image_has_no_statistics():
+    with pytest.raises(DataError, match=r"'jigsaw' got 1 image\(s\) of 64 x 64.*batch_size"):
+        trainer(1).fit(JigsawPretext(TINY, depth=3, grid=2), loader(1, image=textured(1)))
 
 
 @pytest.mark.parametrize(

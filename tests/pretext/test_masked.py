@@ -1,5 +1,7 @@
 """Hidden is hidden at every layer, and the loss counts hidden patches alone."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +56,40 @@ def test_convolution_and_batch_norm_against_single_places():
         scaled = (one - mean[:, None, None]) / np.sqrt(variance + norm.eps)[:, None, None]
         out = brute_convolution(np.maximum(scaled, 0), second.weight.detach().numpy(), where)
         np.testing.assert_allclose(found[index].detach(), out, rtol=1e-3, atol=1e-5)
+
+
+def test_instance_norm_counts_visible_places():
+    visible = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    visible[..., :4] = True
+    maps = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * visible
+    norm = nn.InstanceNorm2d(3, affine=True)
+    nn.init.constant_(norm.bias, 0.7)
+    with SparseMaps(visible):
+        out = norm(maps)
+    assert not out[..., 4:].any()
+    torch.testing.assert_close(out[..., :4], norm(maps[..., :4]))
+    tracking = nn.InstanceNorm2d(3, track_running_stats=True)
+    with SparseMaps(visible), pytest.raises(SettingError, match="running statistics"):
+        tracking(maps)
+    with SparseMaps(visible):
+        assert tracking.eval()(maps)[..., :4].any()
+
+
+def test_norms_of_attention_are_no_maps():
+    visible = torch.zeros(2, 1, 32, 32, dtype=torch.bool)
+    queries, norm = torch.rand(2, 4, 64, 8), nn.LayerNorm(8)
+    with SparseMaps(visible):
+        assert torch.equal(norm(queries), norm(queries.flatten(0, 1)).view(queries.shape))
+        assert not norm(torch.rand(2, 8, 8, 8)).any()  # a map, channels last
+
+
+def test_synchronised_norms_of_several_devices_are_refused():
+    encoder = nn.SyncBatchNorm.convert_sync_batchnorm(mt.create_encoder(TINY, depth=3))
+    task = MaskedImagePretext(encoder, depth=3)
+    task.trainer = several = SimpleNamespace(world_size=2)
+    with pytest.raises(SettingError, match="SyncBatchNorm on several devices"):
+        task.on_fit_start()
+    assert several
 
 
 def test_group_norm_counts_visible_places():

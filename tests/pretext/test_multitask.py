@@ -12,7 +12,7 @@ from pretext_toys import TINY, ToyData, discs, loader, textured, trainer
 from torch.nn import functional as F
 
 import muscletransfer as mt
-from muscletransfer.errors import DataError, SettingError, UnknownNameError
+from muscletransfer.errors import ContractError, DataError, SettingError, UnknownNameError
 from muscletransfer.pretext import ClassificationHead, MultiTaskPretext
 from muscletransfer.transfer import read_artifact
 
@@ -145,6 +145,78 @@ def test_a_loss_that_is_not_finite_names_its_task():
         trainer(3).fit(task, datamodule=data())
 
 
+class Follows(Plain):
+    """Keeps a record of its hooks, as a task with a moving average does its work in them."""
+
+    def __init__(self, encoder="timm/resnet18", in_channels=1, **kwargs):
+        super().__init__(encoder, in_channels, **kwargs)
+        self.register_buffer("steps", torch.zeros(()))
+        self.called = []
+
+    def compute_loss(self, outputs, targets):
+        return F.mse_loss(outputs[:, 0], targets)
+
+    def on_fit_start(self):
+        super().on_fit_start()
+        self.called.append("on_fit_start")
+
+    def on_train_start(self):
+        self.called.append("on_train_start")
+
+    def on_before_optimizer_step(self, optimizer):
+        self.called.append("on_before_optimizer_step")
+
+    def on_before_zero_grad(self, optimizer):
+        self.called.append("on_before_zero_grad")
+
+    def on_after_backward(self):
+        super().on_after_backward()
+        self.called.append("on_after_backward")
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        self.steps += 1
+
+    def on_validation_batch_end(self, outputs, batch, batch_idx):
+        self.called.append(f"on_validation_batch_end {batch_idx}")
+
+    def on_validation_epoch_end(self):
+        super().on_validation_epoch_end()
+        self.called.append("on_validation_epoch_end")
+
+
+mt.register_pretext("tests/follows", override=True)(Follows)
+
+
+def test_hooks_of_a_task_are_called_as_when_it_is_alone():
+    together = make({"rotation": {}, "follows": {"name": "tests/follows"}})
+    alone = mt.create_pretext("tests/follows", encoder=TINY, depth=3)
+    for task in (together, alone):
+        trainer(-1, max_epochs=1).fit(task, datamodule=data())
+    inner = together.tasks["follows"]
+    assert inner.called == alone.called
+    assert {"on_before_zero_grad", "on_validation_batch_end 1"} <= set(inner.called)
+    assert inner.steps == alone.steps == 2
+
+
+def test_one_task_can_end_the_epoch():
+    ends = {"on_train_batch_start": lambda self, batch, batch_idx: -1 if batch_idx else None}
+    mt.register_pretext("tests/ends", override=True)(type("Ends", (Follows,), ends))
+    task = make({"ends": {"name": "tests/ends"}, "rotation": {}})
+    run = trainer(-1, max_epochs=1)
+    run.fit(task, datamodule=data())
+    assert run.global_step == task.tasks["ends"].steps == 1
+
+
+@pytest.mark.parametrize(
+    "hook", ["parameter_groups", "configure_optimizers", "optimizer_step", "on_save_checkpoint"]
+)
+def test_a_task_whose_hook_would_not_be_called_is_refused(hook):
+    kind = type("Other", (Plain,), {hook: lambda self, *args: None})
+    mt.register_pretext("tests/other", override=True)(kind)
+    with pytest.raises(ContractError, match=rf"'other' \(Other, .*overrides {hook}, which is not"):
+        make({"rotation": {}, "other": {"name": "tests/other"}})
+
+
 def test_what_a_task_lacks_names_the_task():
     task = make({"rotation": {}, "classification": {"num_classes": 2}})
     with pytest.raises(DataError, match=r"multitask \(classification\)' needs batch\['label'\]"):
@@ -157,6 +229,9 @@ def test_what_a_task_lacks_names_the_task():
         ({}, {}, SettingError, "wanted the arguments of each task"),
         ({"rotatoin": {}}, {}, UnknownNameError, "rotation"),
         ({"a/b": {}}, {}, SettingError, "cannot stand in the names"),
+        ({"keys": {"name": "rotation"}}, {}, SettingError, "label 'keys' is a name that torch"),
+        ({"train": {"name": "rotation"}}, {}, SettingError, "label 'train' is a name that torch"),
+        ({"rotation": {"encoder_kwargs": {}}}, {}, SettingError, r"encoder=.*\"kwargs\""),
         ({"rotation": {"lr": 1}}, {}, SettingError, "given lr, which all tasks share"),
         (BOTH, {"task_weights": {"rotation": 0}}, SettingError, "above 0"),
         (BOTH, {"task_weights": {"jigsaw": 1}}, SettingError, "'rotation', 'restore'"),
@@ -166,6 +241,23 @@ def test_what_a_task_lacks_names_the_task():
 def test_settings(tasks, more, error, message):
     with pytest.raises(error, match=message):
         make(tasks, **more)
+
+
+def test_the_encoder_is_built_as_the_decoders_need_it():
+    tasks = {"rotation": {}, "reconstruction": {"decoder": "deeplabv3plus"}}
+    task = make(tasks, encoder="timm/resnet10t", depth=5)
+    assert task.encoder.output_stride == 16
+    both = {**tasks, "segmentation": {"num_classes": 2, "decoder": "fcn"}}
+    with pytest.raises(SettingError, match="16 for 'deeplabv3plus' and 8 for 'fcn'"):
+        make(both, encoder="timm/resnet10t", depth=5)
+    said = {"name": "timm/resnet10t", "kwargs": {"output_stride": 8}}
+    assert make(both, encoder=said, depth=5).encoder.output_stride == 8
+    assert (
+        make(
+            both, encoder=mt.create_encoder("timm/resnet10t", output_stride=8), depth=5
+        ).encoder.output_stride
+        == 8
+    )
 
 
 def test_a_chain_of_tasks_keeps_every_record(tmp_path):

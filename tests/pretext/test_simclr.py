@@ -10,8 +10,9 @@ import torch.multiprocessing as mp
 from lightning import seed_everything
 from pretext_toys import TINY, ToyData, gratings, loader, trainer
 
-from muscletransfer.errors import DataError, SettingError
+from muscletransfer.errors import ContractError, DataError, SettingError
 from muscletransfer.pretext import SimCLRPretext, nt_xent
+from muscletransfer.pretext.contrastive import pair_logits
 from muscletransfer.pretext.views import from_unit, to_unit
 
 
@@ -35,6 +36,24 @@ def test_against_loops(temperature):
     embeddings = torch.randn(10, 7, generator=torch.Generator().manual_seed(0))
     expected = by_loops(embeddings, temperature)
     assert nt_xent(embeddings, temperature).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_mixed_precision_compares_in_float32():
+    """Near views are told apart by less than bf16 resolves."""
+    generator = torch.Generator().manual_seed(0)
+    embeddings = 1 + 0.02 * torch.randn(32, 7, generator=generator)
+    expected = pair_logits(embeddings, 0.2)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, _ = pair_logits(embeddings, 0.2)
+        loss = nt_xent(embeddings, 0.2)
+    assert torch.equal(logits, expected)
+    assert torch.equal(loss, nt_xent(embeddings, 0.2))
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 4), (4,)])
+def test_rows_that_are_no_pairs_are_refused(shape):
+    with pytest.raises(ContractError, match=r"wanted \(2 n, D\)"):
+        nt_xent(torch.ones(shape))
 
 
 SHARES = [(3, 3), (4, 1)]  # images of each of two processes

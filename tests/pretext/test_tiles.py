@@ -48,6 +48,14 @@ def test_tile_size_must_fit_the_stride(found, near):
         check_tile_size(found, 32)
 
 
+def test_tiles_are_as_large_as_the_encoder_takes():
+    assert plan_tiles((224, 224), 2, stride=32, least=100).tile == 128
+    assert plan_tiles((224, 224), 2, stride=32, least=64) == plan_tiles((224, 224), 2, stride=32)
+    check_tile_size(128, 32, 100)
+    with pytest.raises(SettingError, match=r"at least 100, such as 128,"):
+        check_tile_size(96, 32, 100)
+
+
 def test_too_small_an_image_says_what_would_do():
     with pytest.raises(ImageSizeError, match="at least 30 pixels a side") as caught:
         plan_tiles((16, 16), 3, stride=32)

@@ -157,6 +157,13 @@ class BadMetric(Good):
         return {"ratio": torch.tensor(float("nan"))}
 
 
+class BadMetricOfTraining(Good):
+    """Logs NaN, in training alone."""
+
+    def add_metrics(self, outputs, targets):
+        return {"ratio": torch.tensor(float("nan"))} if self.stage == "train" else {}
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [
@@ -171,6 +178,7 @@ class BadMetric(Good):
         (Undocumented, "secret of Undocumented.__init__ is not documented"),
         (GreyOnly, "has no argument in_channels. Add it"),
         (SquareOnly, "an image of 64 x 96 pixels fails with RuntimeError.*raise ImageSizeError"),
+        (BadMetricOfTraining, "train_ratio is not finite: mend add_metrics"),
         (BadMetric, "val_ratio is not finite: mend add_metrics"),
     ],
 )
