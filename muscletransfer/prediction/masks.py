@@ -67,8 +67,8 @@ def write_prediction(
         The file. NIfTI has the grid of the whole image, with zeros in the other slices.
 
     Raises:
-        DataError: A DICOM object for an image that is not DICOM, or a file that could not be
-            written whole.
+        DataError: A DICOM object for an image that is not DICOM or lacks what the object repeats
+            of its header, or a file that could not be written whole.
     """
     name = read.case.name
     if mask_format == "nifti":
@@ -80,10 +80,26 @@ def write_prediction(
             f"{read.case.image}: is not a DICOM slice, so {mask_format} has nothing to refer to; "
             "wanted DICOM images. Write NIfTI (--format nifti), or give the DICOM files."
         )
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        return _write_object(mask, read.source, folder / name, mask_format, classes)
+    except (AttributeError, KeyError, ValueError, TypeError, InvalidDicomError) as error:
+        # The image was read, but the object repeats more of its header than its pixels need.
+        raise DataError(
+            f"{read.case.image}: its header cannot be referred to by {mask_format} ({error}); "
+            "wanted the patient, study, series and frame of reference of a whole DICOM header. "
+            "Write NIfTI (--format nifti), or mend the header."
+        ) from error
+
+
+def _write_object(
+    mask: Array, source: Path, stem: Path, mask_format: MaskFormat, classes: Sequence[str]
+) -> Path:
     if mask_format == "rtstruct":
         from muscletransfer.prediction.rtstruct import write_rtstruct
 
-        return write_rtstruct(mask, read.source, folder / f"{name}_rtstruct.dcm", classes)
+        return write_rtstruct(mask, source, stem.with_name(f"{stem.name}_rtstruct.dcm"), classes)
     from muscletransfer.prediction.dicom_seg import write_dicom_seg
 
-    return write_dicom_seg(mask, read.source, folder / f"{name}_seg.dcm", classes)
+    return write_dicom_seg(mask, source, stem.with_name(f"{stem.name}_seg.dcm"), classes)
