@@ -17,9 +17,10 @@ from muscletransfer.errors import (
 )
 from muscletransfer.prediction.reading import ReadCase
 
-__all__ = ["MaskFormat", "check_mask_format", "write_prediction"]
+__all__ = ["MaskFormat", "check_mask_format", "mask_files", "write_prediction"]
 
 MaskFormat: TypeAlias = Literal["nifti", "rtstruct", "dicom-seg"]
+_RTSTRUCT, _SEG = "_rtstruct.dcm", "_seg.dcm"
 _NEEDS = {"rtstruct": "pydicom", "dicom-seg": "highdicom"}
 
 
@@ -49,6 +50,11 @@ def check_mask_format(name: str) -> MaskFormat:
             "pip install 'muscletransfer[dicom]'"
         )
     return name  # type: ignore[return-value]
+
+
+def mask_files(folder: Path, name: str) -> list[Path]:
+    """Return every file that `write_prediction` may write of a case, whatever its format."""
+    return [folder / f"{name}{ending}" for ending in (".nii.gz", ".png", _RTSTRUCT, _SEG)]
 
 
 def write_prediction(
@@ -83,7 +89,7 @@ def write_prediction(
     from pydicom.errors import InvalidDicomError
 
     try:
-        return _write_object(mask, read.source, folder / name, mask_format, classes)
+        return _write_object(mask, read.source, folder, name, mask_format, classes)
     except (AttributeError, KeyError, ValueError, TypeError, InvalidDicomError) as error:
         # The image was read, but the object repeats more of its header than its pixels need.
         raise DataError(
@@ -94,12 +100,17 @@ def write_prediction(
 
 
 def _write_object(
-    mask: Array, source: Path, stem: Path, mask_format: MaskFormat, classes: Sequence[str]
+    mask: Array,
+    source: Path,
+    folder: Path,
+    name: str,
+    mask_format: MaskFormat,
+    classes: Sequence[str],
 ) -> Path:
     if mask_format == "rtstruct":
         from muscletransfer.prediction.rtstruct import write_rtstruct
 
-        return write_rtstruct(mask, source, stem.with_name(f"{stem.name}_rtstruct.dcm"), classes)
+        return write_rtstruct(mask, source, folder / f"{name}{_RTSTRUCT}", classes)
     from muscletransfer.prediction.dicom_seg import write_dicom_seg
 
-    return write_dicom_seg(mask, source, stem.with_name(f"{stem.name}_seg.dcm"), classes)
+    return write_dicom_seg(mask, source, folder / f"{name}{_SEG}", classes)
