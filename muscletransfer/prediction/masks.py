@@ -70,7 +70,8 @@ def write_prediction(
         classes: Names of the classes 1, 2, ...
 
     Returns:
-        The file. NIfTI has the grid of the whole image, with zeros in the other slices.
+        The file. NIfTI has the grid of the whole image, with zeros in the other slices; of a series
+        with uneven gaps, which has no grid, that of its slice.
 
     Raises:
         DataError: A DICOM object for an image that is not DICOM or lacks what the object repeats
@@ -80,7 +81,7 @@ def write_prediction(
     if mask_format == "nifti":
         if read.grid is None:
             return write_mask(mask, folder / f"{name}.png")
-        return write_mask(mask, folder / f"{name}.nii.gz", read.grid, read.index)
+        return write_mask(mask, folder / f"{name}.nii.gz", read.grid, read.place)
     if read.source is None:
         raise DataError(
             f"{read.case.image}: is not a DICOM slice, so {mask_format} has nothing to refer to; "

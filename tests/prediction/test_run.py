@@ -11,6 +11,7 @@ from muscletransfer import SegmentationFineTuner, muscle_measures, read_ct, read
 from muscletransfer.cli import main
 from muscletransfer.errors import ManifestError, SettingError
 from muscletransfer.finetune import predict_slice
+from muscletransfer.observers import observer_study_from_manifest
 from muscletransfer.prediction import predict_cases
 from muscletransfer.prediction.cases import find_cases
 
@@ -147,6 +148,31 @@ def test_a_dicom_series_is_one_case_on_its_own_grid(checkpoint, tmp_path):
     labels = sitk.GetArrayFromImage(mask)
     assert labels[1].any()
     assert not labels[[0, 2]].any()
+
+
+def test_a_series_with_a_slice_missing_keeps_the_number_of_its_slice(checkpoint, tmp_path):
+    """No regular grid holds it: the mask has one slice, the table the slice of the image."""
+    source = pydicom.dcmread(phantom(tmp_path / "one.dcm", 3))
+    (tmp_path / "series").mkdir()
+    for k, z in enumerate((0.0, 5.0, 10.0, 20.0, 25.0)):
+        source.ImagePositionPatient = [*source.ImagePositionPatient[:2], z]
+        source.SOPInstanceUID = source.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{k}"
+        source.save_as(tmp_path / "series" / f"{k}.dcm")
+    (tmp_path / "m.csv").write_text("patient_id,image,slice_index\nP1,series,3\n")
+    with pytest.warns(UserWarning, match="taken as unknown"):
+        run = predict_cases(tmp_path / "m.csv", checkpoint, tmp_path / "out", workers=0)
+    (row,) = rows_of(run.measures)
+    assert row["slice_index"] == "3"
+    mask = read_mask(run.root / row["mask"])
+    assert mask.shape == (1, 96, 96)
+    assert mask.origin[2] == pytest.approx(20.0)
+    people = [f"P1,../series,3,{row['mask']},{name}" for name in "AB"]  # they drew what it drew
+    head = "patient_id,image,slice_index,mask,observer"
+    (run.root / "people.csv").write_text("\n".join([head, *people]))
+    with pytest.warns(UserWarning):
+        study = observer_study_from_manifest(run.root / "people.csv", None, run.measures)
+    assert study.model_cases == ("P1",)
+    assert study.pairwise["dice"].tolist() == [1.0, 1.0, 1.0]
 
 
 def test_a_manifest_gives_slices_and_heights_and_its_bad_rows_are_reported(checkpoint, tmp_path):
