@@ -11,6 +11,7 @@ from muscletransfer import SegmentationFineTuner, muscle_measures, read_ct, read
 from muscletransfer.cli import main
 from muscletransfer.errors import ManifestError, SettingError
 from muscletransfer.finetune import predict_slice
+from muscletransfer.measures import measure_manifest
 from muscletransfer.observers import observer_study_from_manifest
 from muscletransfer.prediction import predict_cases
 from muscletransfer.prediction.cases import find_cases
@@ -85,6 +86,25 @@ def test_measures_equal_those_by_hand_and_name_their_units(run):
         mask = read_mask(one.mask).labels[0]
         for name, value in muscle_measures(image.hu[0], mask, image.slice_spacing).items():
             assert float(written[one.name][name]) == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The image seems clipped")
+def test_a_clipped_image_is_measured_with_a_warning_of_its_case(checkpoint, tmp_path):
+    """As the table of a manifest has it; Python's warning alone says of no case which it is."""
+    for number, name in enumerate(("clipped", "whole")):
+        phantom(tmp_path / f"{name}.nii.gz", number)
+    image = sitk.ReadImage(str(tmp_path / "clipped.nii.gz"))
+    clipped = sitk.Clamp(image, sitk.sitkInt16, -100, 60)
+    sitk.WriteImage(clipped, str(tmp_path / "clipped.nii.gz"))
+    run = predict_cases(tmp_path, checkpoint, tmp_path / "out", overlays=False)
+    warning = {row["case"]: row["warning"] for row in rows_of(run.measures)}
+    assert warning["whole"] == ""
+    assert "clipped at -100 HU, inside the window(s) fat" in warning["clipped"]
+    assert "clipped at 60 HU, inside the window(s) muscle" in warning["clipped"]
+    assert run.page.read_text().count("clipped at -100 HU") == 1
+    lines = [f"P{k},{one.image},{one.mask}" for k, one in enumerate(run.outcomes)]
+    (tmp_path / "m.csv").write_text("\n".join(["patient_id,image,mask", *lines]))
+    assert set(measure_manifest(tmp_path / "m.csv")["warning"]) == set(warning.values())
 
 
 def test_tables_are_in_the_order_of_the_score(run):
@@ -169,7 +189,7 @@ def test_a_series_with_a_slice_missing_keeps_the_number_of_its_slice(checkpoint,
     people = [f"P1,../series,3,{row['mask']},{name}" for name in "AB"]  # they drew what it drew
     head = "patient_id,image,slice_index,mask,observer"
     (run.root / "people.csv").write_text("\n".join([head, *people]))
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="identical"):
         study = observer_study_from_manifest(run.root / "people.csv", None, run.measures)
     assert study.model_cases == ("P1",)
     assert study.pairwise["dice"].tolist() == [1.0, 1.0, 1.0]
