@@ -240,6 +240,39 @@ def test_a_link_to_a_folder_above_ends(tmp_path):
     assert [case.name for case in found.cases] == ["a"]
 
 
+def test_a_broken_link_is_a_problem(tmp_path):
+    phantom(tmp_path / "in" / "a.nii.gz")
+    (tmp_path / "in" / "b.nii.gz").symlink_to(tmp_path / "gone" / "b.nii.gz")
+    (tmp_path / "in" / "self").symlink_to(tmp_path / "in" / "self")
+    found = find_cases([tmp_path / "in"])
+    assert [case.name for case in found.cases] == ["a"]
+    assert [(one.case, Path(one.image).name) for one in found.problems] == [
+        ("b", "b.nii.gz"), ("self", "self")
+    ]  # fmt: skip
+    assert f"link to {tmp_path / 'gone' / 'b.nii.gz'}, which is not there" in (
+        found.problems[0].message
+    )
+
+
+def test_a_folder_that_may_not_be_read_is_a_problem(tmp_path, monkeypatch):
+    """Patched, since a superuser may read every folder."""
+    for name in ("a.nii.gz", "locked/b.nii.gz", "open/c.nii.gz"):
+        phantom(tmp_path / "in" / name)
+    real = Path.iterdir
+
+    def iterdir(folder):
+        if folder.name == "locked":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    found = find_cases([tmp_path / "in"])
+    assert [case.name for case in found.cases] == ["a", "c"]
+    (problem,) = found.problems
+    assert problem.case == "locked"
+    assert "locked: cannot be searched (Permission denied)" in problem.message
+
+
 def test_an_earlier_run_is_not_replaced_unasked(checkpoint, tmp_path):
     image = phantom(tmp_path / "a.nii.gz")
     predict_cases(image, checkpoint, tmp_path / "out")
