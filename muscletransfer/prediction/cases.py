@@ -212,14 +212,13 @@ def _from_folder(
         found.problems.append(Problem(_stem(path), str(path), text))
     series: dict[str, list[Header]] = {}
     for path in files:
-        name = path.name.lower()
-        if name.endswith(VOLUME_SUFFIXES) or (plain and name.endswith(PLAIN_SUFFIXES)):
-            found.cases.append(PredictionCase(_stem(path), path))
-        elif name != "dicomdir" and is_dicom(path):
-            if not is_imageless(path):
-                _header(path, series, found)
-        else:
-            found.passed_over.append(path)
+        try:
+            _from_file(path, found, plain, series)
+        except OSError as error:
+            text = (
+                f"{path}: cannot be opened ({error.strerror}). Allow reading it, or leave it out."
+            )
+            found.problems.append(Problem(_stem(path), str(path), text))
     for uid, headers in series.items():
         if len(headers) == 1:
             found.cases.append(PredictionCase(_stem(headers[0].path), headers[0].path))
@@ -230,6 +229,17 @@ def _from_folder(
     for below in folders:
         if leave_out is None or below.resolve() != leave_out.resolve():
             _from_folder(below, found, plain, leave_out, seen)
+
+
+def _from_file(path: Path, found: Found, plain: bool, series: dict[str, list[Header]]) -> None:
+    name = path.name.lower()
+    if name.endswith(VOLUME_SUFFIXES) or (plain and name.endswith(PLAIN_SUFFIXES)):
+        found.cases.append(PredictionCase(_stem(path), path))
+    elif name != "dicomdir" and is_dicom(path):
+        if not is_imageless(path):
+            _header(path, series, found)
+    else:
+        found.passed_over.append(path)
 
 
 def _header(path: Path, series: dict[str, list[Header]], found: Found) -> None:

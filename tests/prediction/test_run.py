@@ -254,23 +254,25 @@ def test_a_broken_link_is_a_problem(tmp_path):
     )
 
 
-def test_a_folder_that_may_not_be_read_is_a_problem(tmp_path, monkeypatch):
-    """Patched, since a superuser may read every folder."""
-    for name in ("a.nii.gz", "locked/b.nii.gz", "open/c.nii.gz"):
+def test_what_may_not_be_read_is_a_problem(tmp_path, monkeypatch):
+    """Patched, since a superuser may read everything."""
+    for name in ("a.nii.gz", "locked/b.nii.gz", "open/c.nii.gz", "open/secret.dcm"):
         phantom(tmp_path / "in" / name)
-    real = Path.iterdir
+    for method in ("iterdir", "open"):
+        real = getattr(Path, method)
 
-    def iterdir(folder):
-        if folder.name == "locked":
-            raise PermissionError(13, "Permission denied", str(folder))
-        return real(folder)
+        def refusing(path, *given, real=real, **more):
+            if path.name in ("locked", "secret.dcm"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, *given, **more)
 
-    monkeypatch.setattr(Path, "iterdir", iterdir)
+        monkeypatch.setattr(Path, method, refusing)
     found = find_cases([tmp_path / "in"])
     assert [case.name for case in found.cases] == ["a", "c"]
-    (problem,) = found.problems
-    assert problem.case == "locked"
-    assert "locked: cannot be searched (Permission denied)" in problem.message
+    messages = {one.case: one.message for one in found.problems}
+    assert set(messages) == {"locked", "secret"}
+    assert "locked: cannot be searched (Permission denied)" in messages["locked"]
+    assert "secret.dcm: cannot be opened (Permission denied)" in messages["secret"]
 
 
 def test_an_earlier_run_is_not_replaced_unasked(checkpoint, tmp_path):
