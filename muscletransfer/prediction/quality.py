@@ -192,7 +192,7 @@ def judge(
         )
     picture, edge = None, None
     if is_ct and spacing is not None:
-        outside = outside_field(pixels)
+        outside = outside_field(pixels, spacing)
         picture = look_at(pixels, spacing, outside)
         edge = touched_mm(outlined, outside, spacing)
         found |= _seen(picture, edge, limit)

@@ -84,6 +84,23 @@ def test_a_body_wider_than_the_field(number):
     assert "cut" in flags_of(cut, None)
 
 
+@pytest.mark.parametrize("spacing", [(1.5, 1.5), (1.5, 1.53), (1.0, 2.0), (2.0, 1.2)])
+def test_the_field_is_a_circle_of_the_patient_and_not_of_the_pixels(spacing):
+    """A body of 220 x 380 mm in a field of 320 mm: an ellipse where pixels are oblong."""
+    height, width = (int(400 / step) for step in spacing)
+    y, x = np.mgrid[:height, :width]
+    y, x = (y - (height - 1) / 2) * spacing[0], (x - (width - 1) / 2) * spacing[1]
+    noise = np.random.default_rng(0).normal(0, 8, y.shape).round()
+    hu = np.where((y / 110) ** 2 + (x / 190) ** 2 < 1, 40, -1000) + noise
+    unseen = np.hypot(y, x) > 160
+    hu[unseen] = -1024
+    assert (outside_field(hu, spacing) != unseen).mean() < 0.002
+    # The two arcs on which body and field end; counted in sides of pixels, which is up to 4/pi more.
+    crossing = np.sqrt((1 - 160**2 / 190**2) / (1 / 110**2 - 1 / 190**2))
+    arcs = 4 * 160 * np.arcsin(crossing / 160)
+    assert 0.85 * arcs < look_at(hu, spacing).cut_mm < 1.3 * arcs
+
+
 def test_muscle_at_the_edge_of_the_array(whole, profile):
     columns = np.flatnonzero(whole.mask.any(axis=0))
     first = columns[0] + 3  # the array ends inside the muscle of one side
