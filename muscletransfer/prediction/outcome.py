@@ -69,7 +69,7 @@ class Outcome:
     warning: str = ""
 
     def to_row(self, root: Path) -> dict[str, object]:
-        """Return one row of ``measures.csv``; paths relative to its folder."""
+        """Return one row of ``measures.csv``; files of the run relative to its folder."""
         quality, picture = self.quality, self.quality.picture
         return {
             "case": self.name,
@@ -86,7 +86,7 @@ class Outcome:
             "muscle_edge_mm": _plain(quality.edge_mm),
             "arms_cm2": _plain(None if picture is None else picture.arms_cm2),
             "metal_mm2": _plain(None if picture is None else picture.metal_mm2),
-            "image": str(self.image),
+            "image": str(self.image.absolute()),  # as typed it would be of another folder
             "slice_index": self.slice_index,
             "mask": self.mask.relative_to(root).as_posix(),
             "overlay": "" if self.overlay is None else self.overlay.relative_to(root).as_posix(),

@@ -73,7 +73,11 @@ class PredictionRun:
 
 def predict_cases(
     inputs: str | Path | Sequence[str | Path],
-    checkpoints: str | Path | Ensemble | Sequence[str | Path | SegmentationFineTuner],
+    checkpoints: str
+    | Path
+    | SegmentationFineTuner
+    | Ensemble
+    | Sequence[str | Path | SegmentationFineTuner],
     output: str | Path,
     *,
     slice_index: int | None = None,
@@ -98,8 +102,8 @@ def predict_cases(
 
     Args:
         inputs: Files, folders, or a manifest CSV.
-        checkpoints: One, or several whose probabilities are averaged; or an `Ensemble` that is
-            loaded already, whose own ``tta``, precision and device then hold.
+        checkpoints: One file or fine-tuner, or several whose probabilities are averaged; or an
+            `Ensemble` that is loaded already, whose own ``tta``, precision and device then hold.
         output: Folder to write to.
         slice_index: Slice of volumes that no manifest row chooses one of.
         mask_format: ``"nifti"``, or for DICOM images ``"rtstruct"`` or ``"dicom-seg"``.
@@ -140,8 +144,9 @@ def predict_cases(
     if isinstance(checkpoints, Ensemble):
         ensemble = checkpoints
     else:
-        members = [checkpoints] if isinstance(checkpoints, str | Path) else checkpoints
-        ensemble = Ensemble(members, tta=tta, precision=precision, device=device)
+        if isinstance(checkpoints, str | Path | SegmentationFineTuner):
+            checkpoints = [checkpoints]
+        ensemble = Ensemble(checkpoints, tta=tta, precision=precision, device=device)
     is_ct = ensemble.preprocessing.hu_window is not None
     found = find_cases(given, slice_index, plain=not is_ct, leave_out=root)
     finisher = Finisher(

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from trained import phantom
 
 from muscletransfer import read_ct
 from muscletransfer.data.synthetic import phantom_slice
+from muscletransfer.errors import SettingError
 from muscletransfer.finetune.profile import FeatureReference, Spread, TrainingProfile
 from muscletransfer.prediction import FLAGS, Ensemble, Thresholds
 from muscletransfer.prediction.picture import look_at, outside_field, touched_mm
@@ -95,7 +98,7 @@ def test_the_field_is_a_circle_of_the_patient_and_not_of_the_pixels(spacing):
     unseen = np.hypot(y, x) > 160
     hu[unseen] = -1024
     assert (outside_field(hu, spacing) != unseen).mean() < 0.002
-    # The two arcs on which body and field end; counted in sides of pixels, which is up to 4/pi more.
+    # The two arcs on which body and field end; in sides of pixels that is up to 4/pi more.
     crossing = np.sqrt((1 - 160**2 / 190**2) / (1 / 110**2 - 1 / 190**2))
     arcs = 4 * 160 * np.arcsin(crossing / 160)
     assert 0.85 * arcs < look_at(hu, spacing).cut_mm < 1.3 * arcs
@@ -172,6 +175,23 @@ def test_thresholds_can_be_moved(whole, profile):
     )
     assert strict.flags == ("disagreement",)
     assert "0.960" in strict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("metal_mm2", 0.0), ("disagreement", -0.1), ("uncertain", math.nan), ("cut_mm", math.inf),
+        ("arms_cm2", "8"), ("coverage", 1.0), ("coverage", 99), ("coverage", 0),
+    ],
+)  # fmt: skip
+def test_a_threshold_that_is_no_limit_is_refused(name, value):
+    with pytest.raises(SettingError, match=f"threshold {name} is {value!r}; wanted"):
+        Thresholds(**{name: value})
+
+
+def test_probabilities_that_are_no_numbers_promise_nothing():
+    assert expected_dice(torch.full((1, 4, 4), math.nan)) == 0.0
+    assert expected_dice(torch.tensor([[[1.0, 1.0, math.nan, 0.0]]])) == 0.0
 
 
 def test_features_of_a_photograph_are_far(checkpoint, tmp_path):

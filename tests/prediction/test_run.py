@@ -341,6 +341,19 @@ def test_an_ensemble_with_mirror_images(checkpoint, second, tmp_path):
     assert 0 < run.outcomes[0].member_dice <= 1
 
 
+def test_a_folder_as_typed_gives_a_table_for_any_working_directory(
+    checkpoint, tmp_path, monkeypatch
+):
+    """As a manifest does; and a fine-tuner in memory stands for its checkpoint."""
+    image = phantom(tmp_path / "scans" / "a.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    model = SegmentationFineTuner.load_from_checkpoint(checkpoint)
+    run = predict_cases("scans", model, "out", overlays=False)
+    (row,) = rows_of(run.measures)
+    assert row["image"] == str(image)
+    assert row["mask"] == "masks/a.nii.gz"
+
+
 def test_an_image_without_spacing_has_no_measures(tmp_path):
     from PIL import Image
 
