@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from muscletransfer.finetune.profile import Spread, TrainingProfile
-from muscletransfer.prediction.picture import look_at, outside_field
+from muscletransfer.prediction.picture import _disc, look_at, outside_field
 from muscletransfer.prediction.quality import judge
 
 PLAIN = {"expected": 1.0, "agreement": None, "distance": None, "density": None}
@@ -125,6 +125,11 @@ def test_what_is_thinner_than_12_mm_is_no_part_of_a_trunk_or_limb(spacing):
     for height, apart in ((9, True), (15, False)):
         bridged = np.where((np.abs(y) < height / 2) & (x > 70) & (x < 110), 40, hu)
         assert (look_at(bridged, spacing).arms_cm2 > 30) == apart, height
+
+
+def test_a_disc_holds_the_points_of_gauss_circle_problem():
+    """Lattice points at most r from the origin, r = 5 and 6: 81 and 113 (OEIS A000328)."""
+    assert [_disc(radius, (1.0, 1.0)).sum() for radius in (5.0, 6.0)] == [81, 113]
 
 
 def test_the_trunk_is_the_largest_part():
