@@ -29,7 +29,7 @@ FIGURES = (
     "nama_cm2",
 )
 
-_RECORDED = ("muscle", "fat", "lama", "nama")
+MUSCLE_WINDOWS = ("muscle", "fat", "lama", "nama")
 
 
 def muscle_measures(
@@ -104,7 +104,7 @@ def muscle_measures(
         height_m = _check_height(height_m)
     sex, bmi = check_sex(sex), check_bmi(bmi)
     chosen = hu_windows(windows)
-    check_hu(image, {name: chosen[name] for name in _RECORDED})
+    check_hu(image, {name: chosen[name] for name in MUSCLE_WINDOWS})
     step, thickness = _check_grid(spacing, image)
     _check_codes(labels, groups)
 
@@ -121,7 +121,7 @@ def muscle_measures(
     for group, code in (groups or {}).items():
         figures = _measure(image, labels == code, step, chosen)
         result |= {f"{group}_{name}": value for name, value in figures.items()}
-    for name in _RECORDED:
+    for name in MUSCLE_WINDOWS:
         result[f"{name}_window_low_hu"], result[f"{name}_window_high_hu"] = chosen[name]
     return result
 

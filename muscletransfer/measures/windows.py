@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from muscletransfer.errors import DataError, UnknownNameError, close_matches
 
-__all__ = ["HU_WINDOWS", "check_hu", "hu_windows"]
+__all__ = ["HU_WINDOWS", "check_hu", "clip_doubts", "hu_windows"]
 
 _AIR = -1000
 
@@ -109,16 +109,34 @@ def check_hu(hu: NDArray[Any], windows: Mapping[str, Window]) -> None:
             f"The image runs from {low:g} to {high:g}, as if {looks}; wanted Hounsfield units, "
             "where air is near -1000. Read the original CT with read_ct, and pass the whole slice."
         )
+    for doubt in clip_doubts(hu, windows):
+        warnings.warn(doubt, stacklevel=3)
+
+
+def clip_doubts(hu: NDArray[Any], windows: Mapping[str, Window]) -> list[str]:
+    """Return a sentence for each end at which an image looks clipped inside a window.
+
+    Args:
+        hu: The image.
+        windows: The windows about to be used.
+
+    Returns:
+        What `check_hu` warns of; empty for an image as it should be.
+
+    Example:
+        >>> clip_doubts(np.clip(np.arange(-1000, 400), -100, 400), {"fat": (-190, -30)})[0]
+        'The image seems clipped at -100 HU, inside the window(s) fat: ...'
+    """
+    low, high = float(hu.min()), float(hu.max())
     # Windows include their ends: what was clipped to an end counts. Padding to air is no clip.
     ends = {
         "lower": (low, [n for n, (a, b) in windows.items() if a < low <= b or a == low > _AIR]),
         "higher": (high, [n for n, (a, b) in windows.items() if a <= high <= b]),
     }
-    for side, (value, cut) in ends.items():
+    return [
+        f"The image seems clipped at {value:g} HU, inside the window(s) {', '.join(cut)}: "
+        f"pixels that were {side} count as part of them. Measure on the original CT."
+        for side, (value, cut) in ends.items()
         # Noise never puts 1 % of the pixels on the lowest or highest value; a clip does.
-        if cut and np.count_nonzero(hu == value) > 0.01 * hu.size:
-            warnings.warn(
-                f"The image seems clipped at {value:g} HU, inside the window(s) {', '.join(cut)}: "
-                f"pixels that were {side} count as part of them. Measure on the original CT.",
-                stacklevel=3,
-            )
+        if cut and np.count_nonzero(hu == value) > 0.01 * hu.size
+    ]

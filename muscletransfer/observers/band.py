@@ -37,9 +37,10 @@ class Band:
         per_observer: Figure of each observer that counts.
         left_out: Observers with too few cases to have a figure of their own.
         n_cases: Number of cases.
-        n_failed: Failures of the observers.
+        n_failed: Failures of the observers: empty masks, each counted once, however many it was
+            compared with.
         model: Figure of the model over the same cases, or ``None`` without a model.
-        model_n_failed: Failures of the model.
+        model_n_failed: Failures of the model, likewise.
 
     Example:
         >>> import numpy as np

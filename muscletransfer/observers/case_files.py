@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -38,6 +38,7 @@ class CaseMasks:
         model: The model's mask, if there is one.
         ignored: Pixels that somebody marked as not annotated (255), which count in no mask;
             ``None`` where there are none.
+        note: How much that is and in whose masks; empty where there are none.
     """
 
     masks: dict[str, NDArray[Any]]
@@ -46,6 +47,7 @@ class CaseMasks:
     reference: NDArray[Any] | None
     model: NDArray[Any] | None
     ignored: NDArray[np.bool_] | None = None
+    note: str = ""
 
 
 @dataclass
@@ -82,7 +84,8 @@ class CaseFiles:
         Raises:
             GeometryError: A mask on another grid than its image, or no spacing.
             ImageReadError: A file cannot be read.
-            DataError: A mask of several classes without a label.
+            DataError: A mask of several classes without a label, or nothing is left of an
+                observer's mask where all were looked at.
         """
         image = _image(self.first, with_hu)
         own = self.first.spacing if image.slice_spacing is None else image.slice_spacing
@@ -93,18 +96,26 @@ class CaseFiles:
             )
         labels = {who: _labels(row, image, label) for who, row in self.observers.items()}
         others = {what: _labels(row, image, label) for what, row in self.more.items()}
-        ignored = np.zeros(image.shape[1:], bool)
-        for drawn in (*labels.values(), *others.values()):
-            ignored |= drawn == _IGNORE
-        masks, more = (
-            {who: ((drawn == 1) if label is None else (drawn == label)) & ~ignored
-             for who, drawn in found.items()}
-            for found in (labels, others)
-        )  # fmt: skip
+        unseen = {who: drawn == _IGNORE for who, drawn in (labels | others).items()}
+        ignored = np.logical_or.reduce(list(unseen.values()))
+        wanted = 1 if label is None else label
+        masks = {who: (drawn == wanted) & ~ignored for who, drawn in labels.items()}
+        more = {what: (drawn == wanted) & ~ignored for what, drawn in others.items()}
+        note = ""
+        if ignored.any():
+            note = _note([who for who, pixels in unseen.items() if pixels.any()], ignored)
+            for who, mask in (masks | more).items():
+                had = ignored.all() or ((labels | others)[who] == wanted).any()
+                if who != "model" and had and not mask.any():  # a model's empty mask is a failure
+                    raise DataError(
+                        f"Case {self.name!r}: {note}, and nothing is left of the mask of {who!r}; "
+                        "wanted masks by people who looked at the same pixels. Leave out the rows "
+                        "whose mask is 255 there, or the case."
+                    )
         is_ct = with_hu and not is_plain(self.first.image)
         return CaseMasks(
             masks, own, image.array[0] if is_ct else None, more.get("reference"), more.get("model"),
-            ignored if ignored.any() else None,
+            ignored if ignored.any() else None, note,
         )  # fmt: skip
 
 
@@ -183,6 +194,13 @@ def _names(cases: Mapping[Key, ManifestRow]) -> dict[Key, str]:
         if max(Counter(names.values()).values()) == 1:
             break
     return names
+
+
+def _note(holders: Sequence[str], ignored: NDArray[np.bool_]) -> str:
+    return (
+        f"{100 * ignored.mean():.3g} % of the slice is 255 (in the mask of "
+        f"{', '.join(map(repr, holders))}) and counts in no mask; areas are of the rest"
+    )
 
 
 def _image(row: ManifestRow, with_hu: bool) -> Volume:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +76,19 @@ def observer_study_from_manifest(
         more["reference"] = {}
     if model is not None:
         more["model"] = {}
+    notes: list[str] = []
     for files in case_files(observers, reference, model):
         case = files.read(label, with_hu)
         masks[files.name], spacing[files.name] = case.masks, case.spacing
         patients[files.name] = files.patient
+        if case.note:
+            notes.append(f"case {files.name!r}: {case.note}")
         if case.hu is not None:
             hu[files.name] = case.hu
         for what, mask in (("reference", case.reference), ("model", case.model)):
             if mask is not None:
                 more[what][files.name] = mask
-    return observer_study(
+    study = observer_study(
         masks,
         spacing,
         reference=more.get("reference"),
@@ -94,3 +98,4 @@ def observer_study_from_manifest(
         empty=empty,
         patients=patients,
     )
+    return replace(study, notes=(*notes, *study.notes))

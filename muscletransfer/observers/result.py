@@ -142,10 +142,16 @@ class ObserverStudy:
             per_observer=per_observer,
             left_out=tuple(sorted(set(counts.index) - set(enough))),
             n_cases=int(rows["case"].nunique()),
-            n_failed=int(np.isinf(human["dta_rms_mm"]).sum()),
+            n_failed=self._failures(human),
             model=None if machine.empty else over_cases(machine["value"]),
-            model_n_failed=int(np.isinf(machine["dta_rms_mm"]).sum()),
+            model_n_failed=self._failures(machine),
         )
+
+    def _failures(self, rows: pd.DataFrame) -> int:
+        """Empty masks among those that rows are about, each once, with however many compared."""
+        empty = self.measures[self.measures["sma_outline_cm2"] == 0]
+        keys = [set(zip(t["case"], t["observer"], strict=True)) for t in (empty, rows)]
+        return len(keys[0] & keys[1])
 
     def bands(self, metric: str, absolute: bool = False) -> tuple[list[Band], list[str]]:
         """The bands of one figure against everything the study has.

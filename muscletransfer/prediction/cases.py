@@ -192,21 +192,33 @@ def _from_manifest(path: Path, found: Found) -> None:
 def _from_folder(
     folder: Path, found: Found, plain: bool, leave_out: Path | None, seen: set[tuple[int, int]]
 ) -> None:
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:  # a link to a folder above would never end
+    try:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above would never end
+            return
+        seen.add((status.st_dev, status.st_ino))
+        entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        files = [p for p in entries if p.is_file()]
+        folders = [p for p in entries if p.is_dir()]
+        broken = [p for p in entries if p.is_symlink() and not p.exists()]
+    except OSError as error:
+        text = (
+            f"{folder}: cannot be searched ({error.strerror}). Allow reading it, or leave it out."
+        )
+        found.problems.append(Problem(_stem(folder), str(folder), text))
         return
-    seen.add((status.st_dev, status.st_ino))
-    entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    for path in broken:
+        text = f"{path}: is a link to {path.readlink()}, which is not there; mend or remove it."
+        found.problems.append(Problem(_stem(path), str(path), text))
     series: dict[str, list[Header]] = {}
-    for path in (p for p in entries if p.is_file()):
-        name = path.name.lower()
-        if name.endswith(VOLUME_SUFFIXES) or (plain and name.endswith(PLAIN_SUFFIXES)):
-            found.cases.append(PredictionCase(_stem(path), path))
-        elif name != "dicomdir" and is_dicom(path):
-            if not is_imageless(path):
-                _header(path, series, found)
-        else:
-            found.passed_over.append(path)
+    for path in files:
+        try:
+            _from_file(path, found, plain, series)
+        except OSError as error:
+            text = (
+                f"{path}: cannot be opened ({error.strerror}). Allow reading it, or leave it out."
+            )
+            found.problems.append(Problem(_stem(path), str(path), text))
     for uid, headers in series.items():
         if len(headers) == 1:
             found.cases.append(PredictionCase(_stem(headers[0].path), headers[0].path))
@@ -214,9 +226,20 @@ def _from_folder(
             name = folder.resolve().name if len(series) == 1 else headers[0].description
             label = _clean(name or folder.resolve().name)
             found.cases.append(PredictionCase(label, folder, series=uid))
-    for below in (p for p in entries if p.is_dir()):
+    for below in folders:
         if leave_out is None or below.resolve() != leave_out.resolve():
             _from_folder(below, found, plain, leave_out, seen)
+
+
+def _from_file(path: Path, found: Found, plain: bool, series: dict[str, list[Header]]) -> None:
+    name = path.name.lower()
+    if name.endswith(VOLUME_SUFFIXES) or (plain and name.endswith(PLAIN_SUFFIXES)):
+        found.cases.append(PredictionCase(_stem(path), path))
+    elif name != "dicomdir" and is_dicom(path):
+        if not is_imageless(path):
+            _header(path, series, found)
+    else:
+        found.passed_over.append(path)
 
 
 def _header(path: Path, series: dict[str, list[Header]], found: Found) -> None:

@@ -46,7 +46,7 @@ def write_dicom_seg(mask: Array, source: Path, path: Path, classes: Sequence[str
     ]
     planes = np.stack([mask == number for number in range(1, len(classes) + 1)], axis=-1)
     found = hd.seg.Segmentation(
-        source_images=[dcmread(source)],
+        source_images=[dcmread(source, force=True)],  # a file without the preamble was read too
         pixel_array=planes[None].astype(np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=segments,

@@ -17,9 +17,10 @@ from muscletransfer.errors import (
 )
 from muscletransfer.prediction.reading import ReadCase
 
-__all__ = ["MaskFormat", "check_mask_format", "write_prediction"]
+__all__ = ["MaskFormat", "check_mask_format", "mask_files", "write_prediction"]
 
 MaskFormat: TypeAlias = Literal["nifti", "rtstruct", "dicom-seg"]
+_RTSTRUCT, _SEG = "_rtstruct.dcm", "_seg.dcm"
 _NEEDS = {"rtstruct": "pydicom", "dicom-seg": "highdicom"}
 
 
@@ -51,6 +52,11 @@ def check_mask_format(name: str) -> MaskFormat:
     return name  # type: ignore[return-value]
 
 
+def mask_files(folder: Path, name: str) -> list[Path]:
+    """Return every file that `write_prediction` may write of a case, whatever its format."""
+    return [folder / f"{name}{ending}" for ending in (".nii.gz", ".png", _RTSTRUCT, _SEG)]
+
+
 def write_prediction(
     mask: Array, read: ReadCase, folder: Path, mask_format: MaskFormat, classes: Sequence[str]
 ) -> Path:
@@ -64,26 +70,48 @@ def write_prediction(
         classes: Names of the classes 1, 2, ...
 
     Returns:
-        The file. NIfTI has the grid of the whole image, with zeros in the other slices.
+        The file. NIfTI has the grid of the whole image, with zeros in the other slices; of a series
+        with uneven gaps, which has no grid, that of its slice.
 
     Raises:
-        DataError: A DICOM object for an image that is not DICOM, or a file that could not be
-            written whole.
+        DataError: A DICOM object for an image that is not DICOM or lacks what the object repeats
+            of its header, or a file that could not be written whole.
     """
     name = read.case.name
     if mask_format == "nifti":
         if read.grid is None:
             return write_mask(mask, folder / f"{name}.png")
-        return write_mask(mask, folder / f"{name}.nii.gz", read.grid, read.index)
+        return write_mask(mask, folder / f"{name}.nii.gz", read.grid, read.place)
     if read.source is None:
         raise DataError(
             f"{read.case.image}: is not a DICOM slice, so {mask_format} has nothing to refer to; "
             "wanted DICOM images. Write NIfTI (--format nifti), or give the DICOM files."
         )
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        return _write_object(mask, read.source, folder, name, mask_format, classes)
+    except (AttributeError, KeyError, ValueError, TypeError, InvalidDicomError) as error:
+        # The image was read, but the object repeats more of its header than its pixels need.
+        raise DataError(
+            f"{read.case.image}: its header cannot be referred to by {mask_format} ({error}); "
+            "wanted the patient, study, series and frame of reference of a whole DICOM header. "
+            "Write NIfTI (--format nifti), or mend the header."
+        ) from error
+
+
+def _write_object(
+    mask: Array,
+    source: Path,
+    folder: Path,
+    name: str,
+    mask_format: MaskFormat,
+    classes: Sequence[str],
+) -> Path:
     if mask_format == "rtstruct":
         from muscletransfer.prediction.rtstruct import write_rtstruct
 
-        return write_rtstruct(mask, read.source, folder / f"{name}_rtstruct.dcm", classes)
+        return write_rtstruct(mask, source, folder / f"{name}{_RTSTRUCT}", classes)
     from muscletransfer.prediction.dicom_seg import write_dicom_seg
 
-    return write_dicom_seg(mask, read.source, folder / f"{name}_seg.dcm", classes)
+    return write_dicom_seg(mask, source, folder / f"{name}{_SEG}", classes)

@@ -14,13 +14,17 @@ from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import Array
 from muscletransfer.finetune.native import native_from_probabilities
 from muscletransfer.finetune.profile import TrainingProfile
-from muscletransfer.measures import muscle_measures
+from muscletransfer.measures import HU_WINDOWS, muscle_measures
+from muscletransfer.measures.muscle import MUSCLE_WINDOWS
+from muscletransfer.measures.windows import clip_doubts
 from muscletransfer.prediction.masks import MaskFormat, write_prediction
 from muscletransfer.prediction.overlay import overlay_image, write_overlay
 from muscletransfer.prediction.quality import Quality, Thresholds, expected_dice, judge
 from muscletransfer.prediction.reading import ReadCase
 
 __all__ = ["Finisher", "Outcome"]
+
+_WINDOWS = {name: HU_WINDOWS[name] for name in MUSCLE_WINDOWS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,7 @@ class Outcome:
         member_dice: Mean Dice between members or views.
         feature_distance: How far from the training images.
         measures: As `muscle_measures` gives them; empty without a spacing or HU.
+        warning: What is doubtful about the measures, such as an image clipped inside a window.
 
     Example:
         >>> quality = Quality(score=0.0, flags=(), reasons=(), picture=None, edge_mm=None)
@@ -61,9 +66,10 @@ class Outcome:
     member_dice: float | None
     feature_distance: float | None
     measures: dict[str, float] = field(default_factory=dict)
+    warning: str = ""
 
     def to_row(self, root: Path) -> dict[str, object]:
-        """Return one row of ``measures.csv``; paths relative to its folder."""
+        """Return one row of ``measures.csv``; files of the run relative to its folder."""
         quality, picture = self.quality, self.quality.picture
         return {
             "case": self.name,
@@ -71,6 +77,7 @@ class Outcome:
             "review_score": round(quality.score, 4),
             "flags": " ".join(quality.flags),
             "reasons": "; ".join(quality.reasons),
+            "warning": self.warning,
             **{name: _plain(value) for name, value in self.measures.items()},
             "expected_dice": _plain(self.expected_dice),
             "member_dice": _plain(self.member_dice),
@@ -79,7 +86,7 @@ class Outcome:
             "muscle_edge_mm": _plain(quality.edge_mm),
             "arms_cm2": _plain(None if picture is None else picture.arms_cm2),
             "metal_mm2": _plain(None if picture is None else picture.metal_mm2),
-            "image": str(self.image),
+            "image": str(self.image.absolute()),  # as typed it would be of another folder
             "slice_index": self.slice_index,
             "mask": self.mask.relative_to(root).as_posix(),
             "overlay": "" if self.overlay is None else self.overlay.relative_to(root).as_posix(),
@@ -172,6 +179,7 @@ class Finisher:
             agreement,
             distance,
             measures,
+            " ".join(clip_doubts(read.pixels, _WINDOWS)) if measures else "",
         )
 
     def _measures(self, read: ReadCase, labels: Array) -> dict[str, float]:

@@ -54,11 +54,11 @@ def overlay_image(
     size = max(1, round(extent[1] * scale)), max(1, round(extent[0] * scale))
     image = Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     canvas = np.array(image.resize(size, Image.Resampling.BICUBIC))
-    for number, label in enumerate(v for v in np.unique(labels).tolist() if v):
+    for label in (int(v) for v in np.unique(labels) if v):
         inside = Image.fromarray(np.where(labels == label, 255, 0).astype(np.uint8))
         large = np.asarray(inside.resize(size, Image.Resampling.BILINEAR)) > 127
         line = large & ~ndimage.binary_erosion(large, iterations=2, border_value=1)
-        canvas[line] = _COLOURS[number % len(_COLOURS)]
+        canvas[line] = _COLOURS[(label - 1) % len(_COLOURS)]
     return Image.fromarray(canvas)
 
 

@@ -206,7 +206,8 @@ def _card(root: Path, number: int, one: Outcome) -> str:
             f'<a href="{link}"><img loading="lazy" src="{link}" '
             f'alt="slice of {escape(one.name)} with the predicted outline"></a>'
         )
-    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in one.quality.reasons)
+    remarks = (*one.quality.reasons, *([one.warning] if one.warning else []))
+    reasons = "".join(f"<li>{escape(remark)}</li>" for remark in remarks)
     facts = [
         (title, f"{one.measures[name]:.{digits}f}")
         for name, title, digits in _MEASURES

@@ -60,7 +60,7 @@ def look_at(hu: Array, spacing: tuple[float, float], outside: Array | None = Non
     trunk = _largest(ndimage.binary_opening(body, _disc(6.0, coarse_spacing)))
     if not trunk.any():
         return Picture(0.0, 0.0, 0.0)
-    beyond = outside_field(hu) if outside is None else outside
+    beyond = outside_field(hu, spacing) if outside is None else outside
     near = _refined(ndimage.binary_fill_holes(trunk), step, hu.shape)
     return Picture(
         touched_mm(near & (hu > BODY_HU), beyond, spacing),
@@ -69,7 +69,7 @@ def look_at(hu: Array, spacing: tuple[float, float], outside: Array | None = Non
     )
 
 
-def outside_field(hu: Array) -> Array:
+def outside_field(hu: Array, spacing: tuple[float, float] = (1.0, 1.0)) -> Array:
     """Return the pixels that the scanner did not see: one value, in large areas from the corners.
 
     A scanner reconstructs a circle and fills the rest with one number. Air inside the circle is
@@ -78,6 +78,7 @@ def outside_field(hu: Array) -> Array:
 
     Args:
         hu: (H, W).
+        spacing: (sy, sx) in mm, since the circle is one in the patient.
 
     Returns:
         Boolean (H, W).
@@ -95,7 +96,7 @@ def outside_field(hu: Array) -> Array:
         there = {int(labels[corner]) for corner in corners} - {0}
         if there:
             found |= np.isin(labels, list(there))
-    return found if _ends_at_a_circle(found) else np.zeros(hu.shape, bool)
+    return found if _ends_at_a_circle(found, spacing) else np.zeros(hu.shape, bool)
 
 
 def touched_mm(mask: Array, outside: Array, spacing: tuple[float, float]) -> float:
@@ -147,10 +148,10 @@ def _refined(mask: Array, step: int, shape: tuple[int, ...]) -> Array:
     return np.asarray(fine[: shape[0], : shape[1]])
 
 
-def _ends_at_a_circle(outside: Array) -> bool:
+def _ends_at_a_circle(outside: Array, spacing: tuple[float, float]) -> bool:
     """Whether the border of an area follows one circle, most of it to a pixel and a half."""
     border = _grown(outside) & ~outside
-    y, x = (axis.astype(np.float64) for axis in np.nonzero(border))
+    y, x = (places * step for places, step in zip(np.nonzero(border), spacing, strict=True))
     if len(y) < 8:
         return bool(outside.any())
     # Least squares for x^2 + y^2 = a x + b y + c, which is a circle about (a / 2, b / 2).
@@ -158,7 +159,7 @@ def _ends_at_a_circle(outside: Array) -> bool:
     a, b, c = np.linalg.lstsq(system, x**2 + y**2, rcond=None)[0]
     radius = np.sqrt(max(0.0, c + (a**2 + b**2) / 4))
     away = np.abs(np.hypot(x - a / 2, y - b / 2) - radius)
-    return bool(np.quantile(away, 0.9) <= 1.5)
+    return bool(np.quantile(away, 0.9) <= 1.5 * max(spacing))
 
 
 def _arms(hu: Array, body: Array, trunk: Array, spacing: tuple[float, float]) -> float:

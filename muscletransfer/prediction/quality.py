@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from muscletransfer.data.types import Array
+from muscletransfer.errors import SettingError
 from muscletransfer.finetune.profile import Spread, TrainingProfile
 from muscletransfer.prediction.picture import Picture, look_at, outside_field, touched_mm
 
@@ -50,6 +51,9 @@ class Thresholds:
         arms_cm2: Area of limbs beside the trunk.
         metal_mm2: Area denser than bone.
 
+    Raises:
+        SettingError: A value that is no finite number above 0, or a coverage of 1 or more.
+
     Example:
         >>> Thresholds(disagreement=0.05).disagreement, Thresholds().arms_cm2
         (0.05, 8.0)
@@ -63,6 +67,20 @@ class Thresholds:
     edge_mm: float = 10.0
     arms_cm2: float = 8.0
     metal_mm2: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            most = 1.0 if name == "coverage" else math.inf
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not 0 < value < most
+            ):
+                wanted = "a share between 0 and 1" if name == "coverage" else "a number above 0"
+                raise SettingError(
+                    f"The threshold {name} is {value!r}; wanted {wanted}. A flag that is not "
+                    "wanted goes up at a high one, such as 1e9."
+                )
 
 
 @dataclass(frozen=True)
@@ -100,7 +118,7 @@ def expected_dice(probabilities: Tensor) -> float:
         probabilities: (K, h, w) of one slice; with K > 1 all structures count as one.
 
     Returns:
-        0 to 1; 1 where nothing is outlined and nothing was likely.
+        0 to 1; 1 where nothing is outlined and nothing was likely, 0 where any is NaN.
 
     Example:
         >>> import torch
@@ -113,6 +131,8 @@ def expected_dice(probabilities: Tensor) -> float:
     muscle = probabilities[0] if single else 1.0 - probabilities[0]
     chosen = muscle > 0.5 if single else probabilities.argmax(0) > 0
     total = float(chosen.sum() + muscle.sum())
+    if math.isnan(total):  # a broken network promises nothing
+        return 0.0
     return float(2 * muscle[chosen].sum()) / total if total > 1e-6 else 1.0
 
 
@@ -192,7 +212,7 @@ def judge(
         )
     picture, edge = None, None
     if is_ct and spacing is not None:
-        outside = outside_field(pixels)
+        outside = outside_field(pixels, spacing)
         picture = look_at(pixels, spacing, outside)
         edge = touched_mm(outlined, outside, spacing)
         found |= _seen(picture, edge, limit)

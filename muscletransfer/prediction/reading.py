@@ -31,8 +31,10 @@ class ReadCase:
         stored: int16 on the network grid; see `PreprocessingSpec.apply`.
         geometry: The way between the two grids.
         slice: The slice with its place in space, shape (1, H, W); ``None`` for a plain image.
-        grid: The whole image's grid, without pixels of its own; ``None`` for a plain image.
-        index: Which slice of ``grid`` it is.
+        grid: The whole image's grid, without pixels of its own, or the slice's alone where uneven
+            gaps have no grid; ``None`` for a plain image.
+        index: Which slice of the image it is.
+        place: Which slice of ``grid`` it is: ``index``, or 0 where the grid is of that slice alone.
         source: The DICOM file of the slice; ``None`` for other formats.
     """
 
@@ -44,6 +46,7 @@ class ReadCase:
     slice: Volume | None
     grid: Volume | None
     index: int
+    place: int
     source: Path | None
 
 
@@ -64,9 +67,10 @@ def read_case(case: PredictionCase, preprocessing: PreprocessingSpec) -> ReadCas
     if is_plain(case.image) and preprocessing.hu_window is None:
         pixels = read_image(case.image)
         stored, geometry = preprocessing.apply(pixels, case.spacing)
-        return ReadCase(case, pixels, case.spacing, stored, geometry, None, None, 0, None)
+        return ReadCase(case, pixels, case.spacing, stored, geometry, None, None, 0, 0, None)
     is_ct = preprocessing.hu_window is not None
     part, grid, index, source = _read(case, is_ct)
+    place = index if grid.num_slices > 1 else 0
     if is_ct and not part.is_axial:
         rounded = [round(cosine, 3) for cosine in part.direction]
         raise GeometryError(
@@ -77,11 +81,13 @@ def read_case(case: PredictionCase, preprocessing: PreprocessingSpec) -> ReadCas
     spacing = _spacing(case, part)
     flip = part.flips if part.is_axial else (False, False)
     stored, geometry = preprocessing.apply(part.array[0], spacing, flip)
-    return ReadCase(case, part.array[0], spacing, stored, geometry, part, grid, index, source)
+    return ReadCase(
+        case, part.array[0], spacing, stored, geometry, part, grid, index, place, source
+    )
 
 
 def _read(case: PredictionCase, is_ct: bool) -> tuple[Volume, Volume, int, Path | None]:
-    """Return the slice, the grid of its image, its number there, and its DICOM file."""
+    """Return the slice, the grid of its image, its number in it, and its DICOM file."""
     read = read_ct if is_ct else read_volume
     if case.image.is_dir():
         files = slice_files(case.image, case.series)
@@ -91,7 +97,7 @@ def _read(case: PredictionCase, is_ct: bool) -> tuple[Volume, Volume, int, Path 
         shape = (len(files), *part.shape[1:])
         grid = _without_pixels(part, shape, first.origin)
         if np.isnan(part.spacing[0]):  # uneven gaps: no regular grid holds them all
-            return part, _without_pixels(part, part.shape, part.origin), 0, files[index]
+            return part, _without_pixels(part, part.shape, part.origin), index, files[index]
         return part, grid, index, files[index]
     volume = read(case.image)
     index = _chosen(case, volume.num_slices)

@@ -62,7 +62,8 @@ def write_rtstruct(mask: Array, source: Path, path: Path, classes: Sequence[str]
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-    image = dcmread(source, stop_before_pixels=True)
+    # Forced: a file without the preamble was read too.
+    image = dcmread(source, stop_before_pixels=True, force=True)
     frame = image.get("FrameOfReferenceUID") or generate_uid()
     found = Dataset()
     found.file_meta = FileMetaDataset()

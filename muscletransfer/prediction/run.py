@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from muscletransfer.data.files import write_text_atomic
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.finetune import SegmentationFineTuner
 from muscletransfer.prediction.cases import PredictionCase, Problem, find_cases
-from muscletransfer.prediction.masks import check_mask_format
+from muscletransfer.prediction.masks import check_mask_format, mask_files
 from muscletransfer.prediction.networks import Ensemble
 from muscletransfer.prediction.outcome import Finisher, Outcome, classes_of
 from muscletransfer.prediction.page import write_page
@@ -28,6 +29,10 @@ __all__ = ["PredictionRun", "predict_cases"]
 
 T = TypeVar("T")
 _PROBLEM_COLUMNS = ("case", "image", "problem")
+_UNFINISHED = (
+    "the run has not come to it, or was ended before; wanted a run to its end. Run again with "
+    "--overwrite (overwrite=True)."
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,11 @@ class PredictionRun:
 
 def predict_cases(
     inputs: str | Path | Sequence[str | Path],
-    checkpoints: str | Path | Ensemble | Sequence[str | Path | SegmentationFineTuner],
+    checkpoints: str
+    | Path
+    | SegmentationFineTuner
+    | Ensemble
+    | Sequence[str | Path | SegmentationFineTuner],
     output: str | Path,
     *,
     slice_index: int | None = None,
@@ -86,14 +95,15 @@ def predict_cases(
     """Outline, measure and judge every case; one that fails is reported and the rest go on.
 
     In the output folder: ``masks/``, ``overlays/``, ``measures.csv`` (units in the column names),
-    ``problems.csv`` and ``index.html``, all in order of the review score.
+    ``problems.csv`` and ``index.html``, all in order of the review score. Of a run that was ended
+    they hold what was done; ``problems.csv`` names the rest.
 
     .. versionadded:: 0.1
 
     Args:
         inputs: Files, folders, or a manifest CSV.
-        checkpoints: One, or several whose probabilities are averaged; or an `Ensemble` that is
-            loaded already, whose own ``tta``, precision and device then hold.
+        checkpoints: One file or fine-tuner, or several whose probabilities are averaged; or an
+            `Ensemble` that is loaded already, whose own ``tta``, precision and device then hold.
         output: Folder to write to.
         slice_index: Slice of volumes that no manifest row chooses one of.
         mask_format: ``"nifti"``, or for DICOM images ``"rtstruct"`` or ``"dicom-seg"``.
@@ -103,7 +113,8 @@ def predict_cases(
         device: Where to compute; a GPU when there is one.
         workers: Threads that read and write beside the network; 0 does all in turn.
         overlays: Whether to draw pictures.
-        overwrite: Whether to replace an earlier run in the same folder.
+        overwrite: Whether to replace an earlier run in the same folder: its tables, page, masks
+            and overlays are removed before the first case.
         thresholds: Where quality flags go up.
         on_case: Called with the name of each case when it is done.
 
@@ -133,8 +144,9 @@ def predict_cases(
     if isinstance(checkpoints, Ensemble):
         ensemble = checkpoints
     else:
-        members = [checkpoints] if isinstance(checkpoints, str | Path) else checkpoints
-        ensemble = Ensemble(members, tta=tta, precision=precision, device=device)
+        if isinstance(checkpoints, str | Path | SegmentationFineTuner):
+            checkpoints = [checkpoints]
+        ensemble = Ensemble(checkpoints, tta=tta, precision=precision, device=device)
     is_ct = ensemble.preprocessing.hu_window is not None
     found = find_cases(given, slice_index, plain=not is_ct, leave_out=root)
     finisher = Finisher(
@@ -146,17 +158,27 @@ def predict_cases(
         overlays,
         thresholds,
     )
-    outcomes: list[Outcome] = []
-    problems = list(found.problems)
-    for done in _work(found.cases, ensemble, finisher, batch_size, workers):
-        (outcomes if isinstance(done, Outcome) else problems).append(done)  # type: ignore[arg-type]
-        if on_case is not None:
-            on_case(done.name if isinstance(done, Outcome) else done.case)
-    outcomes.sort(key=lambda one: (-one.quality.score, one.name))
     off = flags_off(ensemble.profiles, ensemble.voices, is_ct)
-    run = PredictionRun(root, outcomes, problems, found.passed_over, off)
-    _write_tables(run)
-    write_page(run.page, outcomes, problems, off, len(ensemble), ensemble.tta)
+    run = PredictionRun(root, [], list(found.problems), found.passed_over, off)
+    open_cases = {case.name: case for case in found.cases}
+    _remove_earlier(root)
+    # Whoever ends the run, and however: the folder says from now on what is in it and what is not.
+    _write_tables(run, open_cases.values())
+    try:
+        with closing(_work(found.cases, ensemble, finisher, batch_size, workers)) as results:
+            for done in results:
+                if isinstance(done, Outcome):
+                    run.outcomes.append(done)
+                else:
+                    run.problems.append(done)
+                name = done.name if isinstance(done, Outcome) else done.case
+                del open_cases[name]
+                if on_case is not None:
+                    on_case(name)
+    finally:
+        run.outcomes.sort(key=lambda one: (-one.quality.score, one.name))
+        listed = _write_tables(run, open_cases.values())
+        write_page(run.page, run.outcomes, listed, off, len(ensemble), ensemble.tta)
     return run
 
 
@@ -170,13 +192,30 @@ def _check_output(root: Path, overwrite: bool) -> None:
         )
 
 
+def _remove_earlier(root: Path) -> None:
+    """Remove the files of an earlier run, its tables first: they never name the masks of another.
+
+    Only files that a case of its tables has; masks that a person laid beside them stay.
+    """
+    cases: list[str] = []
+    for name in ("measures.csv", "problems.csv"):
+        if (root / name).is_file():
+            with (root / name).open(newline="", encoding="utf-8-sig", errors="replace") as file:
+                cases += [Path(row.get("case") or ".").name for row in csv.DictReader(file)]
+    for name in ("index.html", "measures.csv", "problems.csv"):
+        (root / name).unlink(missing_ok=True)
+    for case in cases:
+        for path in (*mask_files(root / "masks", case), root / "overlays" / f"{case}.png"):
+            path.unlink(missing_ok=True)
+
+
 def _work(
     cases: Sequence[PredictionCase],
     ensemble: Ensemble,
     finisher: Finisher,
     batch_size: int,
     workers: int,
-) -> Iterator[Outcome | Problem]:
+) -> Generator[Outcome | Problem, None, None]:
     """Read ahead, predict in batches, finish behind; at most a few batches are in memory.
 
     Threads are enough: decoding, interpolation, compression and the network all let go of the
@@ -250,14 +289,15 @@ class _Pool:
         return done
 
 
-def _write_tables(run: PredictionRun) -> None:
+def _write_tables(run: PredictionRun, unfinished: Iterable[PredictionCase]) -> list[Problem]:
+    """Write both tables; return what the second one lists: problems, and what was not come to."""
+    listed = run.problems + [Problem(one.name, str(one.image), _UNFINISHED) for one in unfinished]
     rows = [outcome.to_row(run.root) for outcome in run.outcomes]
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["case"]
     _write_csv(run.measures, columns, rows)
-    problems = [
-        {"case": one.case, "image": one.image, "problem": one.message} for one in run.problems
-    ]
+    problems = [{"case": one.case, "image": one.image, "problem": one.message} for one in listed]
     _write_csv(run.root / "problems.csv", _PROBLEM_COLUMNS, problems)
+    return listed
 
 
 def _write_csv(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -13,7 +14,14 @@ import SimpleITK as sitk
 from dicom_files import body
 from PIL import Image
 
-from muscletransfer.data import CTImage, read_ct, read_image, read_mask, read_volume
+from muscletransfer.data import (
+    CTImage,
+    PreprocessingSpec,
+    read_ct,
+    read_image,
+    read_mask,
+    read_volume,
+)
 from muscletransfer.errors import DataError, ImageReadError
 
 VOLUME = np.stack([body((20, 30), k) for k in range(3)])
@@ -55,6 +63,34 @@ def test_nifti_slope_and_intercept_are_applied_as_nibabel_does(tmp_path: Path) -
     np.testing.assert_array_equal(ct.hu, expected)
     np.testing.assert_array_equal(ct.hu, VOLUME.clip(-1024))
     assert ct.hu.dtype == np.int16
+
+
+@pytest.mark.parametrize("ending", ["nii", "nii.gz", "nrrd", "mha"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_not_finite_is_so_in_every_format(
+    tmp_path: Path, ending: str, dtype: type[np.floating[Any]]
+) -> None:
+    """ITK's NIfTI reader puts 0 there, which as HU is muscle."""
+    values = VOLUME.astype(dtype)
+    values[1, 2:5, 3:9], values[2, 0, 0], values[0, 19, 29] = np.nan, np.inf, -np.inf
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / f"a.{ending}"))
+    ct = read_ct(tmp_path / f"a.{ending}")
+    np.testing.assert_array_equal(ct.hu, values)
+    with pytest.raises(DataError, match="nan or infinite"):
+        PreprocessingSpec(size=16).apply(ct.hu[1], (1.0, 1.0))
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_nifti_values_that_are_not_finite_under_a_rescale(tmp_path: Path, order: str) -> None:
+    stored = VOLUME.transpose(2, 1, 0).astype(f"{order}f4")
+    stored[4, 5, 1], stored[6, 7, 2] = np.nan, np.inf
+    image = nib.Nifti1Image(stored, np.eye(4), nib.Nifti1Header(endianness=order))
+    image.header.set_data_dtype(f"{order}f4")
+    data = bytearray(image.to_bytes())
+    data[112:120] = np.array([-2.0, 100.0], f"{order}f4").tobytes()  # scl_slope, scl_inter
+    (tmp_path / "a.nii").write_bytes(bytes(data))
+    found = read_volume(tmp_path / "a.nii").array
+    np.testing.assert_array_equal(found, (stored * -2.0 + 100).transpose(2, 1, 0))
 
 
 def test_fractions_stay_fractions(tmp_path: Path) -> None:

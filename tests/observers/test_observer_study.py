@@ -161,6 +161,22 @@ def test_a_model_that_misses_a_case_fails_and_does_not_vanish():
     assert study.summary().set_index("observer").loc["model", "n_failed"] == 1
 
 
+@pytest.mark.parametrize("against", ["reference", "leave_one_out", "pairwise"])
+def test_an_empty_mask_is_one_failure_whatever_it_is_compared_with(against):
+    """Of the model, and of an observer: not one for each mask that they were held against."""
+    masks, spacing, reference = cohort()
+    model = {name: mask & (name != "case1") for name, mask in reference.items()}
+    study = observer_study(masks, spacing, reference, model=model)
+    band = study.band("dice", against)
+    assert (band.n_failed, band.model_n_failed) == (0, 1)
+    masks["case2"]["B"] = np.zeros((64, 64), bool)
+    study = observer_study(masks, spacing, reference, model=model, empty="failure")
+    band = study.band("dta_rms_mm", against)
+    assert (band.n_failed, band.model_n_failed) == (1, 1)
+    assert ", 1 failed; model" in str(band)
+    assert str(band).endswith(", 1 failed")
+
+
 def test_an_incomplete_design_uses_what_there_is():
     masks, spacing, reference = cohort()
     del masks["case0"]["E"], masks["case0"]["D"], masks["case0"]["C"]  # two left

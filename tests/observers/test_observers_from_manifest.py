@@ -156,3 +156,34 @@ def test_where_nobody_looked_no_mask_counts(tmp_path, label):
     left, moved = disc(9)[:, :20] > 0, np.roll(disc(9), 1, axis=0)[:, :20] > 0
     wanted = 2 * (left & moved).sum() / (left.sum() + moved.sum())
     assert table.loc["B", "dice"] == pytest.approx(wanted)
+
+
+def write_with_255(folder, where):
+    """A and B draw discs; C draws a smaller one and leaves 255 ``where``."""
+    masks = {"A": disc(9), "B": disc(10), "C": np.where(where, 255, disc(8)).astype(np.uint8)}
+    save(hounsfield(), folder / "ct.nii.gz")
+    for who, mask in masks.items():
+        save(mask, folder / f"{who}.nii.gz")
+    rows = [f"P1,ct.nii.gz,{who}.nii.gz,{who}" for who in masks]
+    (folder / "o.csv").write_text("\n".join(["patient_id,image,mask,observer", *rows]))
+    return folder / "o.csv"
+
+
+def test_a_note_says_who_did_not_look_where_all_areas_are_cut(tmp_path):
+    right = np.broadcast_to(np.arange(40) >= 20, (40, 40))
+    study = observer_study_from_manifest(write_with_255(tmp_path, right))
+    assert study.notes[0] == (
+        "case 'P1': 50 % of the slice is 255 (in the mask of 'C') and counts in no mask; areas are "
+        "of the rest"
+    )
+    area = study.measures.set_index("observer").loc["A", "sma_outline_cm2"]
+    assert area == pytest.approx(disc(9)[:, :20].sum() * 0.72 / 100, rel=1e-6)
+
+
+@pytest.mark.parametrize("empty", ["error", "failure", "missing"])
+@pytest.mark.parametrize("rest", ["nothing", "a frame"])
+def test_an_observer_whose_255_leave_nothing_is_named(empty, rest, tmp_path):
+    where = np.ones((40, 40), bool)
+    where[0] = rest == "nothing"
+    with pytest.raises(DataError, match=r"'P1'.*mask of 'C'.*nothing is left of the mask of 'A'"):
+        observer_study_from_manifest(write_with_255(tmp_path, where), empty=empty)

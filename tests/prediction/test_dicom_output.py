@@ -141,6 +141,52 @@ def test_dicom_objects_need_dicom_images(checkpoint, tmp_path):
     assert list((tmp_path / "out").rglob("*.dcm")) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "keyword", "value"),
+    [
+        ("rtstruct", "StudyInstanceUID", None),
+        ("rtstruct", "SOPInstanceUID", None),
+        ("rtstruct", "SOPClassUID", None),
+        ("dicom-seg", "SOPInstanceUID", None),
+        ("dicom-seg", "FrameOfReferenceUID", None),
+        ("dicom-seg", "PatientID", None),
+        ("dicom-seg", "PatientSex", "male"),
+        ("dicom-seg", "StudyDate", "2020-13-77"),
+    ],
+)
+def test_a_header_that_cannot_be_referred_to_is_a_problem_of_its_case(
+    kind, keyword, value, checkpoint, tmp_path
+):
+    folder = tmp_path / "in"
+    phantom(folder / "good.dcm", 1)
+    source = pydicom.dcmread(phantom(folder / "poor.dcm", 2))
+    if value is None:
+        delattr(source, keyword)
+    else:
+        setattr(source, keyword, value)
+    source.save_as(folder / "poor.dcm", enforce_file_format=False)
+    run = predict_cases(folder, checkpoint, tmp_path / "out", mask_format=kind, overlays=False)
+    assert [one.name for one in run.outcomes] == ["good"]
+    assert pd.read_csv(run.measures)["case"].tolist() == ["good"]
+    (problem,) = run.problems
+    assert problem.case == "poor"
+    assert f"cannot be referred to by {kind}" in problem.message
+    assert "--format nifti" in problem.message
+    assert [path.name.split("_")[0] for path in (run.root / "masks").iterdir()] == ["good"]
+
+
+@pytest.mark.parametrize("kind", ["rtstruct", "dicom-seg"])
+def test_a_file_without_the_preamble_can_be_referred_to(kind, checkpoint, tmp_path):
+    whole = phantom(tmp_path / "whole.dcm", 1)
+    (tmp_path / "bare.dcm").write_bytes(whole.read_bytes()[132:])
+    run = predict_cases(
+        tmp_path / "bare.dcm", checkpoint, tmp_path / "out", mask_format=kind, overlays=False
+    )
+    assert not run.problems
+    found = pydicom.dcmread(run.outcomes[0].mask)
+    assert found.StudyInstanceUID == pydicom.dcmread(whole).StudyInstanceUID
+
+
 def test_a_missing_extra_fails_with_the_command(checkpoint, tmp_path, monkeypatch, capsys):
     real = importlib.util.find_spec
     monkeypatch.setattr(

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from trained import phantom
 
 from muscletransfer import read_ct
 from muscletransfer.data.synthetic import phantom_slice
+from muscletransfer.errors import SettingError
 from muscletransfer.finetune.profile import FeatureReference, Spread, TrainingProfile
 from muscletransfer.prediction import FLAGS, Ensemble, Thresholds
 from muscletransfer.prediction.picture import look_at, outside_field, touched_mm
@@ -84,6 +87,23 @@ def test_a_body_wider_than_the_field(number):
     assert "cut" in flags_of(cut, None)
 
 
+@pytest.mark.parametrize("spacing", [(1.5, 1.5), (1.5, 1.53), (1.0, 2.0), (2.0, 1.2)])
+def test_the_field_is_a_circle_of_the_patient_and_not_of_the_pixels(spacing):
+    """A body of 220 x 380 mm in a field of 320 mm: an ellipse where pixels are oblong."""
+    height, width = (int(400 / step) for step in spacing)
+    y, x = np.mgrid[:height, :width]
+    y, x = (y - (height - 1) / 2) * spacing[0], (x - (width - 1) / 2) * spacing[1]
+    noise = np.random.default_rng(0).normal(0, 8, y.shape).round()
+    hu = np.where((y / 110) ** 2 + (x / 190) ** 2 < 1, 40, -1000) + noise
+    unseen = np.hypot(y, x) > 160
+    hu[unseen] = -1024
+    assert (outside_field(hu, spacing) != unseen).mean() < 0.002
+    # The two arcs on which body and field end; in sides of pixels that is up to 4/pi more.
+    crossing = np.sqrt((1 - 160**2 / 190**2) / (1 / 110**2 - 1 / 190**2))
+    arcs = 4 * 160 * np.arcsin(crossing / 160)
+    assert 0.85 * arcs < look_at(hu, spacing).cut_mm < 1.3 * arcs
+
+
 def test_muscle_at_the_edge_of_the_array(whole, profile):
     columns = np.flatnonzero(whole.mask.any(axis=0))
     first = columns[0] + 3  # the array ends inside the muscle of one side
@@ -155,6 +175,23 @@ def test_thresholds_can_be_moved(whole, profile):
     )
     assert strict.flags == ("disagreement",)
     assert "0.960" in strict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("metal_mm2", 0.0), ("disagreement", -0.1), ("uncertain", math.nan), ("cut_mm", math.inf),
+        ("arms_cm2", "8"), ("coverage", 1.0), ("coverage", 99), ("coverage", 0),
+    ],
+)  # fmt: skip
+def test_a_threshold_that_is_no_limit_is_refused(name, value):
+    with pytest.raises(SettingError, match=f"threshold {name} is {value!r}; wanted"):
+        Thresholds(**{name: value})
+
+
+def test_probabilities_that_are_no_numbers_promise_nothing():
+    assert expected_dice(torch.full((1, 4, 4), math.nan)) == 0.0
+    assert expected_dice(torch.tensor([[[1.0, 1.0, math.nan, 0.0]]])) == 0.0
 
 
 def test_features_of_a_photograph_are_far(checkpoint, tmp_path):

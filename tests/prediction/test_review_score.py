@@ -44,3 +44,13 @@ def test_an_overlay_has_the_proportions_of_the_patient():
     body, mask = np.full((60, 60), 40), np.zeros((60, 60), np.uint8)
     assert overlay_image(body, mask, (2.0, 1.0)).size == (360, 720)
     assert overlay_image(body, mask, (1.0, 2.0)).size == (720, 360)
+
+
+def test_a_class_keeps_its_colour_whichever_others_are_there():
+    both = np.zeros((60, 60), np.uint8)
+    both[10:20, 10:20], both[30:40, 30:40] = 1, 2
+    second = np.where(both == 2, both, 0)
+    flat = np.full((60, 60), 40)
+    lower = [np.asarray(overlay_image(flat, mask))[360:] for mask in (both, second)]
+    np.testing.assert_array_equal(*lower)
+    assert (lower[0] == (230, 159, 0)).all(axis=-1).any()  # the second of Okabe & Ito's

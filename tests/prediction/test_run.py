@@ -11,6 +11,8 @@ from muscletransfer import SegmentationFineTuner, muscle_measures, read_ct, read
 from muscletransfer.cli import main
 from muscletransfer.errors import ManifestError, SettingError
 from muscletransfer.finetune import predict_slice
+from muscletransfer.measures import measure_manifest
+from muscletransfer.observers import observer_study_from_manifest
 from muscletransfer.prediction import predict_cases
 from muscletransfer.prediction.cases import find_cases
 
@@ -86,6 +88,25 @@ def test_measures_equal_those_by_hand_and_name_their_units(run):
             assert float(written[one.name][name]) == pytest.approx(value, rel=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:The image seems clipped")
+def test_a_clipped_image_is_measured_with_a_warning_of_its_case(checkpoint, tmp_path):
+    """As the table of a manifest has it; Python's warning alone says of no case which it is."""
+    for number, name in enumerate(("clipped", "whole")):
+        phantom(tmp_path / f"{name}.nii.gz", number)
+    image = sitk.ReadImage(str(tmp_path / "clipped.nii.gz"))
+    clipped = sitk.Clamp(image, sitk.sitkInt16, -100, 60)
+    sitk.WriteImage(clipped, str(tmp_path / "clipped.nii.gz"))
+    run = predict_cases(tmp_path, checkpoint, tmp_path / "out", overlays=False)
+    warning = {row["case"]: row["warning"] for row in rows_of(run.measures)}
+    assert warning["whole"] == ""
+    assert "clipped at -100 HU, inside the window(s) fat" in warning["clipped"]
+    assert "clipped at 60 HU, inside the window(s) muscle" in warning["clipped"]
+    assert run.page.read_text().count("clipped at -100 HU") == 1
+    lines = [f"P{k},{one.image},{one.mask}" for k, one in enumerate(run.outcomes)]
+    (tmp_path / "m.csv").write_text("\n".join(["patient_id,image,mask", *lines]))
+    assert set(measure_manifest(tmp_path / "m.csv")["warning"]) == set(warning.values())
+
+
 def test_tables_are_in_the_order_of_the_score(run):
     scores = [float(row["review_score"]) for row in rows_of(run.measures)]
     assert scores == sorted(scores, reverse=True)
@@ -149,6 +170,31 @@ def test_a_dicom_series_is_one_case_on_its_own_grid(checkpoint, tmp_path):
     assert not labels[[0, 2]].any()
 
 
+def test_a_series_with_a_slice_missing_keeps_the_number_of_its_slice(checkpoint, tmp_path):
+    """No regular grid holds it: the mask has one slice, the table the slice of the image."""
+    source = pydicom.dcmread(phantom(tmp_path / "one.dcm", 3))
+    (tmp_path / "series").mkdir()
+    for k, z in enumerate((0.0, 5.0, 10.0, 20.0, 25.0)):
+        source.ImagePositionPatient = [*source.ImagePositionPatient[:2], z]
+        source.SOPInstanceUID = source.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{k}"
+        source.save_as(tmp_path / "series" / f"{k}.dcm")
+    (tmp_path / "m.csv").write_text("patient_id,image,slice_index\nP1,series,3\n")
+    with pytest.warns(UserWarning, match="taken as unknown"):
+        run = predict_cases(tmp_path / "m.csv", checkpoint, tmp_path / "out", workers=0)
+    (row,) = rows_of(run.measures)
+    assert row["slice_index"] == "3"
+    mask = read_mask(run.root / row["mask"])
+    assert mask.shape == (1, 96, 96)
+    assert mask.origin[2] == pytest.approx(20.0)
+    people = [f"P1,../series,3,{row['mask']},{name}" for name in "AB"]  # they drew what it drew
+    head = "patient_id,image,slice_index,mask,observer"
+    (run.root / "people.csv").write_text("\n".join([head, *people]))
+    with pytest.warns(UserWarning, match="identical"):
+        study = observer_study_from_manifest(run.root / "people.csv", None, run.measures)
+    assert study.model_cases == ("P1",)
+    assert study.pairwise["dice"].tolist() == [1.0, 1.0, 1.0]
+
+
 def test_a_manifest_gives_slices_and_heights_and_its_bad_rows_are_reported(checkpoint, tmp_path):
     turned_volume(tmp_path / "volume.nii.gz")
     phantom(tmp_path / "b.nii.gz", 1)
@@ -194,6 +240,41 @@ def test_a_link_to_a_folder_above_ends(tmp_path):
     assert [case.name for case in found.cases] == ["a"]
 
 
+def test_a_broken_link_is_a_problem(tmp_path):
+    phantom(tmp_path / "in" / "a.nii.gz")
+    (tmp_path / "in" / "b.nii.gz").symlink_to(tmp_path / "gone" / "b.nii.gz")
+    (tmp_path / "in" / "self").symlink_to(tmp_path / "in" / "self")
+    found = find_cases([tmp_path / "in"])
+    assert [case.name for case in found.cases] == ["a"]
+    assert [(one.case, Path(one.image).name) for one in found.problems] == [
+        ("b", "b.nii.gz"), ("self", "self")
+    ]  # fmt: skip
+    assert f"link to {tmp_path / 'gone' / 'b.nii.gz'}, which is not there" in (
+        found.problems[0].message
+    )
+
+
+def test_what_may_not_be_read_is_a_problem(tmp_path, monkeypatch):
+    """Patched, since a superuser may read everything."""
+    for name in ("a.nii.gz", "locked/b.nii.gz", "open/c.nii.gz", "open/secret.dcm"):
+        phantom(tmp_path / "in" / name)
+    for method in ("iterdir", "open"):
+        real = getattr(Path, method)
+
+        def refusing(path, *given, real=real, **more):
+            if path.name in ("locked", "secret.dcm"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, *given, **more)
+
+        monkeypatch.setattr(Path, method, refusing)
+    found = find_cases([tmp_path / "in"])
+    assert [case.name for case in found.cases] == ["a", "c"]
+    messages = {one.case: one.message for one in found.problems}
+    assert set(messages) == {"locked", "secret"}
+    assert "locked: cannot be searched (Permission denied)" in messages["locked"]
+    assert "secret.dcm: cannot be opened (Permission denied)" in messages["secret"]
+
+
 def test_an_earlier_run_is_not_replaced_unasked(checkpoint, tmp_path):
     image = phantom(tmp_path / "a.nii.gz")
     predict_cases(image, checkpoint, tmp_path / "out")
@@ -203,11 +284,74 @@ def test_an_earlier_run_is_not_replaced_unasked(checkpoint, tmp_path):
     assert [one.name for one in again.outcomes] == ["a"]  # its own outputs are no input
 
 
+def area_of(path):
+    image = read_mask(path)
+    return image.labels.sum() * np.prod(image.spacing[1:]) / 100
+
+
+def test_what_was_done_before_a_run_was_ended_is_in_its_tables(checkpoint, second, tmp_path):
+    """Another network replaces a run and is ended at its second case, with any error."""
+    for number in range(4):
+        phantom(tmp_path / "scans" / f"p{number}.nii.gz", number)
+    out = tmp_path / "out"
+    predict_cases(tmp_path / "scans", checkpoint, out)
+    (out / "masks" / "p3_mended.nii.gz").write_text("a person's own file")
+    done = []
+
+    def stop(name):
+        done.append(name)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    changes = {"batch_size": 1, "workers": 0, "on_case": stop}
+    with pytest.raises(KeyboardInterrupt):
+        predict_cases(tmp_path / "scans", second, out, overwrite=True, **changes)
+    rows = rows_of(out / "measures.csv")
+    assert sorted(row["case"] for row in rows) == sorted(done)
+    for row in rows:
+        area = area_of(out / row["mask"])
+        assert float(row["sma_outline_cm2"]) == pytest.approx(area, rel=1e-4)
+    left = sorted({"p0", "p1", "p2", "p3"} - set(done))
+    problems = {row["case"]: row["problem"] for row in rows_of(out / "problems.csv")}
+    assert sorted(problems) == left
+    assert all("--overwrite" in text for text in problems.values())
+    masks = {path.name for path in (out / "masks").iterdir()}
+    assert masks >= {*(f"{name}.nii.gz" for name in done), "p3_mended.nii.gz"}
+    assert "p3.nii.gz" not in masks  # it was of the first network
+    assert all(name in (out / "index.html").read_text() for name in left)
+    with pytest.raises(SettingError, match="earlier prediction"):  # noticed by the next
+        predict_cases(tmp_path / "scans", second, out)
+
+
+def test_an_overwriting_run_leaves_nothing_of_the_earlier_one(checkpoint, tmp_path):
+    for number in range(2):
+        phantom(tmp_path / "scans" / f"p{number}.dcm", number)
+    out = tmp_path / "out"
+    predict_cases(tmp_path / "scans", checkpoint, out)
+    truncated(tmp_path / "scans" / "p1.dcm", tmp_path / "scans" / "p1.dcm")
+    predict_cases(tmp_path / "scans", checkpoint, out, mask_format="rtstruct", overwrite=True)
+    assert [path.name for path in (out / "masks").iterdir()] == ["p0_rtstruct.dcm"]
+    assert [path.name for path in (out / "overlays").iterdir()] == ["p0.png"]
+
+
 def test_an_ensemble_with_mirror_images(checkpoint, second, tmp_path):
     image = phantom(tmp_path / "a.nii.gz")
     run = predict_cases(image, [checkpoint, second], tmp_path / "out", tta=True)
     assert run.flags_off == {}
     assert 0 < run.outcomes[0].member_dice <= 1
+
+
+def test_a_folder_as_typed_gives_a_table_for_any_working_directory(
+    checkpoint, tmp_path, monkeypatch
+):
+    """As a manifest does; and a fine-tuner in memory stands for its checkpoint."""
+    image = phantom(tmp_path / "scans" / "a.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    model = SegmentationFineTuner.load_from_checkpoint(checkpoint)
+    run = predict_cases("scans", model, "out", overlays=False)
+    (row,) = rows_of(run.measures)
+    assert row["image"] == str(image)
+    assert row["mask"] == "masks/a.nii.gz"
 
 
 def test_an_image_without_spacing_has_no_measures(tmp_path):

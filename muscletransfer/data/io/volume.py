@@ -16,6 +16,7 @@ from typing import Any
 
 import SimpleITK as sitk
 
+from muscletransfer.data.io.nifti_values import with_lost_values
 from muscletransfer.data.types import IDENTITY, Volume, narrowest
 from muscletransfer.errors import DataError, ImageReadError, close_matches
 
@@ -127,13 +128,15 @@ def read_file(path: Path, image_io: str = "") -> sitk.Image:
         image_io: SimpleITK's name of a reader; empty to choose by the file.
 
     Returns:
-        The image as SimpleITK reads it (rescale slope and intercept applied).
+        The image as SimpleITK reads it (rescale slope and intercept applied); what is NaN or
+        infinite in the file is so here.
 
     Raises:
         ImageReadError: The file cannot be read, or is shorter than its header says.
     """
     check_exists(path)
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    is_nifti = path.name.lower().endswith((".nii", ".nii.gz"))
+    if is_nifti:
         _check_nifti_length(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(itk_name(path))
@@ -147,7 +150,14 @@ def read_file(path: Path, image_io: str = "") -> sitk.Image:
             f"{path}: cannot be read ({reason(error)}); wanted {READABLE}. The file may be cut "
             "short, damaged or of another format."
         ) from error
-    return image
+    if not is_nifti:
+        return image
+    try:
+        return with_lost_values(image, path)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise ImageReadError(
+            f"{path}: is cut short or damaged ({error}); wanted a whole NIfTI file. Copy it again."
+        ) from error
 
 
 def to_volume(image: sitk.Image, path: Path, slice_thickness: float = math.nan) -> Volume:

@@ -65,6 +65,8 @@ def observed_cases(
             None if read.hu is None else {name: read.hu},
             empty,
         )
+        if read.note:
+            notes.append(f"case {name!r}: {read.note}")
         patient = files.patient if cases is None else cases.rows[int(name)].patient_id
         yield replace(checked[0], ignored=read.ignored), patient, notes
 
