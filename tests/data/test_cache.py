@@ -31,7 +31,7 @@ from muscletransfer.data import (
     read_ct,
 )
 from muscletransfer.data.cache.folder import building
-from muscletransfer.data.cache.lock import one_at_a_time
+from muscletransfer.data.cache.lock import lock_of, one_at_a_time, sweep_locks
 from muscletransfer.data.files import Flusher
 from muscletransfer.errors import DataError, SettingError
 
@@ -311,6 +311,15 @@ def test_old_locks_of_the_cache_are_swept_and_no_other(root: Path) -> None:
     cache = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
     left = [f".lock-{'b' * 32}", f".lock-{'c' * 32}", ".lock-waf_linux_build"]
     assert folders(root) == [*left, cache.directory.name]
+
+
+def test_an_old_lock_that_is_held_again_is_not_swept(tmp_path: Path) -> None:
+    lock = lock_of(tmp_path / ("a" * 32))
+    lock.touch()
+    os.utime(lock, (0, 0))
+    with one_at_a_time(lock):
+        sweep_locks(tmp_path)
+        assert lock.exists()
 
 
 def test_a_disk_that_failed_once_while_slices_were_written_is_told(

@@ -165,6 +165,20 @@ def test_patients_are_excluded_by_their_aliases(root: Path) -> None:
     } <= learnt
 
 
+@pytest.mark.parametrize("barred", ["Q1", "P1"])
+def test_names_of_a_patient_in_one_manifest_bar_it_in_all(barred: str) -> None:
+    """An index that met one id of a patient only has no aliases to tell."""
+    met_all = [ManifestRow("P1", Path("a"), extra={"aliases": "Q1"}), ManifestRow("P2", Path("b"))]
+    met_one = [ManifestRow(name, Path(name)) for name in ("P1", "Q1", "P3")]
+    sources = [
+        ImageSource(Manifest(tuple(rows)), "manifest", (None,) * len(rows))
+        for rows in (met_all, met_one)
+    ]
+    roles = assign_roles(sources, val_fraction=0, seed=0, exclude=Split((), (), (barred,)))
+    assert roles.train == ((1,), (2,))
+    assert (roles.excluded_patients, roles.excluded_images) == (2, 3)
+
+
 def test_one_patient_in_two_manifests_has_one_role_and_counts_once() -> None:
     def source(name: str, counts: dict[str, int]) -> ImageSource:
         rows = [

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from muscletransfer._version import __version__
-from muscletransfer.data.archives.slices import remove_other_masks
+from muscletransfer.data.archives.slices import remove_masks
 from muscletransfer.data.files import write_text_atomic
 from muscletransfer.data.indexing.records import Problem
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.manifest.sidecar import SIDECAR_FORMAT, read_sidecar, sidecar_path
 from muscletransfer.data.splits import Split
-from muscletransfer.errors import DataError
+from muscletransfer.errors import DataError, ManifestError
 
 __all__ = [
     "CaseResult",
@@ -145,7 +145,8 @@ def write_prepared(
 ) -> Prepared:
     """Write manifest, sidecar and problems; the manifest last, so that it names only what is there.
 
-    Masks of an earlier manifest are removed once the new one is in place.
+    Masks that only the manifest before named are removed once the new one is in place; other files
+    may be those of a manifest that was renamed.
 
     Args:
         folder: Where to.
@@ -174,8 +175,9 @@ def write_prepared(
             )
         split_path = None if split is None else split.save(manifest.with_name("split.json"))
         sidecar = write_text_atomic(sidecar_path(manifest), _facts_text(facts, rows))
+        before = _masks_named_in(manifest)
         Manifest(rows, manifest).write(manifest)
-        remove_other_masks(manifest.parent, {row.mask for row in rows if row.mask is not None})
+        remove_masks(manifest.parent, before - {row.mask for row in rows if row.mask is not None})
     except OSError as error:
         raise DataError(
             f"{error.filename or folder}: cannot be written ({error.strerror}); wanted a folder "
@@ -183,6 +185,14 @@ def write_prepared(
         ) from error
     patients = len({row.patient_id for row in rows})
     return Prepared(manifest, sidecar, listed, len(rows), patients, problems, split_path)
+
+
+def _masks_named_in(manifest: Path) -> set[Path]:
+    try:
+        found, _ = Manifest.read_each(manifest, mask_column="mask")
+    except ManifestError:  # the first one here
+        return set()
+    return {row.mask for row in found.rows if row.mask is not None}
 
 
 def _facts_text(facts: DataSetFacts, rows: Sequence[ManifestRow]) -> str:

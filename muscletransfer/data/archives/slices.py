@@ -18,7 +18,7 @@ from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.types import Array, Volume
 from muscletransfer.errors import DataError, ImageReadError, MuscleTransferError
 
-__all__ = ["each_case", "has_foreground", "remove_other_masks", "told_apart", "write_slice_mask"]
+__all__ = ["each_case", "has_foreground", "remove_masks", "told_apart", "write_slice_mask"]
 
 _MASKS = "masks"
 _OURS = re.compile(r".+_slice\d{4,}_[0-9a-f]{8}\.nii\.gz")
@@ -61,15 +61,15 @@ def write_slice_mask(folder: Path, case: str, index: int, labels: Array, grid: I
     return write_mask(labels[None], folder / _MASKS / name, reference)
 
 
-def remove_other_masks(folder: Path, keep: Collection[Path]) -> None:
-    """Remove masks that `write_slice_mask` once wrote to a folder and nothing names any more.
+def remove_masks(folder: Path, masks: Collection[Path]) -> None:
+    """Remove masks of a data set, as far as `write_slice_mask` wrote them to its folder.
 
     Args:
         folder: Of the data set.
-        keep: Paths that stay.
+        masks: Paths that a manifest named.
     """
-    for path in (folder / _MASKS).glob("*.nii.gz"):
-        if path not in keep and _OURS.fullmatch(path.name):
+    for path in masks:
+        if path.parent == folder / _MASKS and _OURS.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 

@@ -81,6 +81,9 @@ def _opened(path: Path) -> int | None:
         return None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError:  # the build itself will say that the folder cannot be written
         return None
+    with contextlib.suppress(OSError):
+        os.utime(handle)  # one that a killed process left is in use again: not to be swept
+    return handle

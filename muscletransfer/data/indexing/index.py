@@ -264,7 +264,8 @@ def _named_by_place(placed: Sequence[str], root: str) -> list[Problem]:
     reason = f"{len(placed)} volumes are named after where they lie in {root}, not after a patient"
     way_out = (
         "With a key, files of other people at the same places get the same names, and files that "
-        "are moved get others: index with an expression that finds the patient in the path."
+        "are moved, or indexed together with other folders, get others: index with an expression "
+        "that finds the patient in the path."
     )
     return [Problem(placed[0], reason, way_out, "check", len(placed))]
 

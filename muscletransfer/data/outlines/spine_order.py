@@ -35,7 +35,7 @@ def check_spine(path: Path, mask: MaskImage) -> None:
     places = np.arange(len(planes)) * np.sign(upwards[along])
     heights = [(v, float(places @ counts[:, v]) / sizes[v]) for v in sizes if sizes[v] >= least]
     for (below, low), (above, high) in pairwise(heights):
-        if low >= high:
+        if low > high:  # in one slice there may be parts of two
             raise DataError(
                 f"{path}: value {below} lies above {above}, and in TotalSegmentator's table "
                 f"(version 2) they are {_VERTEBRAE[below]} and {_VERTEBRAE[above]}: its values "

@@ -77,29 +77,32 @@ def assign_roles(
         SplitError: Everything is excluded, or nobody is left to validate.
     """
     barred = _barred(exclude, exclude_val)
+    # Another index with the same key may call a patient by another of their ids: what one manifest
+    # says of a patient's names holds in all.
+    names = {
+        name
+        for source in sources
+        if not source.is_natural
+        for row in source.manifest.rows
+        if patient_names(row) & barred
+        for name in patient_names(row)
+    }
     out: set[str] = set()
     out_images = 0
     allowed: list[list[int]] = []
     images: Counter[str] = Counter()  # of each patient, in all manifests
     for source in sources:
         ids = [row.patient_id for row in source.manifest.rows]
-        left_out: set[str] = set()
-        if not source.is_natural:
-            # Another index with the same key may call a patient by an id of theirs that is not
-            # the one chosen here.
-            left_out = {
-                row.patient_id for row in source.manifest.rows if patient_names(row) & barred
-            }
-        usable = [i for i, one in enumerate(ids) if one not in left_out]
+        usable = [i for i, one in enumerate(ids) if source.is_natural or one not in names]
         if not usable:
             raise SplitError(
                 f"{source.manifest.path}: exclude bars all of its {len(set(ids))} patients; wanted "
                 "some to learn from. Use the split of another fold, or other images."
             )
-        out |= left_out
         out_images += len(ids) - len(usable)
         allowed.append(usable)
         if not source.is_natural:
+            out |= names.intersection(ids)
             images.update(ids[i] for i in usable)
     validating = _draw(images, val_fraction, seed)
     train, val, test = [], [], []

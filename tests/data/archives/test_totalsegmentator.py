@@ -199,6 +199,15 @@ def test_the_manifest_of_before_keeps_its_masks_until_it_is_replaced(
     assert set((output / "masks").iterdir()) == {*named, output / "masks" / "mine.nii.gz"}
 
 
+def test_a_manifest_that_was_renamed_keeps_its_masks(root: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    first = prepare_totalsegmentator(root / "s0000", output)
+    first.manifest.rename(output / "first.csv")
+    second = prepare_totalsegmentator(root / "s0001", output)
+    assert Manifest.read(output / "first.csv", need_masks=True).patients == ["s0000"]
+    assert Manifest.read(second.manifest, need_masks=True).patients == ["s0001"]
+
+
 def test_a_case_is_named_from_within_its_folder(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,17 @@ def test_a_moved_tree_has_the_same_names(tmp_path: Path) -> None:
     assert reasons(moved) == []
 
 
+def test_a_folder_indexed_with_others_has_other_names_which_is_told(tmp_path: Path) -> None:
+    for k, hospital in enumerate("ab"):
+        write(tmp_path / hospital, "case0.nii", start=40 * k)
+    options = {"key": tmp_path / "key", "patient": "file"}
+    alone = patients(tmp_path / "a", **options)
+    (told,) = problems_of(tmp_path / "out" / "problems.csv")
+    assert "indexed together with other folders, get others" in told["way_out"]
+    together = patients(tmp_path / "a", tmp_path / "b", **options)
+    assert alone["a/case0.nii"] not in together.values()
+
+
 def test_files_of_other_people_at_the_same_places_have_other_names(tmp_path: Path) -> None:
     for k, hospital in enumerate("ab"):
         write(tmp_path / hospital / "in", "case0.nii", "case1.nii", start=40 * k)

@@ -237,6 +237,15 @@ def test_vertebrae_in_another_order_are_another_table(
         assert read_outlines(path, ct, "L4", names={"L4": 28}).classes == (0, 1)
 
 
+def test_one_slice_may_hold_parts_of_two_vertebrae(tmp_path: Path) -> None:
+    """The body of L4 and behind it the spinous process of L3: neither lies above the other."""
+    array = np.zeros((1, 6, 5), np.uint8)
+    array[0, 1:3], array[0, 4] = 28, 29
+    path = save(image_of(array), tmp_path / "slice.nii.gz")
+    found = read_outlines(path, path, "vertebrae_L3", names=TOTALSEGMENTATOR)
+    np.testing.assert_array_equal(found.labels, array == 29)
+
+
 def test_a_structure_of_255_is_one_in_its_own_file(tmp_path: Path) -> None:
     """Written as 0 and 255; beside other values 255 means not annotated."""
     array = np.zeros((3, 5, 5), np.uint8)
