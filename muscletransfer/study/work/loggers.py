@@ -131,17 +131,18 @@ def closing(loggers: list[Logger]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for logger in loggers:
-            with contextlib.suppress(Exception):  # what the block raised is what counts
-                _close(logger, "failed", exit_code=1)
+        with contextlib.suppress(Exception):  # what the block raised is what counts
+            _close(loggers, "failed", exit_code=1)
         raise
-    for logger in loggers:
-        _close(logger, "success")
+    _close(loggers, "success")
 
 
-def _close(logger: Logger, status: str, **how: int) -> None:
-    logger.finalize(status)
-    # what was never opened, as by a service that cannot be reached, is not opened now
-    finish = getattr(getattr(logger, "_experiment", None), "finish", None)
-    if finish is not None:  # W&B keeps one run a process open until told
-        finish(**how)
+def _close(loggers: list[Logger], status: str, **how: int) -> None:
+    # backwards; what one service raises comes after all were closed
+    with contextlib.ExitStack() as stack:
+        for logger in reversed(loggers):
+            # what was never opened, as by a service that cannot be reached, is not opened now
+            finish = getattr(getattr(logger, "_experiment", None), "finish", None)
+            if finish is not None:  # W&B keeps one run a process open until told
+                stack.callback(finish, **how)
+            stack.callback(logger.finalize, status)

@@ -14,6 +14,7 @@ from tiny_cases import ct_cases, study
 
 from muscletransfer.study import config_from_dict, plan_study, run_study
 from muscletransfer.study.plan import make_jobs
+from muscletransfer.study.work.loggers import closing
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ class Service(Logger):
 
 
 @pytest.mark.parametrize("body", ["pretrain", "finetune"])
-@pytest.mark.parametrize(("error", "last"), [(None, [0, 0]), (KeyboardInterrupt, [1])])
+@pytest.mark.parametrize(("error", "last"), [(None, [0, 0]), (KeyboardInterrupt, [1, 1])])
 def test_a_run_of_a_service_is_closed_however_the_job_ends(
     body: str, error: Any, last: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,21 @@ def test_a_run_of_a_service_is_closed_however_the_job_ends(
         do({**job.payload, "needs": {}}, tmp_path / "job")
     assert [one for one in told if isinstance(one, int)] == last
     assert told[-2:] == (["success", 0] if error is None else ["failed", 1])
+
+
+def test_a_service_that_is_away_at_the_end_leaves_no_run_of_others_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Any] = []
+    first, second = Service(told), Service(told)
+
+    def away(_: str) -> None:
+        raise ConnectionError("the service is away")
+
+    monkeypatch.setattr(first, "finalize", away)
+    with pytest.raises(ConnectionError), closing([first, second]):
+        pass
+    assert told == [0, "success", 0]
 
 
 def test_mlflow_gets_one_run_each_in_one_experiment(
