@@ -138,8 +138,10 @@ def _draw_sources(axes: Axes, sources: Mapping[str, Mapping[int, Sequence[float]
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the quartiles; one that falls on an infinite score is infinite."""
+    """Return the quartiles; one that falls on an infinite score is infinite, with a NaN all are."""
     ordered = np.sort(np.asarray(values, dtype=float))
+    if np.isnan(ordered).any():
+        return np.nan, np.nan, np.nan
     return quantile(ordered, 0.25), quantile(ordered, 0.5), quantile(ordered, 0.75)
 
 
