@@ -42,7 +42,10 @@ def few_images(
         count = min(most, len(rows))
         chosen = {i * len(rows) // count for i in range(count)}
         # each class is there, since a task counts them
-        chosen |= {read.labels.index(k) for k in set(read.labels)} if read.labels else set()
+        first: dict[int, int] = {}
+        for i, label in enumerate(read.labels or ()):
+            first.setdefault(label, i)
+        chosen |= set(first.values())
         kept = [
             replace(
                 rows[i],
