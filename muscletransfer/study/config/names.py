@@ -65,7 +65,7 @@ def check_names(config: StudyConfig) -> None:
         if twice:
             raise SettingError(
                 f"{what} has {twice[0]!r} twice; wanted different names, by which the tables tell "
-                "them apart."
+                "them apart." + (" A source gets its own by 'name:'." if what == "sources" else "")
             )
     for i, source in enumerate(config.sources):
         _check_source(config, source, f"sources[{i}] ({source.name})")
