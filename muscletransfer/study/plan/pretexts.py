@@ -186,11 +186,9 @@ class PretextPlanner:
 def _versions(encoder: str, decoder: str | None, pretext: PretextConfig) -> dict[str, str]:
     """Return the versions of what a pre-training takes from other packages, by part."""
     given = pretext.init_args
-    inner = {k: name for k, (name, _) in inner_tasks(pretext.task, given, "pretext").items()}
-    loss, weights = given.get("loss"), given.get("weights")
-    found = part_versions(
-        encoder, decoder, pretext.task, inner=inner, loss=loss if isinstance(loss, str) else None
-    )
+    inner = inner_tasks(pretext.task, given, "pretext")
+    found = part_versions(encoder, decoder, pretext.task, inner=inner, loss=given.get("loss"))
+    weights = given.get("weights")
     if isinstance(weights, str) and not is_weights_file(weights):
         version = weights_version(weights)
         if version is not None:

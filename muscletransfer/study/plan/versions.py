@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 __all__ = ["class_version", "part_versions", "plugin_version", "weights_version"]
 
@@ -66,7 +67,7 @@ def part_versions(
     decoder: str | None = None,
     task: str | None = None,
     *,
-    inner: Mapping[str, str] | None = None,
+    inner: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None,
     loss: str | None = None,
 ) -> dict[str, str]:
     """Return the versions of what is from other packages, by part.
@@ -75,8 +76,8 @@ def part_versions(
         encoder: Name of the encoder.
         decoder: Name of the decoder.
         task: Name or class path of a pretext task.
-        inner: Names of the tasks that it trains at once, by label.
-        loss: Name or class path of a loss.
+        inner: Name and arguments of the tasks that it trains at once, by label.
+        loss: Name or class path of a loss; one that is given otherwise has no version.
 
     Example:
         >>> part_versions("timm/resnet18", "unet", "jigsaw", loss="torch.nn.BCEWithLogitsLoss")
@@ -84,7 +85,10 @@ def part_versions(
     """
     parts = {"encoder": ("encoders", encoder), "decoder": ("decoders", decoder)}
     parts["pretext"] = ("pretexts", task)
-    parts |= {f"pretext {label}": ("pretexts", name) for label, name in (inner or {}).items()}
+    losses: dict[str, Any] = {"loss": loss}
+    for label, (one, arguments) in (inner or {}).items():
+        parts[f"pretext {label}"] = ("pretexts", one)
+        losses[f"loss {label}"] = arguments.get("loss")
     found = {}
     for part, (group, name) in parts.items():
         if name is None:
@@ -94,8 +98,10 @@ def part_versions(
             version = class_version(name)
         if version is not None:
             found[part] = version
-    if loss is not None and "." in loss and loss.partition(".")[0] not in _NOT_TOLD:
-        version = class_version(loss)
+    for part, path in losses.items():
+        if not isinstance(path, str) or "." not in path or path.partition(".")[0] in _NOT_TOLD:
+            continue
+        version = class_version(path)
         if version is not None:
-            found["loss"] = version
+            found[part] = version
     return found

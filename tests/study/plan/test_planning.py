@@ -208,7 +208,11 @@ def test_ids_tell_of_the_versions_of_whatever_is_from_elsewhere(
         "[muscletransfer.pretexts]\nversioned/flip = versioned:Flip\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    tasks = {"turn": {"name": "rotation"}, "flip": {"name": "versioned/flip"}}
+    tasks = {
+        "turn": {"name": "rotation"},
+        "flip": {"name": "versioned/flip"},
+        "outline": {"name": "segmentation", "loss": "versioned.Loss"},
+    }
     sources = [
         {"pretext": {"class_path": "multitask", "init_args": {"tasks": tasks}}},
         {"pretext": {"class_path": "segmentation", "init_args": {"loss": "versioned.Loss"}}},
@@ -232,7 +236,7 @@ def test_ids_tell_of_the_versions_of_whatever_is_from_elsewhere(
     timm = f"timm {importlib.metadata.version('timm')}"
     assert [spec.plugins for spec in first] == [
         {"loss": "versioned 1.0"},
-        {"pretext flip": "versioned 1.0"},
+        {"pretext flip": "versioned 1.0", "loss outline": "versioned 1.0"},
         {"loss": "versioned 1.0"},
         {"weights": timm},
         {},
