@@ -69,7 +69,7 @@ def label_saving(
     left_out = int((~patients).sum())
     notes = [f"{left_out} patient(s) lack a value at some n of the two arms"] if left_out else []
     if scratch.curve is None:
-        notes.append("scratch was measured at one n: no curve to look a Dice up on")
+        notes.append("scratch was measured at one n: the factor at each n is a bound")
     poor = poor_outlines(fits.values, (arm, reference))
     if poor is not None:
         notes.append(f"neither arm {NOT_USEFUL}: {poor}")

@@ -150,7 +150,7 @@ def test_one_n_is_a_point_and_the_factor_a_bound() -> None:
     assert curve.at(25) == curve.dice[0]
     saving = saving_of(table)
     assert saving.headline == Factor(1.0, "at_least", 1.0, math.inf, 0.95)
-    assert saving.notes == ("scratch was measured at one n: no curve to look a Dice up on",)
+    assert saving.notes == ("scratch was measured at one n: the factor at each n is a bound",)
     same = saving_of(exact({"random": 1.0, "jigsaw": 1.0}, ns=(25,)))
     assert same.headline.bound == "unknown"
     assert "since training from scratch was measured at one n only, 25" in same.sentence
