@@ -75,7 +75,8 @@ def test_results_are_written_although_no_observer_drew_the_label(
 ) -> None:
     folder, _ = observed
     (folder / "results").mkdir(exist_ok=True)
-    (folder / "results" / "human.csv").write_text("of an earlier plan")
+    for name in ("curve_bands.csv", "human.csv"):
+        (folder / "results" / name).write_text("of an earlier plan")
     with pytest.warns(UserWarning, match=r"no observer mask holds label 3 \(human_level.label\)"):
         written = write_study_results(folder)
     assert "summary.csv" in {path.name for path in written}
