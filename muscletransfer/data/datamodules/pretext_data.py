@@ -211,8 +211,11 @@ class PretextDataModule(SliceDataModule):
     def describe(self) -> dict[str, Any]:
         """Return what provenance records of the data: counts and hashes, never a patient id."""
         roles, slices = self._opened()
+        hashes = slices.manifest_hashes
         return {
             "manifest_hash": slices.manifest_hash,
+            # the joined one does not tell which manifests were among several
+            **({"manifest_hashes": ", ".join(hashes)} if len(hashes) > 1 else {}),
             **assigned(roles, self.sources, self.classes),
             "seed": self.seed,
             "preprocessing": self.preprocessing.to_dict(),

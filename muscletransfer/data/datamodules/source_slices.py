@@ -66,9 +66,14 @@ class SourceSlices:
     @property
     def manifest_hash(self) -> str:
         """Hash of what the open caches hold."""
-        hashes = [cache.manifest_hash for cache in self._caches]
+        hashes = self.manifest_hashes
         joined = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
         return hashes[0] if len(hashes) == 1 else joined
+
+    @property
+    def manifest_hashes(self) -> list[str]:
+        """Hash of what each open cache holds."""
+        return [cache.manifest_hash for cache in self._caches]
 
     def build(self) -> list[SliceCache]:
         """Build the caches that are not there, and return all."""

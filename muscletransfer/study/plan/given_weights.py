@@ -46,12 +46,14 @@ def check_given_weights(config: StudyConfig, cases: Cases) -> list[str]:
             if not patients or (kinds and "manifest" not in str(kinds).split(", ")):
                 continue
             own = _own_hashes(config, cases) if own is None else own
-            if one.data.get("manifest_hash") in own:
+            several = one.data.get("manifest_hashes")
+            if own & {one.data.get("manifest_hash"), *str(several).split(", ")}:
+                others = " and of others" if several else ""
                 raise SettingError(
                     f"{where}: {file} learned ({one.task}) from {patients} patients of the study's "
-                    "own manifest, so those who test have been seen. Wanted weights of other "
-                    "people; to pre-train on the study's images name them under pretext.images, "
-                    "and those who test are left out in each fold."
+                    f"own manifest{others}, so those who test have been seen. Wanted weights of "
+                    "other people; to pre-train on the study's images name them under "
+                    "pretext.images, and those who test are left out in each fold."
                 )
             notes.append(
                 f"{where}: {file} learned ({one.task}) from {patients} patients; whether those who "

@@ -253,11 +253,11 @@ def test_weights_that_learned_from_those_who_test(manifest: Path, tmp_path: Path
                          "those who test are among them cannot be told")  # fmt: skip
 
 
-@pytest.mark.parametrize("seen", ["images.csv", "whole.csv", "cases.csv"])
+@pytest.mark.parametrize("seen", ["images.csv", "whole.csv", "cases.csv", "images.csv others.csv"])
 def test_weights_that_learned_from_the_studys_images_in_another_form(
     seen: str, manifest: Path, tmp_path: Path
 ) -> None:
-    """Without masks, with all rows where the study takes some, or with other masks."""
+    """Without masks, with all rows where the study takes some, with other masks, among others."""
     _, *rows = [line.split(",") for line in manifest.read_text().splitlines()]
     rows = [[patient, *(str(manifest.parent / name) for name in files)] for patient, *files in rows]
     lists = {
@@ -267,11 +267,13 @@ def test_weights_that_learned_from_the_studys_images_in_another_form(
             "patient_id,image,mask,outline,role",
             *(f"{p},{i},{rows[0][2]},{m},{k // 5}" for k, (p, i, m) in enumerate(rows)),
         ],
+        "others.csv": ["patient_id,image", *(f"X{p},{i}" for p, i, _ in rows[:2])],
     }
     for name, lines in lists.items():
         (tmp_path / name).write_text("\n".join(lines) + "\n")
+    paths = [tmp_path / name for name in seen.split()]
     data = PretextDataModule(
-        tmp_path / seen, preprocessing=PreprocessingSpec(size=32), batch_size=2, cache_dir=tmp_path
+        paths, preprocessing=PreprocessingSpec(size=32), batch_size=2, cache_dir=tmp_path
     )
     source = JigsawPretext("timm/resnet10t", depth=3)
     Trainer(max_steps=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
