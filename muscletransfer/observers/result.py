@@ -149,6 +149,8 @@ class ObserverStudy:
 
     def _failures(self, rows: pd.DataFrame) -> int:
         """Empty masks among those that rows are about, each once, with however many compared."""
+        if self.measures.empty:  # compared with a reference alone, which is never empty
+            return int(np.isinf(rows["dta_rms_mm"]).sum())
         empty = self.measures[self.measures["sma_outline_cm2"] == 0]
         keys = [set(zip(t["case"], t["observer"], strict=True)) for t in (empty, rows)]
         return len(keys[0] & keys[1])

@@ -203,10 +203,12 @@ def overlays(page: StudyPage, figures: Figures, material: Material, choice: Choi
         label = figures.analysis.labels[arm]
         page.heading(f"{label}, n = {choice.n}")
         found = list(pictures(material, arm, choice.n, choice.repeat))
-        page.add(f'<div class="grid pictures">{"".join(picture_html(p) for p in found)}</div>')
-        figure = sheet(found)
-        if figure is not None:
-            figures.keep(figure, f"overlays_{label}", f"Cases of {label}")
+        figure, ident = sheet(found), ""
+        if figure is not None:  # the file has all of them; the page tells a later report its name
+            kept = figures.keep(figure, f"overlays_{label}", f"Cases of {label}")
+            ident = f' id="figure-{kept.name}"'
+        shown = "".join(picture_html(p) for p in found)
+        page.add(f'<div class="grid pictures"{ident}>{shown}</div>')
 
 
 def record(page: StudyPage, material: Material, measures: bool) -> None:

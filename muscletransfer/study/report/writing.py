@@ -61,7 +61,7 @@ def write_study_report(
     folder = Path(folder)
     material = gather(folder)
     target = folder / "results" if output is None else Path(output)
-    earlier = holds_tables(target)
+    earlier, reported = holds_tables(target), (target / "report.html").is_file()
     write_results(material.results, target)
     tables = material.analysis.write(target) if material.analysis is not None else []
     page = StudyPage(f"Study {material.config.name}", _subtitle(material))
@@ -72,7 +72,8 @@ def write_study_report(
     sections.record(page, material, any(path.stem == "agreement" for path in more))
     _write_figures(target / "figures", drawings, _drawn_before(target))
     present = {path.stem for path in (*tables, *more)}
-    for name in {*TABLES, "agreement", "structures"} - present if earlier else ():
+    ours = {*(TABLES if earlier else ()), *(("agreement", "structures") if reported else ())}
+    for name in ours - present:
         (target / f"{name}.csv").unlink(missing_ok=True)
     return write_text_atomic(target / "report.html", page.render())
 
@@ -122,8 +123,7 @@ def _drawn_before(target: Path) -> set[str]:
     if not page.is_file():
         return set()
     text = page.read_text(encoding="utf-8", errors="replace")
-    sheets = {path.stem for path in (target / "figures").glob("overlays_*.svg")}
-    return sheets.union(re.findall(r'<figure id="figure-([a-z0-9_]+)"', text))
+    return set(re.findall(r'\bid="figure-([a-z0-9_]+)"', text))
 
 
 def _subtitle(material: Material) -> str:

@@ -34,8 +34,11 @@ def good(tmp_path_factory):
     figures.mkdir(parents=True)
     (figures / "of_an_earlier_report.svg").write_text("<svg/>")
     (figures / "overlays_of_an_earlier_report.svg").write_text("<svg/>")
-    (figures / "of_somebody_else.png").write_bytes(b"kept")
-    earlier = '<figure id="figure-of_an_earlier_report"><svg id="a"></svg></figure>'
+    (figures / "overlays_of_somebody_else.png").write_bytes(b"kept")
+    earlier = (
+        '<figure id="figure-of_an_earlier_report"><svg id="a"></svg></figure>'
+        '<div class="grid pictures" id="figure-overlays_of_an_earlier_report"></div>'
+    )
     (folder / "results" / "report.html").write_text(earlier)
     assert main(["study", "report", str(folder)]) == 0
     return Made(study, folder / "results" / "report.html")
