@@ -38,6 +38,7 @@ class KnowsItsPast(nn.Module):
         super().__init__()
         self._data: dict[str, Any] | None = None
         self._data_before: dict[str, Any] | None = None
+        self._has_begun = False
         self._restored: Provenance | None = None
         self._resumed = False
         self._report: dict[str, Any] | None = None
@@ -53,7 +54,9 @@ class KnowsItsPast(nn.Module):
         """
         if block.get("object_token") != self.writer_mark():
             return False
-        return Provenance.from_dict(block["provenance"]).data == self.provenance().data
+        records = Provenance.from_dict(block["provenance"]), self.provenance()
+        written, own = ([one.data for one in record.chain()] for record in records)
+        return written == own
 
     def provenance(self) -> Provenance:
         """Return the record of what the weights learned from."""
@@ -81,11 +84,13 @@ class KnowsItsPast(nn.Module):
             self._restored, self._resumed = earlier(), False
             self._data = None
         self._data_before, self._data = self._data, data
+        self._has_begun = True
 
     def end_training(self, trainer: Trainer) -> None:
         """Forget a fit without a step, as when only a learning rate was looked for."""
-        if trainer.global_step == 0:
+        if self._has_begun and trainer.global_step == 0:
             self._data = self._data_before
+        self._has_begun = False  # the learning-rate finder may end a fit before it begins
         # Not sooner: until now callbacks write checkpoints.
         self._reports = self._report is not None
 
