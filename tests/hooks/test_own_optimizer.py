@@ -1,6 +1,7 @@
 """Optimiser and schedule by path, name, class and function: built, saved, resumed, refused."""
 
 import itertools
+from fractions import Fraction
 from functools import partial
 
 import own_parts
@@ -266,6 +267,7 @@ def test_own_configure_optimizers_still_wins(tmp_path):
         ("torch.nn.Linear", {}, ContractError, "not a class derived from torch.optim.Optimizer"),
         ("SGD", {"momentun": 0.9}, ContractError, "momentun.*It takes: .*momentum"),
         ("SGD", {"lr": -1.0}, SettingError, "lr is -1.0"),
+        ("SGD", {"lr": Fraction(1, 10)}, SettingError, "lr is Fraction"),
         ("SGD", {"lr": float("inf")}, SettingError, "lr is inf; wanted a number above 0"),
         ("SGD", {"weight_decay": float("nan")}, SettingError, "weight_decay is nan"),
         ("SGD", {"weight_decay": -1}, SettingError, "is -1; wanted 0 or a number above"),
