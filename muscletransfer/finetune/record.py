@@ -164,7 +164,7 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
             self._trained_on = self._attached
             # Not in on_fit_start: a user's own hook of that name rarely calls the one it hides.
             data = source.describe() if hasattr(source, "describe") else {}
-            self.begin_training(self.trainer, data, self._record_of_now)
+            self.begin_training(data, self._record_of_now)
 
     def teardown(self, stage: str) -> None:
         """Forget the data of a fit without a step, as when only a learning rate was looked for."""

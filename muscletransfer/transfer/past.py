@@ -70,17 +70,18 @@ class KnowsItsPast(nn.Module):
         return f"{self.object_token}-{os.getpid()}"
 
     def begin_training(
-        self, trainer: Trainer, data: dict[str, Any], earlier: Callable[[], Provenance]
+        self, data: dict[str, Any], earlier: Callable[[], Provenance], *, goes_on: bool = False
     ) -> None:
         """Note what is learned from now on.
 
         Args:
-            trainer: The Trainer of this fit.
             data: What the data module says of itself.
             earlier: Returns the record of the training before. It becomes that of a parent where
-                these are other data; on the same ones, or from a checkpoint, training goes on.
+                these are other data; on the same ones training goes on.
+            goes_on: Whether a checkpoint was read for this fit, whose training goes on. One that
+                is read later brings its record then.
         """
-        if self._data is not None and trainer.ckpt_path is None and data != self._data:
+        if self._data is not None and not goes_on and data != self._data:
             self._restored, self._resumed = earlier(), False
             self._data = None
         self._data_before, self._data = self._data, data

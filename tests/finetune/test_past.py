@@ -73,6 +73,16 @@ def test_going_back_to_an_earlier_file_is_no_second_training(tmp_path):
     assert patients_of(model) == [6]
 
 
+def test_a_trainer_that_resumed_before_hides_no_training(tmp_path):
+    model, first = written(tmp_path)
+    run = trainer(tmp_path, max_epochs=2)
+    run.fit(model, datamodule=ToyData(), ckpt_path=first)
+    run.fit_loop.max_epochs = 3
+    run.fit(model, datamodule=ToyData(cases=4))
+    assert run.global_step == 6
+    assert patients_of(model) == [4, 6]
+
+
 class OwnStart(SegmentationFineTuner):
     def on_fit_start(self):
         pass
