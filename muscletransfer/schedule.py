@@ -115,17 +115,23 @@ def planned_calls(
             of each epoch, from its start.
 
     Returns:
-        The stretches of the run that one rate holds for; ``None`` for an endless one.
+        The stretches of the run that one rate holds for; ``None`` for an endless one, and for
+        epochs of unknown length of which ``max_steps`` allows an unknown number.
     """
     epochs = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
     by_epochs = interval == "epoch"
     if by_epochs and trainer.max_steps < 0:
         return None if epochs is None else math.ceil(epochs / frequency)
+    had_loader = trainer.train_dataloader is not None
+    if not had_loader:  # which the steps alone may not need, and the batches of an epoch do
+        trainer.fit_loop.setup_data()
     steps, batches = planned_steps(trainer), trainer.num_training_batches
+    if not had_loader:  # see planned_steps
+        trainer.fit_loop._combined_loader = None
     if steps is None:
         return None
-    if not math.isfinite(batches):  # a stream: no epoch ends
-        return 1 if by_epochs else math.ceil(steps / frequency)
+    if not math.isfinite(batches):  # a stream
+        return None if by_epochs else math.ceil(steps / frequency)
     every = trainer.accumulate_grad_batches
     each = math.ceil(batches / every)
     if by_epochs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,7 +31,7 @@ def check_positive(name: str, value: Any, *, zero: bool = False) -> None:
         Traceback (most recent call last):
         muscletransfer.errors.SettingError: lr is '1e-3'; wanted a number above 0.
     """
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not (value > 0 or (zero and value == 0)):
         wanted = "0 or a number above" if zero else "a number above 0"
         raise SettingError(f"{name} is {value!r}; wanted {wanted}.")

@@ -162,6 +162,9 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
             self._profiled_step, self._spreads = -1, None
             self._learned_from, self._is_training = None, True
             self._trained_on = self._attached
+            # Not in on_fit_start: a user's own hook of that name rarely calls the one it hides.
+            data = source.describe() if hasattr(source, "describe") else {}
+            self.begin_training(data, self._record_of_now)
 
     def teardown(self, stage: str) -> None:
         """Forget the data of a fit without a step, as when only a learning rate was looked for."""
@@ -174,9 +177,6 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
     def on_fit_start(self) -> None:
         """Rehearse the transfer: what no checkpoint could hand on fails in the first second."""
         rehearse(self.model.encoder, self.model.decoder)
-        source: Any = getattr(self.trainer, "datamodule", None)
-        data = source.describe() if hasattr(source, "describe") else {}
-        self.begin_training(self.trainer, data, self._record_of_now)
         write_checkpoints_directly(self.trainer.strategy)
         if self.device.type == "cpu":
             keep_freed_memory()

@@ -250,7 +250,7 @@ class ChoosesOptimizer(LightningModule):
         return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
 
     def _set_rate(self, name: str, value: Any) -> None:
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or value < 0 or (name == "lr" and value == 0):
             wanted = "a number above 0" if name == "lr" else "0 or a number above"
             raise SettingError(f"{name} is {value!r}; wanted {wanted}.")

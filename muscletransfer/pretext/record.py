@@ -59,7 +59,8 @@ class PretextRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
             if isinstance(part, Metric):
                 part.reset()
         rehearse(self.encoder, getattr(self, "decoder", None))
-        self.begin_training(self.trainer, self._describe_data() or {}, self._record_of_now)
+        data, goes_on = self._describe_data() or {}, self.trainer.ckpt_path is not None
+        self.begin_training(data, self._record_of_now, goes_on=goes_on)
         if self.global_rank == 0 and self.preprocessing():
             warn_preprocessing_mismatch(self.provenance().parent, self.preprocessing())
         write_checkpoints_directly(self.trainer.strategy)

@@ -112,8 +112,8 @@ def load_decoder(decoder: nn.Module, weights: Weights, *, strict: bool = True) -
         if weights not in list_weights():
             raise
         raise TransferError(
-            f"{weights!r} is a source for encoders, and a decoder alone does not say which it is "
-            "on. Use transfer='encoder', or for a source with decoders "
+            f"{weights!r} gave nothing for a decoder alone, which does not say what encoder it is "
+            f"on ({error}). Use transfer='encoder', or for a source with decoders "
             f"load_decoder(decoder, resolve_weights({weights!r}, encoder.spec))."
         ) from error
     if loaded.decoder_state is None or loaded.decoder_spec is None:

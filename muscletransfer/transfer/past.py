@@ -38,6 +38,7 @@ class KnowsItsPast(nn.Module):
         super().__init__()
         self._data: dict[str, Any] | None = None
         self._data_before: dict[str, Any] | None = None
+        self._has_begun = False
         self._restored: Provenance | None = None
         self._resumed = False
         self._report: dict[str, Any] | None = None
@@ -53,7 +54,9 @@ class KnowsItsPast(nn.Module):
         """
         if block.get("object_token") != self.writer_mark():
             return False
-        return Provenance.from_dict(block["provenance"]).data == self.provenance().data
+        records = Provenance.from_dict(block["provenance"]), self.provenance()
+        written, own = ([one.data for one in record.chain()] for record in records)
+        return written == own
 
     def provenance(self) -> Provenance:
         """Return the record of what the weights learned from."""
@@ -67,25 +70,28 @@ class KnowsItsPast(nn.Module):
         return f"{self.object_token}-{os.getpid()}"
 
     def begin_training(
-        self, trainer: Trainer, data: dict[str, Any], earlier: Callable[[], Provenance]
+        self, data: dict[str, Any], earlier: Callable[[], Provenance], *, goes_on: bool = False
     ) -> None:
         """Note what is learned from now on.
 
         Args:
-            trainer: The Trainer of this fit.
             data: What the data module says of itself.
             earlier: Returns the record of the training before. It becomes that of a parent where
-                these are other data; on the same ones, or from a checkpoint, training goes on.
+                these are other data; on the same ones training goes on.
+            goes_on: Whether a checkpoint was read for this fit, whose training goes on. One that
+                is read later brings its record then.
         """
-        if self._data is not None and trainer.ckpt_path is None and data != self._data:
+        if self._data is not None and not goes_on and data != self._data:
             self._restored, self._resumed = earlier(), False
             self._data = None
         self._data_before, self._data = self._data, data
+        self._has_begun = True
 
     def end_training(self, trainer: Trainer) -> None:
         """Forget a fit without a step, as when only a learning rate was looked for."""
-        if trainer.global_step == 0:
+        if self._has_begun and trainer.global_step == 0:
             self._data = self._data_before
+        self._has_begun = False  # the learning-rate finder may end a fit before it begins
         # Not sooner: until now callbacks write checkpoints.
         self._reports = self._report is not None
 

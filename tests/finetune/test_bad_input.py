@@ -1,6 +1,7 @@
 """Wrong settings and wrong batches: an error of ours that says what to change."""
 
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -36,6 +37,7 @@ SETTINGS = [
     ({"freeze": "until_epoch", "unfreeze_epoch": "3"}, SettingError, "epoch '3'; wanted 1"),
     ({"lr": float("nan")}, SettingError, "lr is nan"),
     ({"lr": float("inf")}, SettingError, "lr is inf"),
+    ({"lr": Fraction(1, 10)}, SettingError, "lr is Fraction"),  # which no checkpoint could hold
     ({"weight_decay": -1}, SettingError, "weight_decay is -1; wanted 0 or a number above"),
     ({"seed": -1}, SettingError, "seed is -1"),
     ({"warmup_steps": -1}, SettingError, "warmup_steps is -1"),

@@ -1,9 +1,7 @@
 """What moves into a fine-tuner, what a checkpoint carries, and that it stands alone."""
 
-import copy
 import dataclasses
 import json
-import pickle
 
 import numpy as np
 import pytest
@@ -115,48 +113,6 @@ def test_weights_trained_further_keep_their_first_training(tmp_path):
         assert [record.data["patients"] for record in model.provenance().chain()] == [4, 6]
 
 
-def test_a_second_fit_of_one_object_keeps_its_first_training(tmp_path):
-    model, first = written(tmp_path)
-    run = trainer(tmp_path, max_epochs=1)
-    run.fit(model, datamodule=ToyData(cases=4))
-    run.save_checkpoint(tmp_path / "second.ckpt")
-    chain = inspect_file(tmp_path / "second.ckpt").chain()
-    assert [record.data["patients"] for record in chain] == [4, 6]
-    assert chain[1].sha256 == inspect_file(first).sha256
-    # On the same images it goes on, and resumed from a file it is what the file is.
-    trainer(tmp_path, max_epochs=1).fit(model, datamodule=ToyData(cases=4))
-    assert [record.data["patients"] for record in model.provenance().chain()] == [4, 6]
-    trainer(tmp_path, max_epochs=2).fit(model, datamodule=ToyData(cases=4), ckpt_path=first)
-    assert [record.data["patients"] for record in model.provenance().chain()] == [4]
-
-
-def test_a_fit_without_a_step_leaves_the_training_before(tmp_path):
-    model, _ = written(tmp_path)
-    trainer(tmp_path, max_epochs=0).fit(model, datamodule=ToyData())
-    assert model.provenance().data["patients"] == 6
-    trainer(tmp_path, max_epochs=0).fit(model, datamodule=ToyData(cases=4))
-    assert [record.data["patients"] for record in model.provenance().chain()] == [6]
-    assert model.preprocessing == ToyData().preprocessing
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-def test_a_checkpoint_of_a_copy_is_not_ones_own_past(tmp_path, copied):
-    model = SegmentationFineTuner(**tiny())
-    trained = copied(model).use_optimizer("SGD", momentum=0.5)
-    run = trainer(tmp_path, max_epochs=1)
-    run.fit(trained, datamodule=ToyData())
-    run.save_checkpoint(tmp_path / "trained.ckpt")
-    other = copied(model)
-    trainer(tmp_path).test(
-        other, datamodule=ToyData(), ckpt_path=tmp_path / "trained.ckpt", verbose=False
-    )
-    assert other.provenance() == inspect_file(tmp_path / "trained.ckpt")
-    run = trainer(tmp_path, max_epochs=2)
-    run.fit(model, datamodule=ToyData(), ckpt_path=tmp_path / "trained.ckpt")
-    assert type(run.optimizers[0]) is torch.optim.SGD
-    assert model.provenance().hyperparameters["optimizer"]["name"] == "SGD"
-
-
 def test_reload_needs_nothing_but_the_checkpoint(tmp_path):
     _, source = written(tmp_path)
     model, path = written(tmp_path, "fine.ckpt", weights=source, transfer="encoder+decoder")
@@ -190,65 +146,6 @@ def test_checkpoints_hold_plain_types_only(tmp_path):
     assert plain(checkpoint)
     assert "loss" not in checkpoint["hyper_parameters"]
     assert inspect_file(path).hyperparameters["loss"] == "<BCEWithLogitsLoss>"
-
-
-class OwnRate(SegmentationFineTuner):
-    def configure_optimizers(self):
-        return torch.optim.AdamW(self.parameters(), lr=np.float64(0.01))
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: SegmentationFineTuner(
-            **tiny(
-                lr=np.float64(0.01),
-                weight_decay=np.float32(0.5),
-                encoder_lr_decay=np.logspace(-1, 0, 3)[1],
-                warmup_steps=np.int64(2),
-                seed=np.int64(1),
-                num_classes=np.int64(2),
-                depth=np.int64(3),
-            )
-        ),
-        lambda: SegmentationFineTuner(
-            **tiny(encoder=np.str_(TINY), decoder=np.str_("unet"), class_names=[np.str_("psoas")])
-        ),
-        lambda: SegmentationFineTuner(**tiny()).use_optimizer(
-            "AdamW", lr=np.float32(0.5), betas=np.array([0.5, 0.25]), eps=np.float64(1e-6)
-        ),
-        lambda: SegmentationFineTuner(**tiny()).use_scheduler(
-            "MultiStepLR", milestones=np.array([1]), gamma=np.float32(0.5)
-        ),
-        lambda: OwnRate(**tiny()),
-    ],
-    ids=["numbers", "names", "optimizer", "scheduler", "own optimizer"],
-)
-def test_numpy_values_leave_checkpoints_readable(tmp_path, make):
-    model = make()
-    run = trainer(tmp_path, max_epochs=1)
-    run.fit(model, datamodule=ToyData(num_classes=model.num_classes))
-    run.save_checkpoint(tmp_path / "a.ckpt")
-    assert torch.load(tmp_path / "a.ckpt", weights_only=True)["global_step"] == 2
-    again = type(model).load_from_checkpoint(tmp_path / "a.ckpt")
-    assert equal_states(copy_of(model), copy_of(again))
-    assert again.optimizer_block() == model.optimizer_block()
-    run = trainer(tmp_path, max_epochs=2)
-    data = ToyData(num_classes=model.num_classes)
-    run.fit(make(), datamodule=data, ckpt_path=tmp_path / "a.ckpt")
-    assert run.global_step == 4
-
-
-def test_numpy_arguments_of_a_chosen_optimizer_are_kept():
-    model = SegmentationFineTuner(**tiny()).use_optimizer("SGD", lr=np.float32(0.5), momentum=0.5)
-    assert type(model.lr) is float
-    assert model.lr == 0.5
-    block = SegmentationFineTuner(**tiny()).use_optimizer("Adam", betas=np.array([0.5, 0.25]))
-    assert block.optimizer_block()["optimizer"] == {
-        "name": "Adam",
-        "class_path": "torch.optim.Adam",
-        "init_args": {"betas": [0.5, 0.25]},
-    }
 
 
 def test_a_loss_given_as_a_module(tmp_path):

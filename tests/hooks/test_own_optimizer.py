@@ -1,5 +1,7 @@
 """Optimiser and schedule by path, name, class and function: built, saved, resumed, refused."""
 
+import itertools
+from fractions import Fraction
 from functools import partial
 
 import own_parts
@@ -10,6 +12,7 @@ from finetune_toys import ToyData, copy_of, equal_states, tiny, trainer
 from lightning.pytorch import Callback
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader, IterableDataset
 
 from muscletransfer.errors import ContractError, PluginError, SettingError, UnknownNameError
 from muscletransfer.finetune import SegmentationFineTuner
@@ -111,22 +114,39 @@ class RatesUsed(Callback):
     ("options", "changes", "length"),
     [
         ({}, {"max_steps": 12}, 3),  # five steps an epoch
+        ({}, {"max_steps": 12, "max_epochs": None}, 3),
         ({"frequency": 2}, {}, 3),
         ({"frequency": 2}, {"max_steps": 17}, 2),
         ({"interval": "step"}, {}, 25),
         ({"interval": "step", "frequency": 2}, {}, 11),
         ({"interval": "step", "frequency": 5}, {}, 5),
         ({"interval": "step", "frequency": 2}, {"max_steps": 7}, 3),
+        ({"interval": "step", "frequency": 2}, {"max_steps": 12, "max_epochs": None}, 5),
         ({"interval": "step", "frequency": 2}, {"accumulate_grad_batches": 2}, 11),
         ({"interval": "step", "frequency": 9}, {}, 1),
     ],
 )
 def test_the_length_is_that_of_all_stretches_of_one_rate(options, changes, length, tmp_path):
     used = RatesUsed()
-    run = trainer(tmp_path, max_epochs=5, callbacks=[used], **changes)
+    run = trainer(tmp_path, callbacks=[used], **{"max_epochs": 5, **changes})
     run.fit(tuner().use_scheduler(Counted, **options), datamodule=ToyData(cases=15))
     assert run.lr_scheduler_configs[0].scheduler.T_max == length
     assert used.seen == set(range(length))
+
+
+class Stream(IterableDataset):
+    """Batches without an end, and so without a number."""
+
+    def __iter__(self):
+        return itertools.cycle(list(ToyData().train_dataloader()))
+
+
+@pytest.mark.parametrize(("interval", "length"), [("step", 4), ("epoch", None)])
+def test_the_length_of_a_stream_is_known_in_steps_alone(interval, length, tmp_path):
+    run = trainer(tmp_path, max_epochs=None, max_steps=4)
+    batches = DataLoader(Stream(), batch_size=None)
+    run.fit(tuner().use_scheduler(Counted, interval=interval), batches)
+    assert run.lr_scheduler_configs[0].scheduler.T_max == length
 
 
 def test_a_cycle_gets_length_and_rates_of_the_run(tmp_path):
@@ -247,6 +267,7 @@ def test_own_configure_optimizers_still_wins(tmp_path):
         ("torch.nn.Linear", {}, ContractError, "not a class derived from torch.optim.Optimizer"),
         ("SGD", {"momentun": 0.9}, ContractError, "momentun.*It takes: .*momentum"),
         ("SGD", {"lr": -1.0}, SettingError, "lr is -1.0"),
+        ("SGD", {"lr": Fraction(1, 10)}, SettingError, "lr is Fraction"),
         ("SGD", {"lr": float("inf")}, SettingError, "lr is inf; wanted a number above 0"),
         ("SGD", {"weight_decay": float("nan")}, SettingError, "weight_decay is nan"),
         ("SGD", {"weight_decay": -1}, SettingError, "is -1; wanted 0 or a number above"),

@@ -45,6 +45,23 @@ def test_the_finder_leaves_the_model_as_it_was(kind, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".lr_find")]
 
 
+@pytest.mark.parametrize("cases", [6, 4])
+@pytest.mark.parametrize("kind", ["finetuning", "pretext"])
+def test_the_finder_leaves_the_record_of_an_earlier_fit(kind, cases, tmp_path):
+    if kind == "finetuning":
+        model, data = SegmentationFineTuner(**tiny()), ToyData
+    else:
+        model = RotationPretext(pretext_toys.TINY, depth=3)
+
+        def data(cases=6):
+            return pretext_toys.ToyData(image=pretext_toys.textured(cases))
+
+    trainer(tmp_path, max_epochs=1).fit(model, datamodule=data())
+    finder = Tuner(trainer(tmp_path, max_epochs=2))
+    finder.lr_find(model, datamodule=data(cases=cases), num_training=2)
+    assert [record.data["images"] for record in model.provenance().chain()] == [6]
+
+
 def test_the_finder_as_a_callback(tmp_path):
     model = SegmentationFineTuner(**tiny(seed=1))
     finder = LearningRateFinder(num_training_steps=24, max_lr=0.1)
