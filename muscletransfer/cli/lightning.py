@@ -61,7 +61,8 @@ class MuscleTransferCLI(LightningCLI):
         """Say early that a checkpoint is missing or damaged, before data is prepared."""
         merge(self.config[str(self.subcommand)], self._changes)
         path = self._checkpoint()
-        if path is not None and _is_file_here(path):
+        trusted = self.config[str(self.subcommand)].get("weights_only") is False
+        if path is not None and _is_file_here(path) and not (trusted and Path(path).is_file()):
             _content(path)
 
     def instantiate_classes(self) -> None:

@@ -73,6 +73,8 @@ def run_demo(
     report = write_report(
         folder, settings, target, results, weights, seconds=time.monotonic() - started
     )
+    if quick:
+        print("A quick demo trains for a few steps: Dice near 0 and missed muscles are expected.")
     print(f"report: {report}")
     return report
 

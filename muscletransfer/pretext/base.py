@@ -124,8 +124,8 @@ class PretextTask(PretextRecord, PretextLoop):
         in_channels, depth, seed = unboxed((in_channels, depth, seed))
         if not (0 < lr < math.inf and 0 <= weight_decay < math.inf and warmup_steps >= 0):
             raise SettingError(
-                f"lr={lr}, weight_decay={weight_decay}, warmup_steps={warmup_steps}; wanted lr "
-                "above 0 and the others at least 0."
+                f"lr={lr}, weight_decay={weight_decay}, warmup_steps={warmup_steps}; "
+                "wanted finite numbers, lr above 0 and the others at least 0."
             )
         if stem not in ("strict", "adapt"):
             raise SettingError(f"stem is {stem!r}; wanted 'strict' or 'adapt'.")

@@ -14,7 +14,11 @@ from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.pretext.base import PretextTask
 from muscletransfer.pretext.checks import PretextBatch
-from muscletransfer.pretext.multitask_hooks import PassesHooksOn, refuse_what_is_not_called
+from muscletransfer.pretext.multitask_hooks import (
+    PassesHooksOn,
+    log_through,
+    refuse_what_is_not_called,
+)
 from muscletransfer.pretext.registry import create_pretext, pretext_class, register_pretext
 from muscletransfer.pretext.seeding import step_seed
 
@@ -36,7 +40,8 @@ class MultiTaskPretext(PassesHooksOn):
     packages too, as long as it leaves optimiser and checkpoint to the whole; hooks such as
     ``on_train_batch_end`` are called. Batch norm counts the images of all tasks.
 
-    Logs ``<label>_loss`` and the metrics of each task, as ``<label>_<metric>``.
+    Logs ``<label>_loss`` and the metrics of each task, as ``<label>_<metric>``, and so what a task
+    logs by ``self.log``.
 
     Batches: what the tasks need, together.
 
@@ -167,6 +172,7 @@ class MultiTaskPretext(PassesHooksOn):
         shared = {key: value for key, value in shared.items() if accepted(key)}
         task = create_pretext(name, encoder=self.encoder, **{**shared, **given})
         refuse_what_is_not_called(label, task)
+        log_through(self, label, task)
         task._checks = self._checks
         _lend(task, "encoder")
         return task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from lightning.pytorch.core.hooks import CheckpointHooks, DataHooks, ModelHooks
@@ -12,7 +12,7 @@ from muscletransfer.errors import ContractError
 from muscletransfer.pretext.base import PretextTask
 from muscletransfer.registry import owner_of
 
-__all__ = ["PassesHooksOn", "refuse_what_is_not_called"]
+__all__ = ["PassesHooksOn", "log_through", "refuse_what_is_not_called"]
 
 _PASSED_ON = (
     *("setup", "teardown", "on_fit_end"),
@@ -68,6 +68,21 @@ def _passed_on(name: str) -> Callable[..., Any]:
 
 for _name in _PASSED_ON:
     setattr(PassesHooksOn, _name, _passed_on(_name))
+
+
+def log_through(whole: PretextTask, label: str, task: PretextTask) -> None:
+    """Let ``self.log`` of a task work, as ``<label>_<name>``: Lightning knows the whole only.
+
+    Args:
+        whole: The task that is trained.
+        label: Label of the task inside it.
+        task: That task.
+    """
+    task.__dict__["log"] = partial(_log, whole, label)
+
+
+def _log(whole: PretextTask, label: str, name: str, *args: Any, **kwargs: Any) -> None:
+    whole.log(f"{label}_{name}", *args, **kwargs)
 
 
 def refuse_what_is_not_called(label: str, task: PretextTask) -> None:

@@ -162,7 +162,8 @@ def _read_torch(path: Path) -> tuple[Any, dict[str, Tensor]]:
                 f"{path} holds pickled Python objects, which are code that loading would run; it "
                 "was not loaded. Weight files may hold tensors and plain types only. If you "
                 "trust it, load it yourself with torch.load(path, weights_only=False) and save its "
-                f"state_dict() again. What torch refused: {_refused(error)}"
+                "state_dict() again; fit and its like take such a checkpoint with "
+                f"--model and --weights_only=false. What torch refused: {_refused(error)}"
             ) from error
         raise WeightsError(_damaged(path, error)) from error
     if not isinstance(content, Mapping):

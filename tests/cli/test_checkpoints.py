@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import muscletransfer.testing.tiny  # noqa: F401 - registers the encoder
@@ -88,3 +89,18 @@ def test_a_url_is_left_to_lightning(checkpoint: Path, capsys: pytest.CaptureFixt
     assert "val_accuracy" in capsys.readouterr().out
     assert main(["validate", *DATA, *RUN[1:], url]) == 2
     assert "No model was named" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_is_trusted_may_hold_objects(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    trusted = checkpoint.parents[2] / "trusted.ckpt"
+    torch.save({**content, "mine": Path("notes")}, trusted)
+    command = ["validate", *MODEL, *DATA, *RUN[1:], f"--ckpt_path={trusted}"]
+    assert main(command) == 2
+    assert "--weights_only=false" in capsys.readouterr().err
+    assert main([*command, "--weights_only=false"]) == 0
+    assert "val_accuracy" in capsys.readouterr().out
+    assert main([*command[:-1], "--ckpt_path=none.ckpt", "--weights_only=false"]) == 2
+    assert "there is no such file" in capsys.readouterr().err

@@ -61,10 +61,13 @@ def test_the_page_is_whole_and_says_that_it_is_synthetic(output: Path) -> None:
     assert {p.name for p in output.glob("*.png")} == {"learning_curve.png", "overlays.png"}
 
 
-def test_a_second_run_uses_the_cohorts_and_gives_the_same_table(output: Path) -> None:
+def test_a_second_run_uses_the_cohorts_and_gives_the_same_table(
+    output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = (output / "table.csv").read_bytes()
-    run_demo(output, settings=TINY)
+    run_demo(output, quick=True, settings=TINY)
     assert (output / "table.csv").read_bytes() == before
+    assert "Dice near 0 and missed muscles are expected" in capsys.readouterr().out
 
 
 def test_runs_that_are_not_the_demo_s_stay(output: Path) -> None:

@@ -212,6 +212,7 @@ def test_nan_in_the_images_is_told_apart():
     ("make", "error", "message"),
     [
         (lambda: Mean(lr=0), SettingError, "lr=0"),
+        (lambda: Mean(lr=math.inf), SettingError, "lr=inf.*wanted finite numbers"),
         (lambda: Mean(warmup_steps=-1), SettingError, "warmup_steps=-1"),
         (lambda: Mean(encoder="resnet18"), UnknownNameError, "timm/resnet18"),
         (lambda: Mean(stem="sum"), SettingError, "sum"),

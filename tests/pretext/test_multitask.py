@@ -175,6 +175,7 @@ class Follows(Plain):
 
     def on_train_batch_end(self, outputs, batch, batch_idx):
         self.steps += 1
+        self.log("seen", self.steps, on_step=True)
 
     def on_validation_batch_end(self, outputs, batch, batch_idx):
         self.called.append(f"on_validation_batch_end {batch_idx}")
@@ -196,6 +197,16 @@ def test_hooks_of_a_task_are_called_as_when_it_is_alone():
     assert inner.called == alone.called
     assert {"on_before_zero_grad", "on_validation_batch_end 1"} <= set(inner.called)
     assert inner.steps == alone.steps == 2
+
+
+def test_what_tasks_log_in_their_hooks_is_told_apart():
+    task = make({label: {"name": "tests/follows"} for label in ("one", "two")})
+    task = pickle.loads(pickle.dumps(copy.deepcopy(task)))
+    task.tasks["two"].steps += 10
+    run = trainer(2)
+    run.fit(task, datamodule=data())
+    assert run.callback_metrics["one_seen"] == 2
+    assert run.callback_metrics["two_seen"] == 12
 
 
 def test_one_task_can_end_the_epoch():
