@@ -181,7 +181,14 @@ def test_page_says_what_is_missed_left_out_and_not_of_a_gpu(tmp_path: Path) -> N
     assert "No GPU was at hand" in page
     (tmp_path / "2.json").write_text(json.dumps({**record, "accelerator": "NVIDIA H200"}))
     run(FOLDER / "performance_page.py", tmp_path, tmp_path / "page.md")
-    assert "measured on NVIDIA H200" in (tmp_path / "page.md").read_text()
+    page = (tmp_path / "page.md").read_text()
+    assert "measured on NVIDIA H200" in page
+    assert "- T: a is 2 ms, wanted at most 1 ms" in page
+    assert "- T, on NVIDIA H200: a is 2 ms, wanted at most 1 ms" in page
+    assert [line for line in page.splitlines() if line.startswith("## T")] == [
+        "## T",
+        "## T, on NVIDIA H200",
+    ]
 
 
 def test_every_figure_of_the_page_has_its_command() -> None:
