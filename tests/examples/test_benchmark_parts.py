@@ -213,6 +213,23 @@ def test_the_seconds_of_steps_hold_all_that_a_step_waits_for(
     assert gpu == ["wait", "wait"]
 
 
+def test_what_was_stated_for_a_cpu_is_no_limit_on_a_gpu(
+    load: Load, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction, dicom = load("prediction"), load("dicom_to_model")
+    assert (prediction.limit_of("network", "wall"), dicom.limit_of("MONAI, fp32")) == (2.3, 3)
+    assert (prediction.limit_of("files", "wall"), dicom.limit_of("MONAI, bf16")) == (None, None)
+    request.getfixturevalue("gpu")
+    monkeypatch.setattr(prediction, "DEVICE", "cuda")
+    assert (prediction.limit_of("network", "wall"), dicom.limit_of("MONAI, fp32")) == (None, None)
+
+
+def test_monais_fast_side_has_the_fused_step_and_the_others_what_torch_chooses(load: Load) -> None:
+    training = load("peers.monai_pipeline").Training
+    assert training("resnet10t", "cpu", True, True).optimizer.defaults["fused"] is True
+    assert training("resnet10t", "cpu", True).optimizer.defaults["fused"] is None
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_the_limit_of_memory_is_of_what_the_network_is_in(
     there: bool, load: Load, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

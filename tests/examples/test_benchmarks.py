@@ -70,6 +70,14 @@ PEERS = [
     ("distance.py", "surface_distance", "one pair, surface-distance"),
     ("monai_training.py", "monai", "MONAI, fp32, 0 workers"),
 ]
+# What each of these must say, so that its figures are not taken for what they are not.
+SAID = {
+    "cache.py": "loop / index and cache, two builders",
+    "distance.py": "symmetric mean of the distances, not their root mean square",
+    "puzzles.py": "the loader processes after the turns, not in turn",
+    "growth.py": "the smaller cohort first, not in turn",
+    "augmentation.py": "the step after the turns, not in turn",
+}
 OTHER_JSON = {"quality_flags.py", "wrong_level.py"}  # tables of their own, not for the page
 
 
@@ -97,7 +105,9 @@ def check(name: str, record: dict[str, Any]) -> None:
     assert record["figures"], name
     for figure in record["figures"]:
         assert math.isfinite(figure["value"]), (name, figure)
-    told = " ".join(record["remarks"])
+    notes = {figure["what"]: figure["note"] for figure in record["figures"]}
+    told = " ".join([*notes, *notes.values(), *record["remarks"]])
+    assert SAID.get(name, "") in told
     for script, module, what in PEERS:
         if script == name:
             present = importlib.util.find_spec(module) is not None
