@@ -21,7 +21,7 @@ def start_page() -> None:
     as they are for a person who types them.
     """
     shutil.copytree(ROOT / "examples" / "configs", "examples/configs")
-    exported = Path(tempfile.mkstemp(prefix="page-", suffix=".sh")[1])
+    exported = ""
     here = str(Path(sys.executable).parent)
     environment = {
         **os.environ,
@@ -34,15 +34,20 @@ def start_page() -> None:
     }
 
     def shell(_: str, cell: str) -> None:
-        script = f"source {exported}\n{cell}\nexport -p > {exported}\n"
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        nonlocal exported
+        with tempfile.NamedTemporaryFile("w+", prefix="page-", suffix=".sh") as kept:
+            kept.write(exported)
+            kept.flush()
+            script = f"source {kept.name}\n{cell}\nexport -p > {kept.name}\n"
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", script],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+            exported = Path(kept.name).read_text()
         print(done.stdout, end="")
         print(done.stderr, end="", file=sys.stderr)
         if done.returncode:

@@ -12,7 +12,8 @@ is timed is the whole process. The library scores on the native 512 x 512 grid, 
 does; MONAI's script on the grid of the network, which is less work. MONAI's side is run in fp32, as
 its tutorials are, and under bf16 autocast, each without loader processes. Chance decides when a
 training crosses a limit, so there are several seeds, and the steps of each side are printed; the
-last figures are without that chance: seconds for as many steps as the library took.
+last figures are without that chance: seconds for as many steps as the library took. The limit was
+stated for a CPU and is none on a GPU.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from machine import describe
+from machine import accelerator, describe
 from peers.installed import installed
 from record import Record, add_json_argument
 
@@ -79,6 +80,11 @@ def run(side: str, files: list[Path], seed: int, options: list[str]) -> Taken:
 def middle(runs: list[Taken], what: str) -> float:
     """Median of a figure over the runs of a side."""
     return float(np.median([getattr(one, what) for one in runs]))
+
+
+def limit_of(side: str) -> float | None:
+    """How many times the seconds of ours a side must take, where that was stated."""
+    return 3 if side == "MONAI, fp32" and not accelerator() else None
 
 
 def where_it_went(runs: list[Taken]) -> str:
@@ -136,8 +142,7 @@ def main() -> None:
                 f"{side} did not reach Dice {args.dice:g} in {args.most} steps each time."
             )
     for side in args.sides[1:]:
-        limit = 3 if side == "MONAI, fp32" else None
-        record.add(f"{side} / ours", wall[side] / wall["ours"], at_least=limit)
+        record.add(f"{side} / ours", wall[side] / wall["ours"], at_least=limit_of(side))
         record.add(f"{side} / ours, processor time", busy[side] / busy["ours"])
         each = (wall[side] / steps[side]) / (wall["ours"] / steps["ours"])
         record.add(f"{side} / ours, seconds of the process a step", each)

@@ -1,4 +1,4 @@
-"""Seconds of the steps of one ``Trainer.fit`` with the library's defaults."""
+"""Seconds of the steps of one ``Trainer.fit`` with the library's defaults, and how many to time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from lightning.pytorch import Callback
 from training_only import training_only
 
 from muscletransfer import LowDataModule, SegmentationFineTuner
+
+#: Steps of a turn that are timed on a GPU, at least: of a few, the start and the end decide.
+LEAST_ON_GPU = 50
+
+
+def steps_of_turn(asked: int) -> int:
+    """How many steps of a turn are timed where so many were asked for."""
+    return max(asked, LEAST_ON_GPU) if torch.cuda.is_available() else asked
 
 
 class Clock(Callback):

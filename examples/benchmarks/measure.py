@@ -5,8 +5,10 @@ Run from a checkout on an otherwise idle machine; some hours on two cores, so `-
     python examples/benchmarks/peers/environment.py FOLDER
     FOLDER/bin/python examples/benchmarks/measure.py --only 14 16
 
-On a machine with a GPU those that compute take it, and get files of their own beside those of CPUs.
-A benchmark that fails leaves its last figures as they were and is told at the end.
+`--only` takes them in its own order, so that what matters most is there first. On a machine with a
+GPU those that compute take it, and get files of their own beside those of CPUs; the others are of
+the CPU whether or not there is a GPU, and are left out. A benchmark that fails leaves its last
+figures as they were and is told at the end.
 """
 
 from __future__ import annotations
@@ -48,7 +50,15 @@ FIGURES = {
     "--loops bare ready fit --rounds 3 --steps 4",
 }
 #: What is of the CPU whether or not there is a GPU, and need not be measured again beside one.
-CPU_ONLY = ("03", "04", "05", "06", "07", "08", "11", "13", "19", "21", "22", "23", "24")
+CPU_ONLY = (
+    *("03", "04", "05", "06", "07", "08", "09", "10", "11", "13"),
+    *("19", "21", "22", "23", "24"),
+)
+#: The pages, and the figures that each cannot be written without.
+PAGES = {
+    "performance_page.py": ("performance.md", ()),
+    "scaling.py": ("scaling.md", ("04_study_engine", "21_two_processes")),
+}
 
 
 def has_gpu() -> bool:
@@ -58,6 +68,29 @@ def has_gpu() -> bool:
     return bool(torch.cuda.is_available())
 
 
+def chosen(only: list[str] | None, gpu: bool) -> dict[str, str]:
+    """Names and scripts of what is to be run, in the order that was asked for."""
+    here = [name for name in FIGURES if not (gpu and name.startswith(CPU_ONLY))]
+    wanted = [name for start in only or [""] for name in here if name.startswith(start)]
+    if not wanted:
+        raise SystemExit(f"no figures begin with {only}; there are {', '.join(here)}")
+    return {name: FIGURES[name] for name in dict.fromkeys(wanted)}
+
+
+def write_pages(folder: Path) -> list[str]:
+    """Write the pages that the folder has the figures of; return those that failed."""
+    failed = []
+    for script, (page, needed) in PAGES.items():
+        missing = [name for name in needed if not (folder / f"{name}.json").is_file()]
+        if missing:
+            print(f"{page} is left as it was: {folder} has no {' and no '.join(missing)}")
+            continue
+        command = [sys.executable, HERE / script, folder, folder.parent / page]
+        if subprocess.run(command).returncode:
+            failed.append(page)
+    return failed
+
+
 def main() -> None:
     """Run them, write the pages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -65,20 +98,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("docs/performance"))
     parser.add_argument("--list", action="store_true", help="show the commands and end")
     args = parser.parse_args()
-    wanted = {
-        name: script
-        for name, script in FIGURES.items()
-        if not args.only or name.startswith(tuple(args.only))
-    }
-    if not wanted:
-        raise SystemExit(f"no figures begin with {args.only}; there are {', '.join(FIGURES)}")
+    gpu, failed = has_gpu(), []
+    wanted = chosen(args.only, gpu)
     if args.list:
         print("\n".join(f"{name}: {script.removeprefix('1 ')}" for name, script in wanted.items()))
         return
-    gpu, failed = has_gpu(), []
     for name, words in wanted.items():
-        if gpu and name.startswith(CPU_ONLY):
-            continue
         script, *arguments = words.removeprefix("1 ").split()
         target = args.folder / f"{name}{'_gpu' if gpu else ''}.json"
         threads = {"OMP_NUM_THREADS": "1"} if words.startswith("1 ") else {}
@@ -86,10 +111,7 @@ def main() -> None:
         print(f"\n== {name}", flush=True)
         if subprocess.run(command, env={**os.environ, **threads}).returncode:
             failed.append(name)
-    for script, page in (("performance_page.py", "performance.md"), ("scaling.py", "scaling.md")):
-        command = [sys.executable, HERE / script, args.folder, args.folder.parent / page]
-        if subprocess.run(command).returncode:
-            failed.append(page)
+    failed += write_pages(args.folder)
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
 

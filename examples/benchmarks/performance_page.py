@@ -17,9 +17,10 @@ from record import Figure
 HEAD = """# Performance
 
 Every figure on this page was written by the command printed beside it; both sides of a ratio ran
-in turns in one run. Where a limit is missed, that is said. The figures are of one machine and say
-nothing of another: run the command. `load` is how many programs wanted the processor when it ended:
-much above the number of cores means that others took part of the time, of both sides of a ratio.
+in turns in one run, where a figure does not say otherwise. Where a limit is missed, that is said.
+The figures are of the machine they name and say nothing of another: run the command. `load` is how
+many programs wanted the processor when it ended: much above the number of cores means that others
+took part of the time, of both sides of a ratio.
 
 `python examples/benchmarks/measure.py` runs them all and writes this page. What the benchmarks are
 compared with is no dependency of the library; `examples/benchmarks/peers/environment.py FOLDER`
@@ -50,9 +51,15 @@ BOUNDS = """## What is fast by itself, and how to turn it off
 """
 
 
+def title_of(record: dict[str, Any]) -> str:
+    """Its title, and the GPU it is of."""
+    gpu = record.get("accelerator")
+    return f"{record['title']}, on {gpu}" if gpu else record["title"]
+
+
 def section(record: dict[str, Any]) -> str:
     """One benchmark as Markdown."""
-    lines = [f"## {record['title']}", "", f"`{record['command']}`", ""]
+    lines = [f"## {title_of(record)}", "", f"`{record['command']}`", ""]
     lines += [f"{record['machine']}; load {record['load']} at the end; {record['date']}.", ""]
     lines += ["| figure | measured | wanted | |", "|---|---|---|---|"]
     for values in record["figures"]:
@@ -76,7 +83,7 @@ def page(folder: Path) -> str:
     records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     if not records:
         raise SystemExit(f"{folder} has no JSON file; run the benchmarks with --json first.")
-    figures = [(record["title"], Figure(**v)) for record in records for v in record["figures"]]
+    figures = [(title_of(record), Figure(**v)) for record in records for v in record["figures"]]
     judged = [(title, figure) for title, figure in figures if figure.met is not None]
     missed = [(title, figure) for title, figure in judged if not figure.met]
     summary = f"{len(judged) - len(missed)} of {len(judged)} limits are met."

@@ -5,11 +5,12 @@ Run from a checkout::
     python examples/benchmarks/profile_steps.py
 
 The first three under torch's profiler: the operators that took most of the time by themselves, and
-their share of all. A training step is the whole of it, inside ``Trainer.fit``: the loader's batch,
-augmentation, network, loss, backward, optimiser and the Trainer's own hooks. What the profiler adds
-to each operator is in the shares, so the time of a step is told without it. The start of a study,
-``muscletransfer study plan``, is a process whose imports Python times (``-X importtime``), and
-planning is profiled by cProfile.
+their share of all; on a GPU, of the time of the kernels that they launched. A training step is the
+whole of it, inside ``Trainer.fit``: the loader's batch, augmentation, network, loss, backward,
+optimiser and the Trainer's own hooks. What the profiler adds to each operator is in the shares, so
+the time of a step is told without it; on a GPU it is the mean of 50 steps at least, between which
+nothing is waited for. The start of a study, ``muscletransfer study plan``, is a process whose
+imports Python times (``-X importtime``), and planning is profiled by cProfile.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from lightning.pytorch import Callback, LightningModule, Trainer
+from fit_steps import Clock, steps_of_turn
+from lightning.pytorch import LightningModule, Trainer
 from machine import describe, quartiles
 from record import Record, add_json_argument
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from training_only import training_only
 
@@ -57,32 +60,40 @@ def profiler() -> profile:
     return profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * GPU])
 
 
-class Profiled(Callback):
-    """Lets some steps pass, notes the time of the next ones, and profiles as many more."""
+class Profiled(Clock):
+    """Lets some steps pass, times the next ones, and profiles some more.
 
-    def __init__(self, steps: int) -> None:
-        self.steps, self.ends, self.found = steps, [], profiler()
+    Args:
+        timed: Steps to time.
+        steps: Steps to profile.
+    """
 
-    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-        """Note the time; start and stop the profiler."""
-        if GPU:
-            torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
-        if len(self.ends) == WARM_UP + self.steps:
+    def __init__(self, timed: int, steps: int) -> None:
+        super().__init__(timed, WARM_UP)
+        self.first, self.last = WARM_UP + timed, WARM_UP + timed + steps
+        self.found = profiler()
+
+    def tick(self) -> None:
+        """Note the time; start and stop the profiler, which lets a GPU finish by itself."""
+        if self.steps < self.first:
+            super().tick()
+        else:
+            self.steps += 1
+        if self.steps == self.first:
             self.found.start()
-        elif len(self.ends) == WARM_UP + 2 * self.steps:
+        elif self.steps == self.last:
             self.found.stop()
-
-    @property
-    def times(self) -> list[float]:
-        """Seconds of the steps that were not profiled."""
-        return np.diff(self.ends[WARM_UP - 1 : WARM_UP + self.steps]).tolist()
 
 
 def table_of(found: profile, steps: int) -> str:
     """The operators that took most of the time by themselves."""
     clock = "self_device_time_total" if GPU else "self_cpu_time_total"
-    rows = sorted(found.key_averages(), key=lambda one: -getattr(one, clock))
+    # An operator has the time of its kernels; the kernels, and what an annotation spans on the GPU,
+    # are there once more as rows of the GPU.
+    rows = [one for one in found.key_averages() if one.device_type == DeviceType.CPU]
+    rows = sorted(
+        (one for one in rows if getattr(one, clock)), key=lambda one: -getattr(one, clock)
+    )
     total = sum(getattr(one, clock) for one in rows)
     lines = [f"{'operator':<50} {'share':>6} {'ms a step':>10} {'calls':>6}"]
     for one in rows[:ROWS]:
@@ -97,11 +108,13 @@ def training(
     record: Record, what: str, model: LightningModule, data: SliceDataModule, steps: int
 ) -> Trainer:
     """Profile ``Trainer.fit``; return its Trainer."""
-    seen = Profiled(steps)
+    seen = Profiled(steps_of_turn(steps), steps)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = training_only(folder, WARM_UP + 2 * steps, callbacks=[seen])
+        trainer = training_only(folder, seen.last, callbacks=[seen])
         trainer.fit(model, datamodule=data)
-    record.add(what, 1e3 * float(np.median(seen.times)), "ms", note=quartiles(seen.times))
+    times = seen.seconds()
+    note = f"mean of {seen.count} steps" if GPU else quartiles(times)
+    record.add(what, 1e3 * float(np.median(times)), "ms", note=note)
     record.table(f"{what}: operators by their own time", table_of(seen.found, steps))
     return trainer
 
@@ -114,7 +127,7 @@ def prediction(
     images = [read_ct(row.image) for row in Manifest.read(manifest).rows[: args.batch]]
     stored = [spec.apply(one.hu[0], one.slice_spacing)[0] for one in images]
     times = []
-    for _ in range(WARM_UP + args.steps):
+    for _ in range(WARM_UP + steps_of_turn(args.steps)):
         start = time.perf_counter()
         ensemble.predict(stored)
         times.append(time.perf_counter() - start)
@@ -176,7 +189,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="resnet18", help="a timm name")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=5, help="under the profiler, and timed")
     parser.add_argument("--native", type=int, default=512, help="of the slices on disk")
     add_json_argument(parser)
     args = parser.parse_args()

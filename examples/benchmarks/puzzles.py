@@ -13,9 +13,10 @@ The other side is what people write: a data set whose ``__getitem__`` makes one 
 and torchvision, a tile or a block at a time, as the widely copied JigsawPuzzlePytorch does (crop,
 random crop, to tensor, normalise by its own mean and deviation, stack), collated by a
 ``DataLoader``. It is timed in this process, in turn with the library's side, so that what else the
-machine does meets both; and once more with two loader processes, batch after batch, which is the
-best that it can make of two cores. The library's side runs on torch's threads. The process keeps
-freed memory, as every training with the library does by itself.
+machine does meets both; and, when those turns are over, once more with two loader processes, batch
+after batch, which is the best that it can make of two cores. Both sides work on the CPU, whether or
+not there is a GPU; the library's runs on torch's threads. The process keeps freed memory, as every
+training with the library does by itself.
 
 "tiles alone" is the narrower comparison of cutting, equalising and shuffling without a view, both
 sides in torch.
@@ -51,6 +52,7 @@ from muscletransfer.pretext.tiles import (
 )
 
 GRID, BLOCK, RATIO, AIR = 3, 16, 0.6, 0.02
+AFTER_THE_TURNS = "the loader processes after the turns, not in turn"
 BILINEAR = InterpolationMode.BILINEAR
 
 
@@ -274,7 +276,7 @@ def main() -> None:
         ahead = throughput(loader(one, 2), options.repeats)
         ours = float(np.median([wall for wall, _ in times[0]]))
         print(f"{name:<11} {labels[2]:<22} {ahead * 1e3:8.2f} ms")
-        record.add(f"{name}: {labels[2]} / {labels[0]}", ahead / ours)
+        record.add(f"{name}: {labels[2]} / {labels[0]}", ahead / ours, note=AFTER_THE_TURNS)
     images = floats()
     sides = [
         lambda: tiles_at_once(images, permutations, generator),

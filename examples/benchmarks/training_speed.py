@@ -15,9 +15,9 @@ turns; the plain ones have a process each, since ours changes how its process ke
 - ``ready``: the same on a ready batch, without loader and augmentation;
 - ``fit``: everything through ``Trainer.fit``.
 
-Printed are the median step and its quartiles, and the ratios. On a GPU the last three are not
-stopped between steps, as no training is: a step is then the mean of a turn. The plain loops read
-their loss at each step.
+Printed are the median step and its quartiles, and the ratios. Each turn begins with steps that do
+not count. On a GPU the last three are not stopped between steps, as no training is: a step is then
+the mean of a turn, of 50 steps at least. The plain loops read their loss at each step.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from pathlib import Path
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
-from fit_steps import Clock, fit_steps
+from fit_steps import Clock, fit_steps, steps_of_turn
 from machine import describe, spread
 from own_process import OwnProcess
 from record import Record, add_json_argument
@@ -49,7 +49,7 @@ from muscletransfer.optimizer import ChannelsLastAdamW
 from muscletransfer.schedule import warmup_cosine
 from muscletransfer.transfer import layerwise_groups
 
-WARM_UP = 4
+WARM_UP = 4  # steps of every turn that do not count
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 USUAL = {"encoder": "resnet18", "size": 128, "batch": 8}
 LOOPS = ["plain", "kept", "bare", "ready", "fit"]
@@ -139,6 +139,7 @@ def main() -> None:
     parser.add_argument("--loops", nargs="+", choices=LOOPS, default=LOOPS, help="all")
     add_json_argument(parser)
     args = parser.parse_args()
+    steps = steps_of_turn(args.steps)
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.manual_seed(0)
@@ -171,14 +172,13 @@ def main() -> None:
                 for name in ("plain", "kept")
                 if name in times
             }
-            for number in range(args.rounds):
-                skipped = WARM_UP if number == 0 else 0
+            for _ in range(args.rounds):
                 for name, side in theirs.items():
-                    times[name] += side.take(skipped + args.steps)[skipped:]
+                    times[name] += side.take(WARM_UP + steps)[WARM_UP:]
                 for name, loop in ours.items():
-                    times[name] += timed_steps(loop, args.steps, skipped)
+                    times[name] += timed_steps(loop, steps, WARM_UP)
                 if "fit" in times:
-                    times["fit"] += fit_steps(args.encoder, data, args.steps, WARM_UP, folder)
+                    times["fit"] += fit_steps(args.encoder, data, steps, WARM_UP, folder)
     medians = {name: float(np.median(found)) for name, found in times.items()}
     print(describe())
     print(f"precision of ours: {recommended_precision()}; of plain: 32-true")

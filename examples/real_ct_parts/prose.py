@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from real_ct_parts.machine import told
 from real_ct_parts.pretraining import CAMVID_IGNORE
 from real_ct_parts.settings import ARMS, COPY, LONGER, RANDOM, Settings
 from real_ct_parts.summary import (
@@ -144,18 +145,11 @@ def listed(names: list[str]) -> str:
 
 def made(results: dict[str, Any], settings: Settings) -> str:
     """Say on what, with what and how long."""
-    machine = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    seconds = sum(s["seconds"] for part in _PARTS for s in results[part])
-    shared = ""
-    if machine["load"] > machine["cores"]:
-        shared = f" shared with other work (load {machine['load']:.1f}, so times are long)"
+    stages = [stage for part in _PARTS for stage in results[part]]
+    seconds = sum(stage["seconds"] for stage in stages)
     runs = sum(len(results[part]) for part in _PARTS[1:])
     return (
-        f"{machine['date']}, {machine['processor']}, {count(machine['cores'], 'core')}{shared}, "
-        f"{count(machine['threads'], 'thread')} a process, "
-        f"no accelerator, {machine['precision']}; Python {machine['python']} on "
-        f"{machine['system']}; {versions}. "
+        f"{told(stages, results['machine'])} "
         f"The stages took {seconds / 60:.0f} minutes of wall time when added up "
         f"({len(results['pretext'])} source tasks, {runs} runs on labelled images). "
         f"{results['kept']} of the {results['total']} were kept from earlier calls of the same "

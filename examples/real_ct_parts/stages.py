@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from real_ct_parts.machine import describe_machine
 from real_ct_parts.settings import Settings
 
 Result = dict[str, Any]
@@ -40,7 +41,7 @@ class Stages:
             work: Does it and returns plain types.
 
         Returns:
-            What ``work`` returned, with ``seconds`` added.
+            What ``work`` returned, with ``seconds`` and ``machine`` added.
         """
         self.done += 1
         text = json.dumps(self.settings.deciding(name.split()[0]), sort_keys=True)
@@ -57,6 +58,7 @@ class Stages:
         started = time.monotonic()
         result = work()
         result |= {"key": key, "seconds": time.monotonic() - started}
+        result["machine"] = describe_machine()
         self.folder.mkdir(parents=True, exist_ok=True)
         # Whole or not at all: a killed run must not leave half a result that is then kept.
         partial = path.with_suffix(f".{os.getpid()}.tmp")

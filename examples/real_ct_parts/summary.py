@@ -43,7 +43,7 @@ def _relative(found: float, wanted: float) -> float:
 
 
 def run_median(run: Row, score: str) -> float:
-    """Return a run's median over its test cases; nearest rank, so infinity stays infinity."""
+    """Return a run's median over its test cases, infinite where a middle one is."""
     return _median([case_scores(row)[score] for row in run["cases"]])
 
 

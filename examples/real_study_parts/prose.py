@@ -141,21 +141,23 @@ def made(config: StudyConfig, folder: Path, analysis: StudyAnalysis) -> str:
         for path in sorted((folder / kind).glob("*/result.json"))
     ]
     hours = sum(r["seconds"] for r in results) / 3600
-    versions = results[0]["versions"]
+    versions = sorted({", ".join(f"{n} {v}" for n, v in r["versions"].items()) for r in results})
     encoder = config.encoders[0]
-    devices = ", ".join(sorted({r["device"] for r in results}))
+    devices, precisions, threads = (
+        ", ".join(sorted({str(r[key]) for r in results}))
+        for key in ("device", "precision", "threads")
+    )
     pretexts = len(list((folder / "pretexts").glob("*/result.json")))
     return (
         f"{pretexts} pre-trainings and {analysis.n_runs} runs, {hours:.1f} hours of one worker "
-        f"({devices}, {results[0]['precision']}, {results[0]['threads']} thread(s); the machine "
-        "was shared with other work). "
+        f"({devices}, {precisions}, {threads} thread(s); processor and load were not recorded). "
         f"U-Net on `{encoder.name}` cut to {encoder.depth} halvings, "
         f"{config.data.preprocessing.size} pixels a side, one channel; "
         f"{config.finetune.steps} steps of {config.finetune.batch_size} images for every n, AdamW "
         f"at {config.finetune.lr:g} with warm-up and cosine; {config.data.num_folds} folds, "
         f"{config.repeats} draw(s) of the nested subsets in each. The last weights are tested, so "
         "no label was spent on choosing a checkpoint, and no setting was searched. "
-        + ", ".join(f"{name} {version}" for name, version in versions.items())
+        + "; ".join(versions)
         + "."
     )
 

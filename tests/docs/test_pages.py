@@ -9,7 +9,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -200,3 +202,23 @@ def test_no_block_is_written_so_that_it_would_not_run() -> None:
         fences = re.findall(r"^[ >]*(?:```|~~~)[ ]*(python|py|python3|bash)\b.*$", text, re.M)
         run = [p for p in parts(page) if p.kind in RUN]
         assert len(fences) == len(run), f"{page} has {len(fences)} blocks, of which {len(run)} run"
+
+
+def test_shell_blocks_of_a_page_share_what_they_export_and_leave_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page_folder = pytest.importorskip("site_code.page_folder")  # of what builds the site
+    magics: list[Callable[[str, str], None]] = []
+    kernel = SimpleNamespace(register_magic_function=lambda magic, *_: magics.append(magic))
+    monkeypatch.setattr(page_folder.IPython, "get_ipython", lambda: kernel)
+    for name in ("page", "temporary"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "page")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    page_folder.start_page()
+    magics[0]("", "export WHO='you there'\nWHERE=here")
+    with pytest.raises(RuntimeError, match="exit status 3"):
+        magics[0]("", "export WHO=nobody; exit 3")
+    magics[0]("", 'echo "$WHO ${WHERE-}"')
+    assert capsys.readouterr().out == "you there \n"
+    assert list((tmp_path / "temporary").iterdir()) == []

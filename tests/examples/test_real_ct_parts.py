@@ -164,3 +164,50 @@ def test_the_page_in_docs_agrees_with_its_runs() -> None:
             assert shown == pytest.approx(wanted, abs=0.0006), (data, n, arm)
             checked += len(medians)
     assert checked == len(runs)
+
+
+MACHINE: dict[str, Any] = {
+    "processor": "P",
+    "cores": 2,
+    "threads": 1,
+    "load": 0.5,
+    "precision": "32-true",
+    "python": "3.11",
+    "system": "Linux",
+    "versions": {"torch": "1"},
+    "date": "2026-01-02",
+}
+
+
+def test_a_stage_keeps_the_machine_that_made_it(
+    part: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages, full = part("stages"), part("settings").FULL
+    machines = iter([MACHINE, MACHINE | {"processor": "another"}])
+    monkeypatch.setattr(stages, "describe_machine", lambda: next(machines))
+    made, kept = (
+        stages.Stages(tmp_path, full, 1).run("ct random n=2", lambda: {"scores": {}})
+        for _ in range(2)
+    )
+    assert made["machine"] == kept["machine"] == MACHINE
+
+
+def test_the_page_names_the_machines_of_its_stages_and_not_its_own(part: Any) -> None:
+    told = part("machine").told
+    page = MACHINE | {"processor": "of the page"}
+    later = MACHINE | {"date": "2026-01-04", "load": 3.0}
+    words = ", 1 thread a process, no accelerator, 32-true; Python 3.11 on Linux; torch "
+    one = f"2026-01-02, P, 2 cores{words}"
+    assert told([{"machine": MACHINE}] * 3, page) == f"{one}1."
+    assert told([{"machine": later}, {"machine": MACHINE}], page) == (
+        "2026-01-02 to 2026-01-04, P, 2 cores shared with other work (load up to 3.0, so times are "
+        f"long){words}1."
+    )
+    newer = {"machine": MACHINE | {"versions": {"torch": "2"}}}
+    assert told([{"machine": MACHINE}, newer, newer], page) == (
+        f"1 stage: {one}1. 2 stages: {one}2."
+    )
+    assert told([{}, {"machine": MACHINE}], page) == (
+        f"1 stage: {one}1. Machine, versions, load and date of 1 of the 2 stages were not "
+        f"recorded; the page was written on 2026-01-02, of the page, 2 cores{words}1."
+    )

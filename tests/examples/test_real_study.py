@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import importlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -128,3 +129,15 @@ def test_the_page_in_docs_agrees_with_its_tables(name: str) -> None:
     assert found == wanted
     report = (beside / "report.html").read_text()
     assert "data:image/jpeg" not in report or name == "phantom"
+
+
+def test_versions_of_all_runs_are_told(load: Any, tmp_path: Path) -> None:
+    for name, threads in (("pretexts/a", 1), ("runs/b", 2)):
+        result: dict[str, Any] = {"seconds": 1800.0, "device": "cpu", "precision": "32-true"}
+        result |= {"threads": threads, "versions": {"torch": str(threads)}}
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "result.json").write_text(json.dumps(result))
+    config = read_config(EXAMPLES / "real_study_parts" / "phantom.yaml")
+    text = load("real_study_parts.prose").made(config, tmp_path, SimpleNamespace(n_runs=1))
+    assert "(cpu, 32-true, 1, 2 thread(s); processor and load were not recorded)" in text
+    assert text.endswith("torch 1; torch 2.")

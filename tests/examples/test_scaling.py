@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "benchmarks"))
 
+import scaling  # noqa: E402
 from scaling_parts.model import BACKWARD, BUCKET, Exchange, Network, study_seconds  # noqa: E402
+from scaling_parts.page import told_of_exchange  # noqa: E402
 
 NETWORK = Network("test", inside=10.0, between=1.0, latency_us=0.0)
 SLOW = Network("test", inside=10.0, between=1.0, latency_us=50.0)
@@ -71,3 +73,18 @@ def test_the_page_shows_nothing_that_is_no_number() -> None:
     assert text.count("|---|") >= 5
     assert not re.search(r"\b(nan|inf|None)\b", text)
     assert "python examples/benchmarks/two_processes.py" in text
+
+
+def test_what_the_exchange_costs_is_said_as_it_was_measured() -> None:
+    assert "took 90 ms more than one apart: all of the exchange and 54 ms more. Nothing of it" in (
+        told_of_exchange(apart=350, ddp=440, exchange=36)
+    )
+    hidden = told_of_exchange(apart=350, ddp=359, exchange=36)
+    assert "took 9 ms more than one apart: 25% of the exchange. The rest hid" in hidden
+
+
+def test_the_page_is_what_the_figures_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "scaling.md"
+    monkeypatch.setattr(sys, "argv", ["scaling.py", str(ROOT / "docs" / "performance"), str(page)])
+    scaling.main()
+    assert page.read_text() == (ROOT / "docs" / "scaling.md").read_text()

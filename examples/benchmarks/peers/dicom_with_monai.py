@@ -14,8 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from monai.utils import set_determinism
-from peers.monai_pipeline import Training, items_of, training_loader, validation_loader
+from peers.monai_pipeline import Training, items_of, seed, training_loader, validation_loader
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -33,7 +32,7 @@ if __name__ == "__main__":
     parser.add_argument("--mixed", action="store_true")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    set_determinism(args.seed)
+    seed(args.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     training = Training(args.encoder, device, args.mixed)
     items = items_of(args.manifest, args.split, "train")

@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
@@ -22,31 +23,52 @@ from muscletransfer.data import PreprocessingSpec
 from muscletransfer.finetune import BestAndLast
 from muscletransfer.hardware import recommended_precision
 
+STEPS, VALIDATION = "steps, loading, transfer, augmentation", "validation"
+
 
 class Spent(Callback):
-    """Adds up the seconds of steps and validations."""
+    """Adds up the seconds of steps and validations, of each from the end of what was before it.
+
+    On a GPU what it was given is waited for around a validation only: a training does not wait
+    between its steps.
+    """
 
     def __init__(self) -> None:
-        self.trains = self.began = 0.0
-        self.seconds = {"steps": 0.0, "validation": 0.0}
+        self.trains = self.edge = 0.0
+        self.seconds = {STEPS: 0.0, VALIDATION: 0.0}
 
     def on_train_start(self, *_: Any) -> None:
         """Preparation is over."""
         self.trains = time.perf_counter()
 
-    def on_train_batch_start(self, *_: Any) -> None:
-        """A step begins."""
-        self.began = time.perf_counter()
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Checkpoints have been written; the batch of the first step is not there yet."""
+        self.edge = time.perf_counter()
 
     def on_train_batch_end(self, *_: Any) -> None:
         """A step is done."""
-        self.seconds["steps"] += time.perf_counter() - self.began
+        self._add(STEPS)
 
-    on_validation_start = on_train_batch_start
+    def on_validation_start(self, *_: Any) -> None:
+        """The steps are done, on a GPU too."""
+        if self.trains:  # not the first look at validation, which is a part of the preparation
+            self._wait()
+            self._add(STEPS)
 
     def on_validation_end(self, *_: Any) -> None:
         """A validation is done."""
-        self.seconds["validation"] += time.perf_counter() - self.began
+        if self.trains:
+            self._wait()
+            self._add(VALIDATION)
+
+    def _add(self, part: str) -> None:
+        began, self.edge = self.edge, time.perf_counter()
+        self.seconds[part] += self.edge - began
+
+    @staticmethod
+    def _wait() -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
 
 
 class TimedBestAndLast(BestAndLast):
@@ -102,7 +124,7 @@ if __name__ == "__main__":
     dice = float(trainer.callback_metrics["val_dice"])
     seconds = {
         "start of the process and imports": since_start,
-        "reading, cache and network": spent.trains - imported,
+        "reading, cache, network, first look": spent.trains - imported,
         **spent.seconds,
         "checkpoints": files.seconds,
     }
