@@ -43,7 +43,7 @@ def with_lost_values(image: sitk.Image, path: Path) -> sitk.Image:
         # Without a rescale what was replaced is 0; most files are settled by having none.
         if slope in (0.0, 1.0) and intercept == 0 and values.all():
             return image
-        file.seek(int(start))
+        file.seek(max(int(start), 348))  # as ITK: some writers leave 0
         lost = [*_not_finite(file, np.dtype(f"{order}{kind}"), values.size)]
     if not lost:
         return image
