@@ -198,27 +198,27 @@ def _from_folder(
             return
         seen.add((status.st_dev, status.st_ino))
         entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-        files = [p for p in entries if p.is_file()]
-        folders = [p for p in entries if p.is_dir()]
-        broken = [p for p in entries if p.is_symlink() and not p.exists()]
     except OSError as error:
         text = (
             f"{folder}: cannot be searched ({error.strerror}). Allow reading it, or leave it out."
         )
         found.problems.append(Problem(_stem(folder), str(folder), text))
         return
-    for path in broken:
-        text = f"{path}: is a link to {path.readlink()}, which is not there; mend or remove it."
-        found.problems.append(Problem(_stem(path), str(path), text))
     series: dict[str, list[Header]] = {}
-    for path in files:
+    folders: list[Path] = []
+    for path in entries:
+        text = ""
         try:
-            _from_file(path, found, plain, series)
+            if path.is_dir():
+                folders.append(path)
+            elif path.is_file():
+                _from_file(path, found, plain, series)
+            elif path.is_symlink() and not path.exists():
+                text = f"is a link to {path.readlink()}, which is not there; mend or remove it."
         except OSError as error:
-            text = (
-                f"{path}: cannot be opened ({error.strerror}). Allow reading it, or leave it out."
-            )
-            found.problems.append(Problem(_stem(path), str(path), text))
+            text = f"cannot be opened ({error.strerror}). Allow reading it, or leave it out."
+        if text:
+            found.problems.append(Problem(_stem(path), str(path), f"{path}: {text}"))
     for uid, headers in series.items():
         if len(headers) == 1:
             found.cases.append(PredictionCase(_stem(headers[0].path), headers[0].path))

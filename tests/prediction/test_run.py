@@ -254,6 +254,25 @@ def test_a_broken_link_is_a_problem(tmp_path):
     )
 
 
+def test_a_link_to_where_nobody_may_look_is_a_problem_of_its_own(tmp_path, monkeypatch):
+    """And not of the folder that it is in; patched, since a superuser may look anywhere."""
+    phantom(tmp_path / "in" / "a.nii.gz")
+    (tmp_path / "in" / "b.nii.gz").symlink_to(tmp_path / "locked" / "b.nii.gz")
+    real = Path.stat
+
+    def refusing(path, **given):
+        if path.name == "b.nii.gz" and given.get("follow_symlinks", True):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **given)
+
+    monkeypatch.setattr(Path, "stat", refusing)
+    found = find_cases([tmp_path / "in"])
+    assert [case.name for case in found.cases] == ["a"]
+    assert [one.message.split(": ")[-1] for one in found.problems] == [
+        "cannot be opened (Permission denied). Allow reading it, or leave it out."
+    ]
+
+
 def test_what_may_not_be_read_is_a_problem(tmp_path, monkeypatch):
     """Patched, since a superuser may read everything."""
     for name in ("a.nii.gz", "locked/b.nii.gz", "open/c.nii.gz", "open/secret.dcm"):
