@@ -107,7 +107,8 @@ def find_cases(
         inputs: Paths.
         slice_index: Slice of every volume whose row names none.
         plain: Whether plain images (PNG, ...) of folders count.
-        leave_out: A folder not to search, such as that of the outputs.
+        leave_out: The folder of the outputs, which is not searched; where it is an input itself,
+            its ``masks`` and ``overlays`` are not.
 
     Returns:
         Cases, problems and what was passed over.
@@ -226,8 +227,9 @@ def _from_folder(
             name = folder.resolve().name if len(series) == 1 else headers[0].description
             label = _clean(name or folder.resolve().name)
             found.cases.append(PredictionCase(label, folder, series=uid))
+    out = None if leave_out is None else leave_out.resolve()
     for below in folders:
-        if leave_out is None or below.resolve() != leave_out.resolve():
+        if out is None or below.resolve() not in (out, out / "masks", out / "overlays"):
             _from_folder(below, found, plain, leave_out, seen)
 
 

@@ -29,6 +29,14 @@ def test_an_earlier_run_is_not_replaced_unasked(checkpoint, tmp_path):
     assert [one.name for one in again.outcomes] == ["a"]  # its own outputs are no input
 
 
+def test_a_run_into_the_folder_of_its_images_can_be_repeated(checkpoint, tmp_path):
+    """Its masks are no images, which would give both another name."""
+    phantom(tmp_path / "a.nii.gz")
+    for overwrite in (False, True):
+        run = predict_cases(tmp_path, checkpoint, tmp_path, overwrite=overwrite)
+        assert ([one.name for one in run.outcomes], run.problems) == (["a"], [])
+
+
 def area_of(path):
     image = read_mask(path)
     return image.labels.sum() * np.prod(image.spacing[1:]) / 100
