@@ -175,6 +175,9 @@ def predict_cases(
                 if on_case is not None:
                     on_case(name)
     finally:
+        for name in open_cases:  # written, but not measured in any table
+            for path in files_of(root, name, (chosen,)):
+                path.unlink(missing_ok=True)
         run.outcomes.sort(key=lambda one: (-one.quality.score, one.name))
         listed = _write_tables(run, open_cases.values())
         write_page(run.page, run.outcomes, listed, off, len(ensemble), ensemble.tta)

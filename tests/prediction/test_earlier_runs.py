@@ -128,25 +128,24 @@ def test_a_mask_that_a_person_drew_of_a_failed_case_stays(checkpoint, tmp_path):
     assert kept == {"b.nii.gz", "a_seg.dcm", "a_mended.nii.gz"}
 
 
-def test_a_run_that_was_killed_can_be_replaced(checkpoint, tmp_path, monkeypatch):
-    """Its tables name all cases as not come to, some of which have masks."""
+def test_a_run_that_was_killed_can_be_replaced(checkpoint, tmp_path):
+    """Its tables are those of the start: no case was come to, though some have masks."""
     for number in range(2):
         phantom(tmp_path / "scans" / f"p{number}.dcm", number)
-    out = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr("muscletransfer.prediction.run.closing", killed_after_its_cases)
-        with pytest.raises(KeyboardInterrupt):
-            predict_cases(tmp_path / "scans", checkpoint, out)
+    out, tables = tmp_path / "out", {}
+
+    def keep_tables(_):
+        tables.update({path: path.read_text() for path in out.glob("*.csv")})
+
+    predict_cases(tmp_path / "scans", checkpoint, out, on_case=keep_tables)
+    for path, text in tables.items():
+        path.write_text(text)
+    (out / "index.html").unlink()
     assert len(list((out / "masks").iterdir())) == 2
     predict_cases(
         tmp_path / "scans" / "p0.dcm", checkpoint, out, mask_format="rtstruct", overwrite=True
     )
     assert [path.name for path in (out / "masks").iterdir()] == ["p0_rtstruct.dcm"]
-
-
-def killed_after_its_cases(results):
-    list(results)
-    raise KeyboardInterrupt
 
 
 def test_a_case_that_fails_leaves_no_mask(checkpoint, tmp_path, monkeypatch):
@@ -160,3 +159,19 @@ def test_a_case_that_fails_leaves_no_mask(checkpoint, tmp_path, monkeypatch):
     run = predict_cases(image, checkpoint, tmp_path / "out")
     assert [one.message for one in run.problems] == ["no space left"]
     assert list((run.root / "masks").iterdir()) == []
+
+
+def test_masks_of_cases_that_were_not_come_to_are_not_left(checkpoint, tmp_path):
+    """A batch is written together: the others of it have no row, and no measures."""
+    for number in range(3):
+        phantom(tmp_path / "scans" / f"p{number}.nii.gz", number)
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        predict_cases(tmp_path / "scans", checkpoint, out, workers=0, on_case=stop)
+    (row,) = rows_of(out / "measures.csv")
+    for folder in ("masks", "overlays"):
+        assert [path.name.split(".")[0] for path in (out / folder).iterdir()] == [row["case"]]
