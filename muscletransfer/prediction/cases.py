@@ -107,7 +107,8 @@ def find_cases(
         inputs: Paths.
         slice_index: Slice of every volume whose row names none.
         plain: Whether plain images (PNG, ...) of folders count.
-        leave_out: A folder not to search, such as that of the outputs.
+        leave_out: The folder of the outputs, which is not searched; where it is an input itself,
+            its ``masks`` and ``overlays`` are not.
 
     Returns:
         Cases, problems and what was passed over.
@@ -198,27 +199,27 @@ def _from_folder(
             return
         seen.add((status.st_dev, status.st_ino))
         entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-        files = [p for p in entries if p.is_file()]
-        folders = [p for p in entries if p.is_dir()]
-        broken = [p for p in entries if p.is_symlink() and not p.exists()]
     except OSError as error:
         text = (
             f"{folder}: cannot be searched ({error.strerror}). Allow reading it, or leave it out."
         )
         found.problems.append(Problem(_stem(folder), str(folder), text))
         return
-    for path in broken:
-        text = f"{path}: is a link to {path.readlink()}, which is not there; mend or remove it."
-        found.problems.append(Problem(_stem(path), str(path), text))
     series: dict[str, list[Header]] = {}
-    for path in files:
+    folders: list[Path] = []
+    for path in entries:
+        text = ""
         try:
-            _from_file(path, found, plain, series)
+            if path.is_dir():
+                folders.append(path)
+            elif path.is_file():
+                _from_file(path, found, plain, series)
+            elif path.is_symlink() and not path.exists():
+                text = f"is a link to {path.readlink()}, which is not there; mend or remove it."
         except OSError as error:
-            text = (
-                f"{path}: cannot be opened ({error.strerror}). Allow reading it, or leave it out."
-            )
-            found.problems.append(Problem(_stem(path), str(path), text))
+            text = f"cannot be opened ({error.strerror}). Allow reading it, or leave it out."
+        if text:
+            found.problems.append(Problem(_stem(path), str(path), f"{path}: {text}"))
     for uid, headers in series.items():
         if len(headers) == 1:
             found.cases.append(PredictionCase(_stem(headers[0].path), headers[0].path))
@@ -226,8 +227,9 @@ def _from_folder(
             name = folder.resolve().name if len(series) == 1 else headers[0].description
             label = _clean(name or folder.resolve().name)
             found.cases.append(PredictionCase(label, folder, series=uid))
+    out = None if leave_out is None else leave_out.resolve()
     for below in folders:
-        if leave_out is None or below.resolve() != leave_out.resolve():
+        if out is None or below.resolve() not in (out, out / "masks", out / "overlays"):
             _from_folder(below, found, plain, leave_out, seen)
 
 

@@ -17,10 +17,12 @@ from muscletransfer.errors import (
 )
 from muscletransfer.prediction.reading import ReadCase
 
-__all__ = ["MaskFormat", "check_mask_format", "mask_files", "write_prediction"]
+__all__ = ["MASK_FORMATS", "MaskFormat", "check_mask_format", "mask_files", "write_prediction"]
 
 MaskFormat: TypeAlias = Literal["nifti", "rtstruct", "dicom-seg"]
+MASK_FORMATS: tuple[MaskFormat, ...] = get_args(MaskFormat)
 _RTSTRUCT, _SEG = "_rtstruct.dcm", "_seg.dcm"
+_ENDINGS = {"nifti": (".nii.gz", ".png"), "rtstruct": (_RTSTRUCT,), "dicom-seg": (_SEG,)}
 _NEEDS = {"rtstruct": "pydicom", "dicom-seg": "highdicom"}
 
 
@@ -38,23 +40,23 @@ def check_mask_format(name: str) -> MaskFormat:
         >>> check_mask_format("nifti")
         'nifti'
     """
-    known = get_args(MaskFormat)
-    if name not in known:
-        near = close_matches(str(name), known)
+    if name not in MASK_FORMATS:
+        near = close_matches(str(name), MASK_FORMATS)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UnknownNameError(f"Unknown mask format {name!r}.{hint} Known: {', '.join(known)}.")
+        known = ", ".join(MASK_FORMATS)
+        raise UnknownNameError(f"Unknown mask format {name!r}.{hint} Known: {known}.")
     library = _NEEDS.get(name)
     if library is not None and importlib.util.find_spec(library) is None:
         raise MissingDependencyError(
             f"writing {name} needs {library}, which is not installed: "
             "pip install 'muscletransfer[dicom]'"
         )
-    return name  # type: ignore[return-value]
+    return name
 
 
-def mask_files(folder: Path, name: str) -> list[Path]:
-    """Return every file that `write_prediction` may write of a case, whatever its format."""
-    return [folder / f"{name}{ending}" for ending in (".nii.gz", ".png", _RTSTRUCT, _SEG)]
+def mask_files(folder: Path, name: str, formats: Sequence[MaskFormat]) -> list[Path]:
+    """Return every file that `write_prediction` may write of a case in one of the formats."""
+    return [folder / f"{name}{ending}" for kind in formats for ending in _ENDINGS[kind]]
 
 
 def write_prediction(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 from torch import Tensor
 
@@ -52,7 +53,8 @@ class Thresholds:
         metal_mm2: Area denser than bone.
 
     Raises:
-        SettingError: A value that is no finite number above 0, or a coverage of 1 or more.
+        SettingError: A value that is no number above 0, or a coverage of 1 or more. At infinity a
+            flag never goes up.
 
     Example:
         >>> Thresholds(disagreement=0.05).disagreement, Thresholds().arms_cm2
@@ -70,17 +72,11 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            most = 1.0 if name == "coverage" else math.inf
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not 0 < value < most
-            ):
-                wanted = "a share between 0 and 1" if name == "coverage" else "a number above 0"
-                raise SettingError(
-                    f"The threshold {name} is {value!r}; wanted {wanted}. A flag that is not "
-                    "wanted goes up at a high one, such as 1e9."
-                )
+            is_number = isinstance(value, Real) and not isinstance(value, bool)
+            is_share = name == "coverage"
+            if not (is_number and value > 0 and (value < 1 or not is_share)):
+                wanted = "a share between 0 and 1" if is_share else "a number above 0 (inf: never)"
+                raise SettingError(f"The threshold {name} is {value!r}; wanted {wanted}.")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from muscletransfer.data.files import write_text_atomic
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.finetune import SegmentationFineTuner
 from muscletransfer.prediction.cases import PredictionCase, Problem, find_cases
-from muscletransfer.prediction.masks import check_mask_format, mask_files
+from muscletransfer.prediction.earlier import UNFINISHED, check_output, earlier_files, files_of
+from muscletransfer.prediction.masks import check_mask_format
 from muscletransfer.prediction.networks import Ensemble
 from muscletransfer.prediction.outcome import Finisher, Outcome, classes_of
 from muscletransfer.prediction.page import write_page
@@ -29,10 +30,6 @@ __all__ = ["PredictionRun", "predict_cases"]
 
 T = TypeVar("T")
 _PROBLEM_COLUMNS = ("case", "image", "problem")
-_UNFINISHED = (
-    "the run has not come to it, or was ended before; wanted a run to its end. Run again with "
-    "--overwrite (overwrite=True)."
-)
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def predict_cases(
         workers: Threads that read and write beside the network; 0 does all in turn.
         overlays: Whether to draw pictures.
         overwrite: Whether to replace an earlier run in the same folder: its tables, page, masks
-            and overlays are removed before the first case.
+            and overlays are removed before the first case. Other files are never replaced.
         thresholds: Where quality flags go up.
         on_case: Called with the name of each case when it is done.
 
@@ -122,7 +119,8 @@ def predict_cases(
         Outcomes, worst first, and problems.
 
     Raises:
-        SettingError: No input, no image, members that do not fit, an earlier run in the folder.
+        SettingError: No input, no image, members that do not fit, an earlier run in the folder, or
+            masks of such names that no earlier run wrote.
         ManifestError: A manifest that cannot be read at all.
         TransferError, ContractError: A checkpoint that cannot be loaded.
         UnknownNameError, MissingDependencyError: The mask format.
@@ -140,7 +138,7 @@ def predict_cases(
         if not isinstance(value, int) or value < least:
             raise SettingError(f"{name} is {value!r}; wanted a whole number from {least}.")
     chosen = check_mask_format(mask_format)
-    _check_output(root, overwrite)
+    check_output(root, overwrite)
     if isinstance(checkpoints, Ensemble):
         ensemble = checkpoints
     else:
@@ -161,7 +159,8 @@ def predict_cases(
     off = flags_off(ensemble.profiles, ensemble.voices, is_ct)
     run = PredictionRun(root, [], list(found.problems), found.passed_over, off)
     open_cases = {case.name: case for case in found.cases}
-    _remove_earlier(root)
+    for path in earlier_files(root, open_cases, chosen):
+        path.unlink(missing_ok=True)
     # Whoever ends the run, and however: the folder says from now on what is in it and what is not.
     _write_tables(run, open_cases.values())
     try:
@@ -176,37 +175,13 @@ def predict_cases(
                 if on_case is not None:
                     on_case(name)
     finally:
+        for name in open_cases:  # written, but not measured in any table
+            for path in files_of(root, name, (chosen,)):
+                path.unlink(missing_ok=True)
         run.outcomes.sort(key=lambda one: (-one.quality.score, one.name))
         listed = _write_tables(run, open_cases.values())
         write_page(run.page, run.outcomes, listed, off, len(ensemble), ensemble.tta)
     return run
-
-
-def _check_output(root: Path, overwrite: bool) -> None:
-    if root.exists() and not root.is_dir():
-        raise SettingError(f"{root} is a file; wanted a folder to write to.")
-    if (root / "measures.csv").exists() and not overwrite:
-        raise SettingError(
-            f"{root} holds an earlier prediction; wanted a new folder. Choose another, or replace "
-            "it with --overwrite (overwrite=True)."
-        )
-
-
-def _remove_earlier(root: Path) -> None:
-    """Remove the files of an earlier run, its tables first: they never name the masks of another.
-
-    Only files that a case of its tables has; masks that a person laid beside them stay.
-    """
-    cases: list[str] = []
-    for name in ("measures.csv", "problems.csv"):
-        if (root / name).is_file():
-            with (root / name).open(newline="", encoding="utf-8-sig", errors="replace") as file:
-                cases += [Path(row.get("case") or ".").name for row in csv.DictReader(file)]
-    for name in ("index.html", "measures.csv", "problems.csv"):
-        (root / name).unlink(missing_ok=True)
-    for case in cases:
-        for path in (*mask_files(root / "masks", case), root / "overlays" / f"{case}.png"):
-            path.unlink(missing_ok=True)
 
 
 def _work(
@@ -265,6 +240,8 @@ def _finish(
     try:
         return finisher.finish(read, probabilities, agreement, distance)
     except (DataError, OSError) as error:
+        for path in files_of(finisher.root, read.case.name, (finisher.mask_format,)):
+            path.unlink(missing_ok=True)  # such as a mask whose overlay found no space
         return Problem(read.case.name, str(read.case.image), str(error))
 
 
@@ -291,7 +268,7 @@ class _Pool:
 
 def _write_tables(run: PredictionRun, unfinished: Iterable[PredictionCase]) -> list[Problem]:
     """Write both tables; return what the second one lists: problems, and what was not come to."""
-    listed = run.problems + [Problem(one.name, str(one.image), _UNFINISHED) for one in unfinished]
+    listed = run.problems + [Problem(one.name, str(one.image), UNFINISHED) for one in unfinished]
     rows = [outcome.to_row(run.root) for outcome in run.outcomes]
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["case"]
     _write_csv(run.measures, columns, rows)

@@ -93,6 +93,16 @@ def test_nifti_values_that_are_not_finite_under_a_rescale(tmp_path: Path, order:
     np.testing.assert_array_equal(found, (stored * -2.0 + 100).transpose(2, 1, 0))
 
 
+def test_nifti_values_of_a_file_that_says_they_start_at_0(tmp_path: Path) -> None:
+    """ITK then reads from the end of the header on; so do those that are not finite."""
+    stored = VOLUME.astype(np.float32)
+    stored[1, 2, 3] = np.nan
+    data = bytearray(nib.Nifti1Image(stored.transpose(2, 1, 0), np.eye(4)).to_bytes())
+    data[108:112] = bytes(4)  # vox_offset
+    (tmp_path / "a.nii").write_bytes(data[:348] + data[352:])
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").array, stored)
+
+
 def test_fractions_stay_fractions(tmp_path: Path) -> None:
     image = sitk.GetImageFromArray(VOLUME.astype(np.float64) + 0.25)
     sitk.WriteImage(image, str(tmp_path / "a.nrrd"))

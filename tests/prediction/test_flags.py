@@ -180,13 +180,20 @@ def test_thresholds_can_be_moved(whole, profile):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("metal_mm2", 0.0), ("disagreement", -0.1), ("uncertain", math.nan), ("cut_mm", math.inf),
+        ("metal_mm2", 0.0), ("disagreement", -0.1), ("uncertain", math.nan), ("cut_mm", True),
         ("arms_cm2", "8"), ("coverage", 1.0), ("coverage", 99), ("coverage", 0),
     ],
 )  # fmt: skip
 def test_a_threshold_that_is_no_limit_is_refused(name, value):
     with pytest.raises(SettingError, match=f"threshold {name} is {value!r}; wanted"):
         Thresholds(**{name: value})
+
+
+def test_a_flag_at_infinity_never_goes_up():
+    limits = Thresholds(uncertain=math.inf, edge_mm=np.float32(5))
+    numbers = {"expected": 0.0, "agreement": None, "distance": None, "density": None}
+    found = judge(np.full((9, 9), 40), np.eye(9), None, thresholds=limits, **numbers)
+    assert (found.score, found.flags) == (0.0, ())
 
 
 def test_probabilities_that_are_no_numbers_promise_nothing():

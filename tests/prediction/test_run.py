@@ -9,7 +9,7 @@ from trained import phantom, same_grid, truncated, turned_volume
 
 from muscletransfer import SegmentationFineTuner, muscle_measures, read_ct, read_mask
 from muscletransfer.cli import main
-from muscletransfer.errors import ManifestError, SettingError
+from muscletransfer.errors import ManifestError
 from muscletransfer.finetune import predict_slice
 from muscletransfer.measures import measure_manifest
 from muscletransfer.observers import observer_study_from_manifest
@@ -254,6 +254,25 @@ def test_a_broken_link_is_a_problem(tmp_path):
     )
 
 
+def test_a_link_to_where_nobody_may_look_is_a_problem_of_its_own(tmp_path, monkeypatch):
+    """And not of the folder that it is in; patched, since a superuser may look anywhere."""
+    phantom(tmp_path / "in" / "a.nii.gz")
+    (tmp_path / "in" / "b.nii.gz").symlink_to(tmp_path / "locked" / "b.nii.gz")
+    real = Path.stat
+
+    def refusing(path, **given):
+        if path.name == "b.nii.gz" and given.get("follow_symlinks", True):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **given)
+
+    monkeypatch.setattr(Path, "stat", refusing)
+    found = find_cases([tmp_path / "in"])
+    assert [case.name for case in found.cases] == ["a"]
+    assert [one.message.split(": ")[-1] for one in found.problems] == [
+        "cannot be opened (Permission denied). Allow reading it, or leave it out."
+    ]
+
+
 def test_what_may_not_be_read_is_a_problem(tmp_path, monkeypatch):
     """Patched, since a superuser may read everything."""
     for name in ("a.nii.gz", "locked/b.nii.gz", "open/c.nii.gz", "open/secret.dcm"):
@@ -273,65 +292,6 @@ def test_what_may_not_be_read_is_a_problem(tmp_path, monkeypatch):
     assert set(messages) == {"locked", "secret"}
     assert "locked: cannot be searched (Permission denied)" in messages["locked"]
     assert "secret.dcm: cannot be opened (Permission denied)" in messages["secret"]
-
-
-def test_an_earlier_run_is_not_replaced_unasked(checkpoint, tmp_path):
-    image = phantom(tmp_path / "a.nii.gz")
-    predict_cases(image, checkpoint, tmp_path / "out")
-    with pytest.raises(SettingError, match="earlier prediction"):
-        predict_cases(image, checkpoint, tmp_path / "out")
-    again = predict_cases(tmp_path, checkpoint, tmp_path / "out", overwrite=True)
-    assert [one.name for one in again.outcomes] == ["a"]  # its own outputs are no input
-
-
-def area_of(path):
-    image = read_mask(path)
-    return image.labels.sum() * np.prod(image.spacing[1:]) / 100
-
-
-def test_what_was_done_before_a_run_was_ended_is_in_its_tables(checkpoint, second, tmp_path):
-    """Another network replaces a run and is ended at its second case, with any error."""
-    for number in range(4):
-        phantom(tmp_path / "scans" / f"p{number}.nii.gz", number)
-    out = tmp_path / "out"
-    predict_cases(tmp_path / "scans", checkpoint, out)
-    (out / "masks" / "p3_mended.nii.gz").write_text("a person's own file")
-    done = []
-
-    def stop(name):
-        done.append(name)
-        if len(done) == 2:
-            raise KeyboardInterrupt
-
-    changes = {"batch_size": 1, "workers": 0, "on_case": stop}
-    with pytest.raises(KeyboardInterrupt):
-        predict_cases(tmp_path / "scans", second, out, overwrite=True, **changes)
-    rows = rows_of(out / "measures.csv")
-    assert sorted(row["case"] for row in rows) == sorted(done)
-    for row in rows:
-        area = area_of(out / row["mask"])
-        assert float(row["sma_outline_cm2"]) == pytest.approx(area, rel=1e-4)
-    left = sorted({"p0", "p1", "p2", "p3"} - set(done))
-    problems = {row["case"]: row["problem"] for row in rows_of(out / "problems.csv")}
-    assert sorted(problems) == left
-    assert all("--overwrite" in text for text in problems.values())
-    masks = {path.name for path in (out / "masks").iterdir()}
-    assert masks >= {*(f"{name}.nii.gz" for name in done), "p3_mended.nii.gz"}
-    assert "p3.nii.gz" not in masks  # it was of the first network
-    assert all(name in (out / "index.html").read_text() for name in left)
-    with pytest.raises(SettingError, match="earlier prediction"):  # noticed by the next
-        predict_cases(tmp_path / "scans", second, out)
-
-
-def test_an_overwriting_run_leaves_nothing_of_the_earlier_one(checkpoint, tmp_path):
-    for number in range(2):
-        phantom(tmp_path / "scans" / f"p{number}.dcm", number)
-    out = tmp_path / "out"
-    predict_cases(tmp_path / "scans", checkpoint, out)
-    truncated(tmp_path / "scans" / "p1.dcm", tmp_path / "scans" / "p1.dcm")
-    predict_cases(tmp_path / "scans", checkpoint, out, mask_format="rtstruct", overwrite=True)
-    assert [path.name for path in (out / "masks").iterdir()] == ["p0_rtstruct.dcm"]
-    assert [path.name for path in (out / "overlays").iterdir()] == ["p0.png"]
 
 
 def test_an_ensemble_with_mirror_images(checkpoint, second, tmp_path):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import struct
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -43,7 +44,7 @@ def with_lost_values(image: sitk.Image, path: Path) -> sitk.Image:
         # Without a rescale what was replaced is 0; most files are settled by having none.
         if slope in (0.0, 1.0) and intercept == 0 and values.all():
             return image
-        file.seek(int(start))
+        file.seek(max(int(start), 348))  # as ITK: some writers leave 0
         lost = [*_not_finite(file, np.dtype(f"{order}{kind}"), values.size)]
     if not lost:
         return image
@@ -55,11 +56,10 @@ def with_lost_values(image: sitk.Image, path: Path) -> sitk.Image:
     return whole
 
 
-def _not_finite(file: Any, kind: np.dtype[Any], count: int) -> Iterator[tuple[Any, Any]]:
+def _not_finite(file: BufferedIOBase, kind: np.dtype[Any], count: int) -> Iterator[tuple[Any, Any]]:
     """Yield the places and values of what is not finite, a piece of the file at a time."""
-    stream: BinaryIO = file
     done = 0
-    while done < count and (piece := stream.read(min(_PIECE, (count - done) * kind.itemsize))):
+    while done < count and (piece := file.read(min(_PIECE, (count - done) * kind.itemsize))):
         values = np.frombuffer(piece, kind)
         places = np.flatnonzero(~np.isfinite(values))
         if places.size:
