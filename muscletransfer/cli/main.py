@@ -14,7 +14,7 @@ from muscletransfer.cli.measuring import add_measure
 from muscletransfer.cli.new import add_new
 from muscletransfer.cli.observing import add_observers
 from muscletransfer.cli.predicting import add_predict, is_for_lightning
-from muscletransfer.cli.studying import add_study
+from muscletransfer.cli.studying import INTERRUPTED, add_study
 from muscletransfer.errors import MuscleTransferError
 from muscletransfer.quick_exit import exit_quickly
 
@@ -107,7 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 when it worked, 1 when ``predict`` left inputs out, runs of a
-        ``study`` failed or nobody read the output to its end, 2 for an error the user can mend.
+        ``study`` failed or nobody read the output to its end, 2 for an error the user can mend,
+        130 when it was stopped by Ctrl-C.
 
     Example:
         >>> main(["list", "pretexts", "jig*"])
@@ -134,6 +135,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter closes it at exit
         word = getattr(options, "study_command", options.command)
         return 0 if word in _LISTING else 1
+    except KeyboardInterrupt:
+        if argv is not None or options.command in _LIGHTNING:  # callers have their own ways
+            raise
+        print("Stopped.", file=sys.stderr)
+        return INTERRUPTED
     except (MuscleTransferError, OSError) as error:
         in_training = options.command in _LIGHTNING and not isinstance(error, MuscleTransferError)
         if os.environ.get("MUSCLETRANSFER_DEBUG") or in_training:  # whose code may be the user's

@@ -14,9 +14,9 @@ from muscletransfer.errors import DataError, SettingError
 if TYPE_CHECKING:
     from muscletransfer.study.config.study import StudyConfig
 
-__all__ = ["add_study", "run_study_command"]
+__all__ = ["INTERRUPTED", "add_study", "run_study_command"]
 
-_INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 _EPILOG = """\
 A study may be stopped at any moment (Ctrl-C, kill, a full disk) and started again with `study run`:
@@ -261,7 +261,7 @@ def _run(options: argparse.Namespace) -> int:
         )
     except KeyboardInterrupt:
         _say(f"Stopped; `muscletransfer study run {folder}` goes on.", "stderr")
-        return _INTERRUPTED
+        return INTERRUPTED
     _say(f"{folder}: {len(outcome.done)} done, {len(outcome.ran)} of them now.")
     for name, message in outcome.failed.items():
         _say(f"failed: {name}: {message}", "stderr")

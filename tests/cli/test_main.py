@@ -57,3 +57,19 @@ def test_list_into_a_closed_pipe_is_quiet() -> None:
     )
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+def test_ctrl_c_is_a_line_and_the_status_of_shells(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    module = sys.modules["muscletransfer.cli.main"]  # the package calls the function so
+    monkeypatch.setattr(module, "_run", interrupted)
+    monkeypatch.setattr(module, "exit_quickly", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["muscletransfer", "phantom", "nowhere"])
+    assert main() == 130
+    assert capsys.readouterr().err == "Stopped.\n"
+    with pytest.raises(KeyboardInterrupt):  # of a program that calls it
+        main(["phantom", "nowhere"])

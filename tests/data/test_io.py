@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from dicom_files import body
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from muscletransfer.data import (
     CTImage,
@@ -283,6 +283,19 @@ def test_a_tiff_of_several_pages_is_refused(tmp_path: Path) -> None:
             read(tmp_path / "stack.tif")
     pages[2].save(tmp_path / "one.tif")
     assert read_mask(tmp_path / "one.tif").classes == (2,)
+
+
+def test_a_thumbnail_in_a_tiff_is_no_page(tmp_path: Path) -> None:
+    smaller = TiffImagePlugin.ImageFileDirectory_v2()
+    smaller[254] = 1  # NewSubfileType: a reduced copy of another page
+    with TiffImagePlugin.AppendingTiffWriter(str(tmp_path / "scan.tif"), True) as file:
+        Image.fromarray(np.full((64, 48), 7, np.uint8)).save(file, format="TIFF")
+        file.newFrame()
+        Image.fromarray(np.full((8, 6), 3, np.uint8)).save(file, format="TIFF", tiffinfo=smaller)
+        file.newFrame()
+    read = read_image(tmp_path / "scan.tif")
+    assert read.shape == (64, 48)
+    assert (read == 7).all()
 
 
 def test_a_plain_image_of_absurd_size_is_refused_by_name(

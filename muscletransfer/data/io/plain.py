@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from muscletransfer.data.files import atomic_path
 from muscletransfer.data.io.volume import PLAIN_SUFFIXES, check_exists
@@ -14,6 +14,7 @@ from muscletransfer.errors import DataError, ImageReadError
 
 __all__ = ["is_plain", "read_image", "read_plain_mask", "write_plain_mask"]
 
+_SUBFILE = 254  # TIFF's NewSubfileType; its lowest bit is for a smaller copy of another page
 # What Pillow raises over damaged headers, besides errors of the system.
 _DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, UnidentifiedImageError)
 
@@ -96,6 +97,17 @@ def write_plain_mask(mask: Array, path: Path) -> None:
         Image.fromarray(mask.astype(np.uint8)).save(temporary)
 
 
+def _count_pages(image: Image.Image) -> int:
+    """Return the pages of a TIFF, without thumbnails and other smaller copies of one."""
+    if image.format != "TIFF" or getattr(image, "n_frames", 1) == 1:
+        return 1
+    pages = 0
+    for frame in ImageSequence.Iterator(image):
+        pages += not int(frame.getexif().get(_SUBFILE, 0)) & 1
+    image.seek(0)
+    return pages
+
+
 class _opened:  # noqa: N801 - a context manager read like open()
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -104,7 +116,7 @@ class _opened:  # noqa: N801 - a context manager read like open()
         check_exists(self.path)
         try:
             self.image = Image.open(self.path)
-            pages = getattr(self.image, "n_frames", 1) if self.image.format == "TIFF" else 1
+            pages = _count_pages(self.image)
             self.image.load()
         except Image.DecompressionBombError as error:
             raise ImageReadError(
