@@ -30,10 +30,7 @@ from muscletransfer.study.plan.models import check_pretexts
 from muscletransfer.study.plan.printing import plan_lines
 from muscletransfer.study.plan.splits import StudySplits
 from muscletransfer.study.plan.versions import class_version, plugin_version
-from muscletransfer.study.running import Report, Task
-from muscletransfer.study.running.failures import keep_failure
 from muscletransfer.study.running.local_store import LocalStore
-from muscletransfer.study.running.performing import perform
 from muscletransfer.study.running.plans import record_plan
 from muscletransfer.transfer import save_encoder
 
@@ -332,27 +329,6 @@ def test_pre_trainings_of_other_steps_are_lines_of_their_own(manifest: Path) -> 
         "pre-training jigsaw: timm/resnet10t, 3 steps of 4: 2, one for each of 2 folds",
         "pre-training jigsaw: timm/resnet10t, 9000 steps of 4: 2, one for each of 2 folds",
     ]
-
-
-@pytest.mark.parametrize("status", ["failed", "lost"])
-def test_what_is_kept_of_a_failure_names_no_patient(status: str, tmp_path: Path) -> None:
-    sources = [{"pretext": "jigsaw", "data": {"images": "manifest"}}]
-    cases = ct_cases(tmp_path / "cases")
-    plan = plan_study(config_from_dict(study(cases, sources=sources)))
-    job = make_jobs(plan, tmp_path / "out")[0]
-    assert job.payload["where"]["excluded"]  # patients, which the worker has to know
-    cases.unlink()
-    store = LocalStore(tmp_path / "out")
-    store.make_folder("working/a.1")
-    report = Report("working/a.1", "lost", "killed")
-    if status == "failed":
-        report = perform(Task(store.url, job, "working/a.1"))
-    assert report.status == status
-    keep_failure(store, job, report, 0)
-    kept = tmp_path / "out" / "failed" / job.id / "spec.json"
-    assert PretextSpec.from_dict(json.loads(kept.read_text())) == plan.pretexts[0]
-    assert not any(patient in kept.read_text() for patient in plan.cases.patients)
-    assert str(tmp_path) not in kept.read_text()
 
 
 @pytest.mark.parametrize(

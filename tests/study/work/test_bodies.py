@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import json
 import math
 import os
@@ -15,71 +14,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jobs_by_hand import RECONSTRUCTION, Study, json_of, rows_of
 from tiny_cases import ct_cases, grey_cases, photographs, study
 
-from muscletransfer import create_encoder
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.errors import DataError
 from muscletransfer.metrics import dice
-from muscletransfer.study.config import config_from_dict
-from muscletransfer.study.plan import make_jobs, plan_study
 from muscletransfer.study.plan.splits import StudySplits
 from muscletransfer.study.results import read_masks
 from muscletransfer.study.work import finetune
 from muscletransfer.study.work.best import KeepBest
 from muscletransfer.study.work.finetune import build_data, build_model
-from muscletransfer.transfer import inspect_file, read_artifact, save_encoder
-
-RECONSTRUCTION = {
-    "pretext": "reconstruction",
-    "data": {"images": "manifest"},
-    "transfers": ["encoder", "encoder+decoder"],
-}
-
-
-class Study:
-    """A study done job by job in this process."""
-
-    def __init__(self, plain: dict[str, Any], folder: Path) -> None:
-        self.folder = folder
-        self.plan = plan_study(config_from_dict(plain))
-        self.jobs = {job.id: job for job in make_jobs(self.plan, folder, cache_dir=folder / "c")}
-
-    def payload(self, name: str) -> dict[str, Any]:
-        job = self.jobs[name]
-        needs = {need: str(self.folder / self.jobs[need].folder) for need in job.needs}
-        return {**json.loads(json.dumps(dict(job.payload))), "needs": needs}
-
-    def do(self, name: str) -> Path:
-        job = self.jobs[name]
-        place = self.folder / job.folder
-        if not place.exists():
-            for need in job.needs:
-                self.do(need)
-            place.mkdir(parents=True)
-            module, _, function = job.body.partition(":")
-            getattr(importlib.import_module(module), function)(self.payload(name), place)
-        return place
-
-    def run(self, **wanted: Any) -> Path:
-        return self.do(self.spec(**wanted).id)
-
-    def spec(self, **wanted: Any) -> Any:
-        return next(
-            run
-            for run in self.plan.runs
-            if all(getattr(run, key) == value for key, value in wanted.items())
-        )
-
-
-def rows_of(place: Path) -> list[dict[str, str]]:
-    with (place / "cases.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def json_of(place: Path, name: str) -> Any:
-    return json.loads((place / name).read_text())
+from muscletransfer.transfer import inspect_file, read_artifact
 
 
 @pytest.fixture(scope="module")
@@ -294,14 +241,6 @@ def test_weights_from_a_file(place: Path, manifest: Path) -> None:
     assert str(file.parent) not in (folder / "spec.json").read_text()
 
 
-def test_a_manifest_that_changed_after_planning_stops_the_run(place: Path) -> None:
-    manifest = ct_cases(place / "changing", 12)
-    stale = Study(study(manifest), place / "stale")
-    manifest.write_text("\n".join(manifest.read_text().splitlines()[:-1]) + "\n")
-    with pytest.raises(DataError, match="changed after the study was planned"):
-        stale.run(n=2, fold=0)
-
-
 def test_a_task_that_draws_masks_gets_none_of_the_studys(place: Path, manifest: Path) -> None:
     source = {"pretext": "segmentation", "data": {"images": "manifest"}}
     cheating = Study(study(manifest, sources=[source]), place / "cheating")
@@ -364,56 +303,3 @@ def test_what_the_study_file_says_of_fine_tuning_reaches_the_run(place, manifest
     assert model.loss.smooth == 0.5
     assert (data.batch_size, data.steps_per_epoch, data.slices_per_patient) == (3, 7, 2)
     assert data.augmentation.flip == 0.25
-
-
-def test_an_outline_that_changed_after_planning_stops_the_run(place):
-    """The rows are the same and so is the split: only the file's content tells."""
-    changing = ct_cases(place / "redrawn", 12)
-    stale = Study(study(changing), place / "redrawn_study")
-    masks = [place / "redrawn" / f"{number}_m.nii.gz" for number in (0, 1)]
-    first, second = (mask.read_bytes() for mask in masks)
-    masks[0].write_bytes(second)
-    masks[1].write_bytes(first)
-    with pytest.raises(DataError, match="changed after the study was planned"):
-        stale.run(n=2, fold=0)
-
-
-def test_images_of_a_source_task_that_changed_after_planning_stop_it(place):
-    """A list that names other people by then would show those who test."""
-    own = ct_cases(place / "own_images", 6)
-    listed = ct_cases(place / "listed_images", 5, first=60, prefix="X")
-    photos = photographs(place / "photos_listed")
-    sources = [
-        {"pretext": "jigsaw", "data": {"images": str(listed)}},
-        {"name": "mixed", "pretext": "jigsaw", "data": {"images": ["manifest", str(photos)]}},
-    ]
-    stale = Study(study(own, train_patients=[2], sources=sources), place / "stale_images")
-    whole = {spec.fold: spec.id for spec in stale.plan.pretexts}
-    assert stale.do(whole[0]).is_dir()  # as planned
-    rows = listed.read_text().splitlines()
-    listed.write_text("\n".join([*rows[:-1], f"P00,{own.parent / '0.nii.gz'},"]) + "\n")
-    with pytest.raises(DataError, match=r"cases\.csv: .*changed after the study was planned"):
-        stale.do(whole[None])
-    photographs(photos, seed=1)
-    with pytest.raises(DataError, match=r"photos_listed: .*changed after the study was planned"):
-        stale.do(whole[1])
-
-
-@pytest.mark.parametrize("task", [None, "jigsaw"])
-def test_a_weight_file_that_changed_after_planning_stops_what_starts_from_it(task, place, manifest):
-    folder = place / f"swapped_{task}"
-    folder.mkdir()
-    for seed, name in enumerate(("planned", "other")):
-        torch.manual_seed(seed)
-        save_encoder(create_encoder("timm/resnet10t", depth=3), folder / f"{name}.safetensors")
-    file = folder / "planned.safetensors"
-    source = {"name": "mine", "weights": str(file)}
-    if task:
-        start = {"class_path": task, "init_args": {"weights": str(file)}}
-        source = {"pretext": start, "data": {"images": "manifest"}}
-    stale = Study(study(manifest, train_patients=[2], sources=[source]), folder / "study")
-    first, last = stale.plan.specs[:2]
-    assert stale.do(first.id).is_dir()
-    (folder / "other.safetensors").replace(file)
-    with pytest.raises(DataError, match=r"planned\.safetensors: was changed after the study was"):
-        stale.do(last.id)
