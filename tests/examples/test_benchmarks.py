@@ -40,7 +40,7 @@ GROUPS: dict[str, dict[str, str | list[str]]] = {
         "listing.py": "--runs 1 --plugins 2",
     },
     "processes": {
-        "memory.py": [*TINY, *["--steps", "1", "--slices", "4"]],
+        "memory.py": [*TINY, *["--steps", "1", "--slices", "4", "--rounds", "1"]],
         "two_processes.py": [
             *TINY,
             *["--steps", "1", "--cases", "2", "--rounds", "1", "--sides", "two under DDP"],
