@@ -42,8 +42,8 @@ can choose better ones; provenance records it."""
 
 PREDICT = """\
 The lowest slice of each volume that nobody outlined. Flags say where a person has to look first;
-where there is no reference, there is no score. `unfamiliar` compares with the
-training images, which here are of one patient."""
+where there is no reference, there is no score. `unfamiliar` is off: it wants
+training images of four patients, and here is one."""
 
 FIT = """\
 On the slices it learned from, each class (what it has learned by heart, not how good it is):"""
