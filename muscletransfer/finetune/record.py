@@ -278,9 +278,10 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
         block = checkpoint.get(CHECKPOINT_KEY, {})
         if self.is_own_past(block):
             return
-        self._restored, self._resumed = checkpoint_provenance(checkpoint), self.is_fitted_now()
-        if not self._resumed:  # other weights, which no data here were learned into
-            self._data = self._trained_on = self._learned_from = None
+        in_fit = self.is_fitted_now()
+        self.take_over_past(checkpoint_provenance(checkpoint), in_fit=in_fit)
+        if not in_fit:
+            self._trained_on = self._learned_from = None
         self.take_over_optimizer(block.get("optimizer"))
         self._profile = TrainingProfile.from_block(block.get("training_profile"))
         left_out = block.get("left_out", [])

@@ -134,9 +134,8 @@ class PretextRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
         block = checkpoint.get(CHECKPOINT_KEY, {})
         if self.is_own_past(block):
             return
-        self._restored, self._resumed = checkpoint_provenance(checkpoint), self.is_fitted_now()
-        if not self._resumed:  # other weights, which no data here were learned into
-            self._data = None
+        self._data = None  # of weights that are gone; a fit says what it learns from when it starts
+        self.take_over_past(checkpoint_provenance(checkpoint), in_fit=self.is_fitted_now())
         self.take_over_optimizer(block.get("optimizer"))
         again = [name for name in block.get("left_out", []) if name not in self._left_out]
         if again:

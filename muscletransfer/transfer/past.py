@@ -58,6 +58,24 @@ class KnowsItsPast(nn.Module):
         written, own = ([one.data for one in record.chain()] for record in records)
         return written == own
 
+    def take_over_past(self, restored: Provenance | None, *, in_fit: bool) -> None:
+        """Take over the record of a checkpoint that is not of this object.
+
+        In a fit on the same images the training of the checkpoint goes on; on others it is one of
+        its own, which must not be hidden.
+
+        Args:
+            restored: The record, if the checkpoint has one.
+            in_fit: Whether a fit is under way; without one these weights learned from nothing here.
+        """
+        same = self._data is None or self._is_of_the_data_now(restored)
+        self._restored, self._resumed = restored, in_fit and same
+        if not in_fit:
+            self._data = None
+
+    def _is_of_the_data_now(self, restored: Provenance | None) -> bool:
+        return restored is None or restored.data == self.provenance().data
+
     def provenance(self) -> Provenance:
         """Return the record of what the weights learned from."""
         raise NotImplementedError
@@ -86,6 +104,8 @@ class KnowsItsPast(nn.Module):
             self._data = None
         self._data_before, self._data = self._data, data
         self._has_begun = True
+        if goes_on and self._resumed:
+            self._resumed = self._is_of_the_data_now(self._restored)
 
     def end_training(self, trainer: Trainer) -> None:
         """Forget a fit without a step, as when only a learning rate was looked for."""

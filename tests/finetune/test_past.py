@@ -32,11 +32,20 @@ def test_a_second_fit_of_one_object_keeps_its_first_training(tmp_path):
     chain = inspect_file(tmp_path / "second.ckpt").chain()
     assert [record.data["patients"] for record in chain] == [4, 6]
     assert chain[1].sha256 == inspect_file(first).sha256
-    # On the same images it goes on, and resumed from a file it is what the file is.
+    # On the same images it goes on.
     trainer(tmp_path, max_epochs=1).fit(model, datamodule=ToyData(cases=4))
     assert patients_of(model) == [4, 6]
-    trainer(tmp_path, max_epochs=2).fit(model, datamodule=ToyData(cases=4), ckpt_path=first)
-    assert patients_of(model) == [4]
+
+
+@pytest.mark.parametrize(("cases", "chain"), [(6, [6]), (4, [4, 6])])
+def test_a_file_that_is_resumed_on_other_images_keeps_its_own(tmp_path, cases, chain):
+    trained, first = written(tmp_path)
+    for model in (SegmentationFineTuner(**tiny()), trained):
+        run = trainer(tmp_path, max_epochs=2)
+        run.fit(model, datamodule=ToyData(cases=cases), ckpt_path=first)
+        assert patients_of(model) == chain
+        run.save_checkpoint(tmp_path / "second.ckpt")
+        assert [r.data["patients"] for r in inspect_file(tmp_path / "second.ckpt").chain()] == chain
 
 
 def test_a_fit_without_a_step_leaves_the_training_before(tmp_path):

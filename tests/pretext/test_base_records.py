@@ -158,6 +158,10 @@ def test_resumed_and_reloaded_tasks_keep_their_history(tmp_path):
     resumed = Mean()
     trainer(3).fit(resumed, datamodule=ToyData(image=images()), ckpt_path=tmp_path / "second.ckpt")
     assert [r.task for r in resumed.provenance().chain()] == ["Mean", "Mean"]
+    for task in (Mean(), first):  # one that has learned from these images before, too
+        others = ToyData(image=images()[:3])
+        trainer(3).fit(task, datamodule=others, ckpt_path=tmp_path / "second.ckpt")
+        assert [r.data["images"] for r in task.provenance().chain()] == [3, 4, 4]
     reloaded = Mean.load_from_checkpoint(tmp_path / "second.ckpt")
     trainer().validate(reloaded, datamodule=ToyData({"size": 1}, image=images()), verbose=False)
     record = reloaded.provenance()
