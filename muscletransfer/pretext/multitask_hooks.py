@@ -63,6 +63,7 @@ def _passed_on(name: str) -> Callable[..., Any]:
         # -1 of on_train_batch_start ends the epoch, whichever task says so
         return -1 if any(isinstance(one, int) and one == -1 for one in answers) else None
 
+    hook.__doc__ = f"Call ``{name}`` of the task itself, then of each task inside it."
     return hook
 
 
