@@ -30,16 +30,6 @@ from muscletransfer.transfer import inspect_file, read_artifact
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("bodies")
-
-
-@pytest.fixture(scope="module")
-def manifest(place: Path) -> Path:
-    return ct_cases(place / "cases", 12)
-
-
-@pytest.fixture(scope="module")
 def done(place: Path, manifest: Path) -> Study:
     sources = ["random", {"name": "frozen", "freeze": "encoder"}, RECONSTRUCTION]
     return Study(study(manifest, sources=sources, loggers=["csv"]), place / "study")

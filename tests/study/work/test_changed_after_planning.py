@@ -14,16 +14,6 @@ from muscletransfer.errors import DataError
 from muscletransfer.transfer import save_encoder
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("bodies")
-
-
-@pytest.fixture(scope="module")
-def manifest(place: Path) -> Path:
-    return ct_cases(place / "cases", 12)
-
-
 def test_a_manifest_that_changed_after_planning_stops_the_run(place: Path) -> None:
     manifest = ct_cases(place / "changing", 12)
     stale = Study(study(manifest), place / "stale")
