@@ -177,10 +177,10 @@ def _case(job: _Job) -> CaseResult:
             "Copy it there.",
         )
     notes: list[str] = []
-    # Its own output, so values without names (which a conversion drops) are no guess here.
-    bare = labels.is_file() and not label_names(labels)
-    names = TOTALSEGMENTATOR if bare else None
     try:
+        # Its own output, so values without names (which a conversion drops) are no guess here.
+        bare = labels.is_file() and not label_names(labels)
+        names = TOTALSEGMENTATOR if bare else None
         with told_apart(notes):
             grid = read_grid(image)
             level = find_level(

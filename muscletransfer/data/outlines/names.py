@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import gzip
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from muscletransfer.data.io.volume import check_exists, itk_name, quiet
-from muscletransfer.errors import DataError, UnknownNameError, close_matches
+from muscletransfer.errors import DataError, ImageReadError, UnknownNameError, close_matches
 
 __all__ = [
     "TOTALSEGMENTATOR",
@@ -86,7 +87,7 @@ def label_names(path: str | Path) -> dict[str, int]:
         as ``Psoas`` and ``Psoas (2)``; `read_outlines` takes both where ``Psoas`` is asked for.
 
     Raises:
-        ImageReadError: No such file.
+        ImageReadError: No such file, or one that cannot be unpacked.
 
     Example:
         >>> TOTALSEGMENTATOR["vertebrae_L3"], len(TOTALSEGMENTATOR)
@@ -221,13 +222,18 @@ def matching(wanted: str, known: Iterable[str], where: str, kind: str = "structu
 
 
 def _nifti_table(path: Path) -> Pairs:
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path, "rb") if packed else path.open("rb") as file:
-        head = file.read(_HEADER + 4)
-        if len(head) < _HEADER + 4 or not head[_HEADER]:
-            return []
-        text = file.read(200_000).decode("utf-8", "replace")
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+            head = file.read(_HEADER + 4)
+            if len(head) < _HEADER + 4 or not head[_HEADER]:
+                return []
+            text = file.read(200_000).decode("utf-8", "replace")
+    except (OSError, EOFError, zlib.error) as error:
+        raise ImageReadError(
+            f"{path}: is cut short or damaged ({error}); wanted a whole NIfTI file. Copy it again."
+        ) from error
     end = text.find("</LabelTable>")
     if end < 0:
         return []

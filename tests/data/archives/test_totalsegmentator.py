@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,11 @@ from muscletransfer.data.archives import prepare_totalsegmentator, read_sidecar,
 from muscletransfer.data.archives.miniatures import write_miniature
 from muscletransfer.errors import DataError, ImageReadError, ManifestError
 
+DAMAGED = {  # what a broken copy leaves of a label file
+    "empty": b"",
+    "cut": gzip.compress(bytes(400))[:12],
+    "garbled": gzip.compress(bytes(400))[:10] + bytes([255] * 30),
+}
 REAL = os.environ.get("MUSCLETRANSFER_REAL_DATA", "")
 
 
@@ -141,6 +147,10 @@ def test_bad_cases_are_listed_and_stop_nothing(root: Path, tmp_path: Path) -> No
     (root / "s0002/segmentations/iliopsoas_right.nii.gz").unlink()
     vertebra = array(root / "s0003/segmentations/vertebrae_L3.nii.gz")
     rewrite(root / "s0003/segmentations/vertebrae_L3.nii.gz", np.roll(vertebra, 3, axis=0))
+    for name, data in DAMAGED.items():
+        shutil.copytree(root / "s0004", root / name)
+        shutil.rmtree(root / name / "segmentations")
+        (root / name / "total.nii.gz").write_bytes(data)
     done = prepare_totalsegmentator(root, tmp_path / "out")
     assert Manifest.read(done.manifest).patients == ["s0003", "s0004"]
     said = problems(done.problems_csv)
@@ -149,6 +159,10 @@ def test_bad_cases_are_listed_and_stop_nothing(root: Path, tmp_path: Path) -> No
     assert "has no structure 'iliopsoas_*'" in said["s0002"][1]
     assert said["s0003"][0] == "check"
     assert "cut off at the last slice" in said["s0003"][1]
+    for name in DAMAGED:
+        assert said[name][0] == "left out"
+    assert said["empty"][1].startswith("has 0 bytes")
+    assert said["cut"][1].startswith("is cut short or damaged (Compressed file ended")
 
 
 def test_cases_with_names_alike_have_a_mask_each(root: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import warnings
 from pathlib import Path
@@ -168,6 +169,13 @@ def test_names_from_the_file_itself(labels: np.ndarray, ct: Path, tmp_path: Path
     np.testing.assert_array_equal(
         read_outlines(tmp_path / "named.nii", ct, "L3").labels, labels == 29
     )
+
+
+def test_names_of_a_damaged_file_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "total.nii.gz"
+    path.write_bytes(gzip.compress(bytes(400))[:12])
+    with pytest.raises(ImageReadError, match=r"is cut short or damaged .* Copy it again"):
+        label_names(path)
 
 
 def test_values_that_share_a_name_are_all_read(
