@@ -80,6 +80,21 @@ def test_what_is_not_finite_is_so_in_every_format(
         PreprocessingSpec(size=16).apply(ct.hu[1], (1.0, 1.0))
 
 
+@pytest.mark.parametrize("lost", [np.nan, -np.inf])
+def test_what_is_not_finite_hides_no_values_that_are_no_hu(tmp_path: Path, lost: float) -> None:
+    """Else tissue of the other slices reaches a network 1024 HU away."""
+    values = VOLUME.clip(-1024).astype(np.float32) + 1024.5
+    values[2, 0, :4] = lost
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / "a.nii"))
+    for index in (None, 0, 2):
+        with pytest.raises(ImageReadError, match=r"run from \d.* HU shifted to start at 0"):
+            read_ct(tmp_path / "a.nii", index)
+    values[2] = lost  # an empty slice says nothing of the others
+    values[:2] -= 1024.5
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / "b.nii"))
+    assert not np.isfinite(read_ct(tmp_path / "b.nii", 2).hu).any()
+
+
 @pytest.mark.parametrize("order", "<>")
 def test_nifti_values_that_are_not_finite_under_a_rescale(tmp_path: Path, order: str) -> None:
     stored = VOLUME.transpose(2, 1, 0).astype(f"{order}f4")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral
 from pathlib import Path
+
+import numpy as np
 
 from muscletransfer.data.dicom.header import Header, is_dicom, read_header
 from muscletransfer.data.dicom.hu import why_not_hu
@@ -137,6 +140,9 @@ def _check_hu(path: Path, array: Array, header: Header | None) -> None:
             "with read_volume, and set preprocessing hu_window=None."
         )
     low, high = float(array.min()), float(array.max())
+    if not math.isfinite(high - low):  # NaN would hide what the others are
+        finite = array[np.isfinite(array)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (low, high)
     wrong = None if header is None else why_not_hu(header.facts)
     if header is not None and wrong is not None:
         raise ImageReadError(
