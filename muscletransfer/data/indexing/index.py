@@ -149,6 +149,10 @@ def index_images(
     if pixels not in get_args(Pixels):
         raise SettingError(f"pixels is {pixels!r}; wanted one of {', '.join(get_args(Pixels))}.")
     sources = [source] if isinstance(source, str | Path) else list(source)
+    if not sources:
+        raise SettingError(
+            "source is empty; wanted a folder or file at least. If a pattern gave it, nothing fits."
+        )
     for one in sources:  # names below it are told one by one
         itk_name(os.path.abspath(one))
     manifest = Path(output)

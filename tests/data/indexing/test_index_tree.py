@@ -229,6 +229,8 @@ def test_arguments_that_cannot_work(tmp_path: Path) -> None:
         index(tmp_path / "imagse", tmp_path)
     with pytest.raises(SettingError, match="none, middle, all"):
         index(tmp_path, tmp_path, pixels="some")
+    with pytest.raises(SettingError, match="source is empty; wanted a folder or file"):
+        index_images(tmp_path.glob("imagse*"), tmp_path / "manifest.csv")
     with pytest.raises(SettingError, match="are one file"):
         index(tmp_path, tmp_path, links=tmp_path / "manifest.csv")
     (tmp_path / "file").touch()
