@@ -28,7 +28,7 @@ from muscletransfer.data.indexing.records import Problem, Rejected, SliceFile, V
 from muscletransfer.data.indexing.rows import Found, make_rows
 from muscletransfer.data.indexing.scan import Scanned, scan_files
 from muscletransfer.data.indexing.sorting import Sorted, sort_out
-from muscletransfer.data.indexing.volume_patients import patients_of_volumes
+from muscletransfer.data.indexing.volume_patients import Owner, patients_of_volumes
 from muscletransfer.data.indexing.volumes import fingerprint
 from muscletransfer.data.indexing.walk import common_folder, find_files
 from muscletransfer.data.io.volume import itk_name
@@ -168,15 +168,15 @@ def index_images(
     scanned = _scan(files, pixels != "none", workers, progress, trouble)
     found = sort_out(scanned.slices, trouble)
     root = common_folder(Path(s) for s in sources)
-    placed = _add_volumes(found, scanned.volumes, patient, root, trouble)
+    owners = _add_volumes(found, scanned.volumes, patient, root, trouble)
     if pixels != "none":
         _check_pixels(found, pixels == "all", workers, progress, trouble)
     keys = [item.patient for item in sorted(found.volumes, key=lambda f: f.first)]
     if secret is None:
-        pseudonyms = numbered(keys, map(fingerprint, placed))
+        pseudonyms = numbered(keys, [fingerprint(volume.path) for volume in scanned.volumes])
     else:
         pseudonyms = hashed(keys, secret)
-        trouble.extend(_named_by_place(placed, root))
+        trouble.extend(_doubts_of_keyed(owners, patient, root))
     aliases = {} if secret is None else _aliases(found, pseudonyms, secret)
     rows, lists = make_rows(found.volumes, pseudonyms, lists_folder, aliases)
     trouble.extend(found.telling_paths())
@@ -251,27 +251,40 @@ def _sort_in(
 
 def _add_volumes(
     found: Sorted, volumes: Sequence[VolumeFile], rule: str, root: str, trouble: list[Problem]
-) -> list[str]:
-    """Add volumes to what was found; return those whose patient is but their place."""
+) -> dict[str, Owner]:
+    """Add volumes to what was found; return whose each path is."""
     owners = patients_of_volumes(volumes, rule, trouble, root)
     for volume, owner in zip(volumes, owners, strict=True):
         if volume.check:
             trouble.append(Problem(volume.path, volume.check, "Look at it.", "check"))
         notes = [volume.check] if volume.check else []
         found.volumes.append(Found(f"file {owner.key}", volume.path, volume=volume, notes=notes))
-    return [v.path for v, owner in zip(volumes, owners, strict=True) if owner.is_place]
+    return {volume.path: owner for volume, owner in zip(volumes, owners, strict=True)}
 
 
-def _named_by_place(placed: Sequence[str], root: str) -> list[Problem]:
-    if not placed:
-        return []
-    reason = f"{len(placed)} volumes are named after where they lie in {root}, not after a patient"
-    way_out = (
-        "With a key, files of other people at the same places get the same names, and files that "
-        "are moved, or indexed together with other folders, get others: index with an expression "
-        "that finds the patient in the path."
-    )
-    return [Problem(placed[0], reason, way_out, "check", len(placed))]
+def _doubts_of_keyed(owners: Mapping[str, Owner], rule: str, root: str) -> list[Problem]:
+    """Tell which names under a key hang on more, or on less, than on the patient."""
+    found: list[Problem] = []
+    placed = [path for path, owner in owners.items() if owner.is_place]
+    if placed:
+        reason = (
+            f"{len(placed)} volumes are named after where they lie in {root}, not after a patient"
+        )
+        way_out = (
+            "With a key, files of other people at the same places get the same names, and files "
+            "that are moved, or indexed together with other folders, get others: index with an "
+            "expression that finds the patient in the path."
+        )
+        found.append(Problem(placed[0], reason, way_out, "check", len(placed)))
+    subjects = [path for path, owner in owners.items() if rule == "auto" and not owner.is_place]
+    if subjects:
+        reason = f"{len(subjects)} volumes are named after a subject (sub-...)"
+        way_out = (
+            "With a key, subjects of another data set that are called alike get the same names: "
+            "take another key for it, or index with an expression that tells the data sets apart."
+        )
+        found.append(Problem(subjects[0], reason, way_out, "check", len(subjects)))
+    return found
 
 
 def _check_pixels(

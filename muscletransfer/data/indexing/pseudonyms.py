@@ -30,8 +30,8 @@ def numbered(keys: Iterable[str], contents: Iterable[str] = ()) -> dict[str, str
 
     Args:
         keys: What tells patients apart.
-        contents: What their files hold, where a key is but a place: other people's files may lie
-            at the same places of another tree.
+        contents: What files hold whose keys other people of another tree may have too: a place,
+            or a subject such as ``sub-01``.
 
     Example:
         >>> numbered(["b", "a", "b"])

@@ -15,6 +15,7 @@ from muscletransfer.errors import SettingError
 __all__ = ["Owner", "patients_of_volumes"]
 
 _BIDS = re.compile(r"(?:^|[/\\])(sub-[A-Za-z0-9]+)")
+_BIDS_ROOT = re.compile(r"[/\\](sub-[A-Za-z0-9]+)(?:[/\\]ses-[A-Za-z0-9]+)?$")
 
 
 class Owner(NamedTuple):
@@ -32,9 +33,9 @@ def patients_of_volumes(
     Args:
         volumes: The files.
         rule: ``"file"``: each file is another patient; ``"folder"``: files of one folder are of
-            one; ``"auto"``: the subject of a BIDS name (``sub-01``) where a path has one, of the
-            others the file when all lie in one folder, else the folder; or a regular expression
-            with one group, which is searched in the path.
+            one; ``"auto"``: the subject of a BIDS name (``sub-01``) where a path below the root
+            has one, of the others the file when all lie in one folder, else the folder; or a
+            regular expression with one group, which is searched in the whole path.
         problems: Gets a line for what "auto" may have got wrong.
         root: The folder that places are told from, so that a tree that was moved keeps its names.
 
@@ -51,7 +52,7 @@ def patients_of_volumes(
         return [_folder(path, root) for path in paths]
     if rule != "auto":
         return [Owner(key, False) for key in _by_expression(paths, rule)]
-    subjects = {path: match.group(1) for path in paths if (match := _BIDS.search(path))}
+    subjects = _subjects(paths, root, problems)
     others = [path for path in paths if path not in subjects]
     folders = Counter(os.path.dirname(path) for path in others)
     where, by_place = ("file", _file) if len(folders) == 1 else ("folder", _folder)
@@ -72,6 +73,47 @@ def patients_of_volumes(
     return [
         Owner(subjects[path], False) if path in subjects else by_place(path, root) for path in paths
     ]
+
+
+def _subjects(paths: Sequence[str], root: str, problems: list[Problem]) -> dict[str, str]:
+    """Return the subject of each path that has one; folders above the root name nobody's."""
+    found: dict[str, str] = {}
+    folders: dict[str, set[str]] = {}
+    for path in paths:
+        below = os.path.relpath(path, root)
+        if match := _BIDS.search(below):
+            found[path] = match.group(1)
+            folders.setdefault(match.group(1), set()).add(below[: match.start()] or ".")
+    several = {name: sorted(held) for name, held in folders.items() if len(held) > 1}
+    if several:
+        name, held = min(several.items())
+        problems.append(
+            Problem(
+                next(path for path in paths if found.get(path) == name),
+                f"{len(several)} subjects lie in several folders each, as {name} in {held[0]} and "
+                f"{held[1]}, and are taken for one patient each",
+                "If they are data sets of other people, index each on its own, or with an "
+                "expression that holds the folder, as '([^/]+/sub-[A-Za-z0-9]+)'.",
+                "check",
+                len(several),
+            )
+        )
+    own = _BIDS_ROOT.search(root)
+    if found or own is None:
+        return found
+    if len(paths) > 1:
+        problems.append(
+            Problem(
+                root,
+                f"{len(paths)} volumes are taken for one patient, {own.group(1)}, after the folder "
+                "that holds them all",
+                "If they are of several, index with --patient folder or file, or with an "
+                "expression that finds the patient in the path.",
+                "check",
+                len(paths),
+            )
+        )
+    return dict.fromkeys(paths, own.group(1))
 
 
 def _file(path: str, root: str) -> Owner:

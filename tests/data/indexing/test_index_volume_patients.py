@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import SimpleITK as sitk
 from ct_exports import body, problems_of
 
@@ -98,6 +99,52 @@ def test_files_of_other_people_at_the_same_places_have_other_names(tmp_path: Pat
         write(tmp_path / hospital / "in", "case0.nii", "case1.nii", start=40 * k)
     first, second = patients(tmp_path / "a" / "in"), patients(tmp_path / "b" / "in")
     assert not set(first.values()) & set(second.values())
+
+
+@pytest.mark.parametrize("rule", ["auto", "(sub-[0-9]+)"])
+def test_subjects_of_two_data_sets_have_other_names(tmp_path: Path, rule: str) -> None:
+    for k, hospital in enumerate("ab"):
+        write(tmp_path / hospital / "in", "sub-01/ct.nii", "sub-02/ct.nii", start=40 * k)
+    first, second = (patients(tmp_path / h / "in", patient=rule) for h in "ab")
+    assert not set(first.values()) & set(second.values())
+    shutil.copytree(tmp_path / "a" / "in", tmp_path / "moved" / "in")
+    assert patients(tmp_path / "moved" / "in", patient=rule) == first
+
+
+def test_subjects_that_may_be_those_of_another_data_set_are_told(tmp_path: Path) -> None:
+    for k, hospital in enumerate("ab"):
+        write(tmp_path / hospital, "sub-01/ct.nii", "sub-02/ct.nii", start=40 * k)
+    assert len(set(patients(tmp_path / "a", tmp_path / "b").values())) == 2
+    (told,) = reasons(tmp_path / "a")
+    assert told.startswith("2 subjects lie in several folders each, as sub-01 in a and b")
+    apart = patients(tmp_path / "a", tmp_path / "b", patient="([^/]+/sub-[A-Za-z0-9]+)")
+    assert len(set(apart.values())) == 4
+    assert reasons(tmp_path / "a") == []
+    patients(tmp_path / "a", key=tmp_path / "key")
+    assert reasons(tmp_path / "a") == ["2 volumes are named after a subject (sub-...)"]
+    patients(tmp_path / "a", key=tmp_path / "key", patient="(a/sub-[0-9]+)")
+    assert reasons(tmp_path / "a") == []
+
+
+def test_a_folder_above_the_tree_is_no_subject(tmp_path: Path) -> None:
+    root = tmp_path / "sub-cohort" / "in"
+    write(root, "anna/ct.nii", "bert/ct.nii", start=0)
+    assert len(set(patients(root).values())) == 2
+    write(root, "sub-01/ct.nii", start=40)
+    assert len(set(patients(root).values())) == 3
+
+
+@pytest.mark.parametrize("name", ["sub-01", "sub-01/ses-1"])
+def test_a_folder_of_one_subject_alone_is_one_patient(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "in" / name, "a/ct.nii", "b/ct.nii")
+    found = patients(tmp_path / "in" / name)
+    assert len(set(found.values())) == 1
+    (told,) = problems_of((tmp_path / "in" / name).parent / "out" / "problems.csv")
+    assert told["reason"].startswith("2 volumes are taken for one patient, sub-01, ")
+    key = {"key": tmp_path / "key"}
+    assert set(patients(tmp_path / "in", **key).values()) == set(
+        patients(tmp_path / "in" / name, **key).values()
+    )
 
 
 def test_equal_names_of_two_sources_stay_apart(tmp_path: Path) -> None:
