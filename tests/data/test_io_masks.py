@@ -174,6 +174,20 @@ def test_a_mask_of_another_grid_is_not_written_as_if_it_lay_on_it(tmp_path: Path
         write_mask(same.one_slice(1), path, CT, slice_index=2)
 
 
+def test_a_mask_that_does_not_know_its_place_is_not_written_at_zero(tmp_path: Path) -> None:
+    """A slice of a series with uneven gaps, and a volume without the gap between its slices."""
+    uneven = MaskImage(LABELS, (math.nan, *CT.spacing[1:]), CT.direction, CT.origin)
+    path = tmp_path / "m.nrrd"
+    for mask in (uneven, uneven.slice(2)):
+        with pytest.raises(DataError, match="pass the image as reference"):
+            write_mask(mask, path)
+        assert not path.exists()
+    whole = read_mask(write_mask(uneven.slice(2), path, CT, slice_index=2), CT)
+    np.testing.assert_array_equal(whole.labels[2], LABELS[2])
+    assert read_mask(write_mask(uneven, path, CT), CT).spacing == CT.spacing
+    assert read_mask(write_mask(uneven.slice(0), path)).origin == CT.origin
+
+
 def test_a_mask_of_a_plain_image_takes_the_grid_of_its_reference(tmp_path: Path) -> None:
     plain = read_mask(write_mask(LABELS[0], tmp_path / "m.png"))
     back = read_mask(write_mask(plain, tmp_path / "m.nrrd", CT, slice_index=2), CT)

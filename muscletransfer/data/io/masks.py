@@ -101,7 +101,8 @@ def write_mask(
         path: ``.nii``, ``.nii.gz``, ``.nrrd`` or ``.mha`` (with a grid); ``.png``, ``.tif``
             (without a reference: they hold no geometry).
         reference: The image the mask was drawn or predicted on. A `MaskImage` that knows its
-            millimetres needs none, and has to lie on the grid of one that is given.
+            millimetres and its place needs none, and has to lie on the grid of one that is given;
+            a slice of a series with uneven gaps does not know where it lies.
         slice_index: Place a single slice into the reference's volume, zeros elsewhere.
 
     Returns:
@@ -129,7 +130,7 @@ def write_mask(
     labels = _as_labels(array, "the mask")
     own = mask if isinstance(mask, Volume) and mask.slice_spacing is not None else None
     holds_grid = path.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".mha"))
-    if reference is None and own is not None and holds_grid:
+    if reference is None and own is not None and holds_grid and _is_placed(own):
         reference = own
     if reference is None:
         return _write_without_grid(labels, path)
@@ -264,11 +265,17 @@ def _check_own_grid(mask: Volume, reference: Volume) -> None:
         ) from error
 
 
+def _is_placed(mask: Volume) -> bool:
+    gap = 0.0 if mask.num_slices == 1 else mask.spacing[0]
+    return all(map(math.isfinite, (gap, *mask.origin)))
+
+
 def _write_without_grid(labels: Array, path: Path) -> Path:
     if path.suffix.lower() not in (".png", ".tif", ".tiff"):
         raise DataError(
-            f"{path}: pass the image as reference, so that the mask keeps its grid; without one "
-            "only .png and .tif can be written."
+            f"{path}: pass the image as reference, so that the mask keeps its grid (spacing and "
+            "place, which the mask itself does not know); without one only .png and .tif can be "
+            "written."
         )
     if labels.ndim == 3 and labels.shape[0] == 1:
         labels = labels[0]
