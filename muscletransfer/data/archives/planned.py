@@ -35,6 +35,7 @@ from muscletransfer.data.manifest.rows import ALIASES, ManifestRow
 from muscletransfer.data.outlines import read_outlines
 from muscletransfer.data.outlines.dicom_objects import dicom_kind, open_object, parsing
 from muscletransfer.data.outlines.names import Structures, class_table, matching
+from muscletransfer.data.outlines.rtstruct import CLOSED
 from muscletransfer.errors import DataError, MuscleTransferError, UnknownNameError
 
 __all__ = ["prepare_planned"]
@@ -188,7 +189,7 @@ def _drawn_in(data: Any) -> dict[int, str]:
     full = {
         int(roi.ReferencedROINumber)
         for roi in data.get("ROIContourSequence", [])
-        if roi.get("ContourSequence")
+        if any(c.get("ContourGeometricType") in CLOSED for c in roi.get("ContourSequence", []))
     }
     for order, roi in enumerate(data.get("StructureSetROISequence", []), 1):
         if int(roi.ROINumber) in full:

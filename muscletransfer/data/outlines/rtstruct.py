@@ -22,7 +22,7 @@ __all__ = ["Contour", "Roi", "StructureSet", "draw_rois", "read_structure_set"]
 
 _NOT_ANNOTATED = 255
 _OFF_PLANE = 0.1  # of the gap between slices, and at least 0.05 mm
-_CLOSED = {"CLOSED_PLANAR": False, "CLOSEDPLANAR_XOR": True}
+CLOSED = {"CLOSED_PLANAR": False, "CLOSEDPLANAR_XOR": True}
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +184,7 @@ def _chosen(structures: StructureSet, wanted: str | int) -> list[Roi]:
 
 def _by_slice(structures: StructureSet, roi: Roi, grid: ImageGrid) -> dict[int, list[Contour]]:
     """Return the closed contours of each slice, their points as columns and rows."""
-    closed = [c for c in roi.contours if c.kind in _CLOSED]
+    closed = [c for c in roi.contours if c.kind in CLOSED]
     if not closed:
         kinds = sorted({c.kind for c in roi.contours})
         raise DataError(
@@ -247,5 +247,5 @@ def _check_beside(at: str, found: Mapping[int, Sequence[Contour]], grid: ImageGr
 
 
 def _region(contours: Sequence[Contour], shape: tuple[int, int]) -> tuple[Array, list[str]]:
-    exclusive = any(_CLOSED[c.kind] for c in contours)
+    exclusive = any(CLOSED[c.kind] for c in contours)
     return combine([c.points for c in contours], shape, exclusive)

@@ -188,14 +188,17 @@ def test_outlines_that_name_images_of_two_series_alike_are_left_out(
     assert said.endswith("names as many of one as of another")
 
 
-@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("lack", ["another name", "no contour", "points alone"])
 def test_a_later_file_without_the_structures_is_passed_over(
-    root: Path, tmp_path: Path, empty: bool
+    root: Path, tmp_path: Path, lack: str
 ) -> None:
     later = pydicom.dcmread(root / "export_000/RS0000")
     later.StructureSetDate = "20210101"
-    if empty:
+    if lack == "no contour":
         del later.ROIContourSequence[0].ContourSequence
+    elif lack == "points alone":
+        for contour in later.ROIContourSequence[0].ContourSequence:
+            contour.ContourGeometricType = "POINT"
     else:
         later.StructureSetROISequence[0].ROIName = "GTV"
     later.save_as(root / "export_000/RS_later")
