@@ -17,7 +17,7 @@ from muscletransfer.data.outlines.names import (
     stem,
     values_of,
 )
-from muscletransfer.data.outlines.spine_order import check_spine
+from muscletransfer.data.outlines.spine_order import check_spine, check_table
 from muscletransfer.data.types import MaskImage
 from muscletransfer.errors import DataError, GeometryError, ImageReadError, UnknownNameError
 
@@ -40,12 +40,12 @@ def value_names(path: Path, mask: MaskImage, names: Mapping[str, int] | None = N
         value; TotalSegmentator's table for values that it knows, with a warning.
 
     Raises:
-        DataError: 255 is the only value beside 0, or vertebrae lie in the wrong order for
-            TotalSegmentator's table.
+        DataError: 255 is the only value beside 0, or TotalSegmentator's table is not that of the
+            values: vertebrae lie in the wrong order, or it was given and ends below one of them.
     """
     if names is not None:
         if names == TOTALSEGMENTATOR:
-            check_spine(path, mask)
+            check_table(path, mask)
         return list(names.items())
     found = name_pairs(path)
     if found:

@@ -55,7 +55,7 @@ def read_outlines(
         GeometryError: Outlines of another series, or on another grid.
         ImageReadError: A missing or damaged file.
         DataError: No such value, nothing that can be outlines, or vertebrae in another order than
-            TotalSegmentator's table says.
+            TotalSegmentator's table says, or values above it.
         MissingDependencyError: The ``dicom`` extra is needed and not installed.
 
     Example:

@@ -1,4 +1,4 @@
-"""Do the vertebrae of a label map lie in the order that TotalSegmentator's values say?"""
+"""Are the values of a label map TotalSegmentator's: none above its table, vertebrae in order?"""
 
 from __future__ import annotations
 
@@ -11,10 +11,32 @@ from muscletransfer.data.outlines.names import TOTALSEGMENTATOR
 from muscletransfer.data.types import MaskImage
 from muscletransfer.errors import DataError
 
-__all__ = ["check_spine"]
+__all__ = ["check_spine", "check_table"]
 
 _VERTEBRAE = {v: n for n, v in TOTALSEGMENTATOR.items() if n.startswith("vertebrae_")}
 _STRAY = 0.05  # of the largest vertebra: segmentation models leave specks of one in another
+
+
+_WAY_OUT = (
+    "Say what its values mean: to find_level and read_outlines by names=, such as "
+    "names={'vertebrae_L3': 20}; to prepare_totalsegmentator by a file a structure in a folder "
+    "segmentations/."
+)
+
+
+def check_table(path: Path, mask: MaskImage) -> None:
+    """Check values that are said to be TotalSegmentator's; 255 means not annotated.
+
+    Raises:
+        DataError: A value above its table, or what `check_spine` says.
+    """
+    high = int(mask.labels.max(initial=0, where=mask.labels != 255))
+    if high > len(TOTALSEGMENTATOR):
+        raise DataError(
+            f"{path}: holds the value {high}, and TotalSegmentator's table (version 2) ends at "
+            f"{len(TOTALSEGMENTATOR)}: its values have another meaning. {_WAY_OUT}"
+        )
+    check_spine(path, mask)
 
 
 def check_spine(path: Path, mask: MaskImage) -> None:
@@ -40,5 +62,5 @@ def check_spine(path: Path, mask: MaskImage) -> None:
                 f"{path}: value {below} lies above {above}, and in TotalSegmentator's table "
                 f"(version 2) they are {_VERTEBRAE[below]} and {_VERTEBRAE[above]}: its values "
                 "have another meaning, or the image is stored upside down and does not say so. "
-                "Pass names= with what its values mean, such as names={'vertebrae_L3': 20}."
+                f"{_WAY_OUT}"
             )

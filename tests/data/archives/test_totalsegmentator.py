@@ -108,9 +108,15 @@ def test_output_of_the_program_for_ones_own_ct(root: Path, tmp_path: Path) -> No
     sitk.WriteImage(image, str(case / "total.nii.gz"))
     shutil.rmtree(case / "segmentations")
     (case / "ct.nii.gz").rename(case / "image.nii.gz")
+    shutil.copytree(case, root / "s0001", dirs_exist_ok=True)  # another model's, of 132 classes
+    shutil.rmtree(root / "s0001/segmentations")
+    total[0, 0, 0] = 132
+    rewrite(root / "s0001/total.nii.gz", total)
     done = prepare_totalsegmentator(root, tmp_path / "out", structures="iliopsoas_left")
     assert done.split is None
-    assert done.problems == ()  # its own output: values without names are no guess here
+    said = problems(done.problems_csv)  # its own output: values without names are no guess here
+    assert list(said) == ["s0001"]
+    assert "holds the value 132, and TotalSegmentator's table" in said["s0001"][1]
     rows = Manifest.read(done.manifest).rows
     drawn = array(Path(str(rows[0].mask)))[0]
     np.testing.assert_array_equal(drawn == 1, total[rows[0].slice_index] == 88)

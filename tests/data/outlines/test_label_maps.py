@@ -245,6 +245,18 @@ def test_vertebrae_in_another_order_are_another_table(
         assert read_outlines(path, ct, "L4", names={"L4": 28}).classes == (0, 1)
 
 
+def test_values_beyond_the_table_are_another_table(labels: np.ndarray, tmp_path: Path) -> None:
+    labels[0, 0, :2] = 117, 255
+    path = save(image_of(labels), tmp_path / "ends.nii.gz")
+    found = read_outlines(path, path, "iliopsoas_left", names=TOTALSEGMENTATOR)
+    np.testing.assert_array_equal(found.labels == 1, labels == 88)
+    labels[0, 0, 0] = 118
+    path = save(image_of(labels), tmp_path / "other.nii.gz")
+    with pytest.raises(DataError, match=r"holds the value 118, and .* ends at 117: .* names="):
+        read_outlines(path, path, "iliopsoas_left", names=TOTALSEGMENTATOR)
+    assert read_outlines(path, path, 88).classes == (0, 1, 255)
+
+
 def test_one_slice_may_hold_parts_of_two_vertebrae(tmp_path: Path) -> None:
     """The body of L4 and behind it the spinous process of L3: neither lies above the other."""
     array = np.zeros((1, 6, 5), np.uint8)
