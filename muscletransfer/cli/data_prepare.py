@@ -54,7 +54,12 @@ def _layout(
 ) -> argparse.ArgumentParser:
     parser = kinds.add_parser(name, help=text, description=text)
     parser.add_argument("root", help="its folder")
-    parser.add_argument("-o", "--output", required=True, help="the folder to write to")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        help="the folder to write to; masks that were corrected there stay",
+    )
     parser.add_argument(
         "-s",
         "--structure",

@@ -273,7 +273,7 @@ def _case(job: _Job) -> CaseResult:
         with told_apart(messages):
             grid = read_grid(job.row.image)
             mask = read_outlines(path, grid, job.table)
-        rows = _rows(job, grid, mask.labels)
+            rows = _rows(job, grid, mask.labels)
         notes = [m.removeprefix(f"{path}: ").rstrip(".") for m in messages]
     except (DataError, UnknownNameError) as error:
         return CaseResult(problems=(Problem(str(path), reason(error, path), "See its message."),))

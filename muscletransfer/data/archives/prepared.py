@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from muscletransfer._version import __version__
-from muscletransfer.data.archives.slices import remove_masks
+from muscletransfer.data.archives.slices import is_corrected, remove_masks
 from muscletransfer.data.files import write_text_atomic
 from muscletransfer.data.indexing.records import Problem
 from muscletransfer.data.manifest import Manifest
@@ -29,6 +29,8 @@ __all__ = [
 ]
 
 _SHOWN = 8
+_CORRECTED = "was corrected since it was written, and stays, although no row names it any more"
+_CORRECTED_WAY_OUT = "Name it in a manifest of your own, or remove it."
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,8 @@ def write_prepared(
 ) -> Prepared:
     """Write manifest, sidecar and problems; the manifest last, so that it names only what is there.
 
-    Masks that only the manifest before named are removed once the new one is in place; other files
-    may be those of a manifest that was renamed.
+    Masks that only the manifest before named are removed once the new one is in place, those that
+    somebody corrected excepted; other files may be those of a manifest that was renamed.
 
     Args:
         folder: Where to.
@@ -162,8 +164,13 @@ def write_prepared(
             cannot be written.
     """
     rows = tuple(row for result in results for row in result.rows)
-    problems = tuple(problem for result in results for problem in result.problems)
     manifest = Path(os.path.abspath(folder)) / "manifest.csv"
+    dropped = _dropped_masks(manifest, rows) if rows else set()
+    corrected = sorted(path for path in dropped if is_corrected(path))
+    problems = (
+        *(problem for result in results for problem in result.problems),
+        *(Problem(str(path), _CORRECTED, _CORRECTED_WAY_OUT, "check") for path in corrected),
+    )
     listed = manifest.with_name("problems.csv")
     try:
         write_text_atomic(listed, _problems_text(problems))
@@ -175,9 +182,8 @@ def write_prepared(
             )
         split_path = None if split is None else split.save(manifest.with_name("split.json"))
         sidecar = write_text_atomic(sidecar_path(manifest), _facts_text(facts, rows))
-        before = _masks_named_in(manifest)
         Manifest(rows, manifest).write(manifest)
-        remove_masks(manifest.parent, before - {row.mask for row in rows if row.mask is not None})
+        remove_masks(manifest.parent, dropped.difference(corrected))
     except OSError as error:
         raise DataError(
             f"{error.filename or folder}: cannot be written ({error.strerror}); wanted a folder "
@@ -187,10 +193,19 @@ def write_prepared(
     return Prepared(manifest, sidecar, listed, len(rows), patients, problems, split_path)
 
 
+def _dropped_masks(manifest: Path, rows: Sequence[ManifestRow]) -> set[Path]:
+    """Return masks that the manifest before names, and neither the rows nor another one there."""
+    dropped = _masks_named_in(manifest) - {row.mask for row in rows if row.mask is not None}
+    for other in manifest.parent.glob("*.csv") if dropped else ():
+        if other != manifest:
+            dropped -= _masks_named_in(other)
+    return dropped
+
+
 def _masks_named_in(manifest: Path) -> set[Path]:
     try:
         found, _ = Manifest.read_each(manifest, mask_column="mask")
-    except ManifestError:  # the first one here
+    except ManifestError:  # the first one here, or another table
         return set()
     return {row.mask for row in found.rows if row.mask is not None}
 

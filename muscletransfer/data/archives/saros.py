@@ -22,6 +22,7 @@ from muscletransfer.data.archives.slices import (
     each_case,
     has_foreground,
     reason,
+    told_apart,
     write_slice_mask,
 )
 from muscletransfer.data.indexing.records import Problem
@@ -148,6 +149,7 @@ def _values(named: Mapping[str | int, int]) -> dict[int, int]:
 def _case(job: _Job) -> CaseResult:
     image = job.folder / "image.nii.gz"
     segmentation = job.folder / "body-regions.nii.gz"
+    notes: list[str] = []
     try:
         if not image.is_file():
             return _problem(
@@ -170,7 +172,8 @@ def _case(job: _Job) -> CaseResult:
                 continue
             labels = _classes(regions[index], job.table, None if parts is None else parts[index])
             if has_foreground(labels):
-                path = write_slice_mask(job.output, job.folder.name, index, labels, grid)
+                with told_apart(notes):
+                    path = write_slice_mask(job.output, job.folder.name, index, labels, grid)
                 rows.append(_row(job, image, path, index))
     except DataError as error:
         return _problem(
@@ -180,7 +183,8 @@ def _case(job: _Job) -> CaseResult:
         return _problem(
             job.folder, "no annotated slice shows the structures asked for", "Nothing to do."
         )
-    return CaseResult(tuple(rows))
+    checks = (Problem(str(job.folder), n.rstrip("."), "Nothing to do.", "check") for n in notes)
+    return CaseResult(tuple(rows), tuple(checks))
 
 
 def _on_grid(path: Path, grid: ImageGrid, resample: bool) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,16 +13,23 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from muscletransfer.data.io import write_mask
+from muscletransfer.data.io import read_mask, write_mask
 from muscletransfer.data.io.grids import ImageGrid
 from muscletransfer.data.parallel import map_in_processes
 from muscletransfer.data.types import Array, Volume
 from muscletransfer.errors import DataError, ImageReadError, MuscleTransferError
 
-__all__ = ["each_case", "has_foreground", "remove_masks", "told_apart", "write_slice_mask"]
+__all__ = [
+    "each_case",
+    "has_foreground",
+    "is_corrected",
+    "remove_masks",
+    "told_apart",
+    "write_slice_mask",
+]
 
 _MASKS = "masks"
-_OURS = re.compile(r".+_slice\d{4,}_[0-9a-f]{8}\.nii\.gz")
+_OURS = re.compile(r".+_slice\d{4,}_[0-9a-f]{8}([0-9a-f]{8})\.nii\.gz")
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -30,8 +38,9 @@ Result = TypeVar("Result")
 def write_slice_mask(folder: Path, case: str, index: int, labels: Array, grid: ImageGrid) -> Path:
     """Write the mask of one slice.
 
-    The name ends in digits of a hash of case, classes and grid: cases whose names are alike in
-    ASCII have a file each, and a manifest of before keeps its masks until it is replaced.
+    The name ends in digits of a hash of case and grid and of one of the classes: cases whose names
+    are alike in ASCII have a file each, a manifest of before keeps its masks until it is replaced,
+    and a file that somebody corrected is known as such, and kept.
 
     Args:
         folder: Of the data set; masks go to ``masks/``.
@@ -45,6 +54,9 @@ def write_slice_mask(folder: Path, case: str, index: int, labels: Array, grid: I
 
     Raises:
         DataError: It could not be written whole.
+
+    Warns:
+        UserWarning: The file is there and was corrected.
     """
     x, y, z = (float(v) for v in grid.origins[index])
     reference = Volume(
@@ -55,10 +67,36 @@ def write_slice_mask(folder: Path, case: str, index: int, labels: Array, grid: I
         grid.path,
     )
     told = repr((case, index, reference.spacing, reference.origin, reference.direction))
-    content = labels.astype("<i4").tobytes()
-    code = hashlib.sha256(told.encode("utf-8", "backslashreplace") + content).hexdigest()[:8]
+    code = _digits(told.encode("utf-8", "backslashreplace")) + _digits(_content(labels))
     name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', case)}_slice{index:04d}_{code}.nii.gz"
-    return write_mask(labels[None], folder / _MASKS / name, reference)
+    path = folder / _MASKS / name
+    if is_corrected(path):
+        warnings.warn(
+            f"{path}: was corrected since it was written, and stays so; remove it to have it anew.",
+            stacklevel=2,
+        )
+        return path
+    return write_mask(labels[None], path, reference)
+
+
+def is_corrected(path: Path) -> bool:
+    """Return whether a mask no longer holds the classes that `write_slice_mask` gave it."""
+    named = _OURS.fullmatch(path.name)
+    if named is None or not path.is_file():
+        return False
+    try:
+        labels = read_mask(path).labels
+    except DataError:  # damaged
+        return False
+    return _digits(_content(labels)) != named[1]
+
+
+def _content(labels: Array) -> bytes:
+    return labels.astype("<i4").tobytes()
+
+
+def _digits(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:8]
 
 
 def remove_masks(folder: Path, masks: Collection[Path]) -> None:
@@ -81,8 +119,6 @@ def has_foreground(labels: Array) -> bool:
 @contextmanager
 def told_apart(collected: list[str]) -> Iterator[None]:
     """Collect warnings of ours as texts, so that a run over many cases lists them by case."""
-    import warnings
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

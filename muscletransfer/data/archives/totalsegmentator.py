@@ -192,12 +192,12 @@ def _case(job: _Job) -> CaseResult:
                 other_grid=job.resample,
             )
             mask = read_outlines(labels, grid, job.table, names=names, resample=job.resample)
-        rows = []
-        for index in level.slices:
-            if has_foreground(mask.labels[index]):
-                drawn = mask.labels[index]
-                path = write_slice_mask(job.output, job.folder.name, index, drawn, grid)
-                rows.append(_row(job, image, path, index, level.slice_index))
+            rows = []
+            for index in level.slices:
+                if has_foreground(mask.labels[index]):
+                    drawn = mask.labels[index]
+                    path = write_slice_mask(job.output, job.folder.name, index, drawn, grid)
+                    rows.append(_row(job, image, path, index, level.slice_index))
     except EmptyMaskError:
         return _left_out(job, f"does not show {job.vertebra}", "Nothing to do: another body part.")
     except (DataError, UnknownNameError) as error:

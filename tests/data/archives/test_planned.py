@@ -209,6 +209,20 @@ def test_a_later_file_without_the_structures_is_passed_over(
     }
 
 
+def test_an_outline_that_somebody_corrected_is_kept_and_told(root: Path, tmp_path: Path) -> None:
+    done = prepare_planned(root, tmp_path / "out", "Muscle L3")
+    path = Path(str(Manifest.read(done.manifest).rows[0].mask))
+    image = sitk.ReadImage(str(path))
+    image[0, 0, 0] = 1
+    sitk.WriteImage(image, str(path))
+    drawn = path.read_bytes()
+    again = prepare_planned(root, tmp_path / "out", "Muscle L3")
+    assert path.read_bytes() == drawn
+    assert again.rows == done.rows
+    (told,) = again.problems
+    assert (told.outcome, told.reason.split(" since")[0]) == ("check", f"{path}: was corrected")
+
+
 def test_further_ids_of_a_patient_go_into_the_manifest(root: Path, tmp_path: Path) -> None:
     for export in ("export_000", "export_001"):
         for path in (root / export).iterdir():

@@ -204,6 +204,16 @@ def test_bad_cases_are_listed_and_stop_nothing(root: Path, tmp_path: Path) -> No
     assert "case_003" in Manifest.read(resampled.manifest).patients
 
 
+def test_masks_that_somebody_corrected_are_kept_and_told(root: Path, tmp_path: Path) -> None:
+    done = prepare_saros(root, tmp_path / "out")
+    path = Path(str(Manifest.read(done.manifest).rows[0].mask))
+    change(path, lambda values: np.where(values == 1, 0, values))
+    drawn = path.read_bytes()
+    again = prepare_saros(root, tmp_path / "out")
+    assert path.read_bytes() == drawn
+    assert [p.reason.split(" since")[0] for p in again.problems] == [f"{path}: was corrected"]
+
+
 def test_bad_requests(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(UnknownNameError, match="Did you mean 'muscle'"):

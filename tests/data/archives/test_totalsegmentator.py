@@ -228,6 +228,49 @@ def test_a_manifest_that_was_renamed_keeps_its_masks(root: Path, tmp_path: Path)
     assert Manifest.read(second.manifest, need_masks=True).patients == ["s0001"]
 
 
+def correct(path: Path) -> bytes:
+    values = array(path)
+    values[0, :2, :2] = 1
+    rewrite(path, values)
+    return path.read_bytes()
+
+
+def test_masks_that_somebody_corrected_are_kept_and_told(root: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    done = prepare_totalsegmentator(root, output, neighbours=1)
+    rows = Manifest.read(done.manifest).rows
+    above, middle = Path(str(rows[2].mask)), Path(str(rows[1].mask))
+    drawn = {path: correct(path) for path in (above, middle)}
+    again = prepare_totalsegmentator(root, output, neighbours=1)
+    assert [row.mask for row in Manifest.read(again.manifest).rows] == [row.mask for row in rows]
+    assert {path: path.read_bytes() for path in drawn} == drawn
+    assert [p.reason.split(" since")[0] for p in again.problems] == [
+        f"{middle}: was corrected",
+        f"{above}: was corrected",
+    ]
+    fewer = prepare_totalsegmentator(root, output)
+    assert {path: path.read_bytes() for path in drawn} == drawn
+    assert set((output / "masks").iterdir()) == {
+        above, *(row.mask for row in Manifest.read(fewer.manifest).rows)
+    }  # fmt: skip
+    said = problems(fewer.problems_csv)
+    assert "was corrected since it was written, and stays so" in said["s0000"][1]
+    assert "although no row names it any more" in said[above.name][1]
+
+
+def test_masks_that_another_manifest_of_the_folder_names_are_kept(
+    root: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    done = prepare_totalsegmentator(root, output, neighbours=1)
+    text = done.manifest.read_text().splitlines()
+    labelled = [f"{text[0]},mine", *(f"{line},1" for line in text[1:4])]
+    (output / "labelled.csv").write_text("\n".join(labelled))
+    prepare_totalsegmentator(root, output)
+    assert len(Manifest.read(output / "labelled.csv", need_masks=True)) == 3
+    assert len(list((output / "masks").iterdir())) == 3 + 4
+
+
 def test_a_case_is_named_from_within_its_folder(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
