@@ -10,7 +10,8 @@ U-Net from random weights with the same augmentation, batch and learning rate, v
 steps, and ends when the mean validation Dice has reached the limit, with a checkpoint on disk. What
 is timed is the whole process. The library scores on the native 512 x 512 grid, which it always
 does; MONAI's script on the grid of the network, which is less work. MONAI's side is run in fp32, as
-its tutorials are, and under bf16 autocast, each without loader processes. Chance decides when a
+its tutorials are, and under bf16 autocast, each without loader processes; beside a GPU also with
+eight, and with one a core up to 16. Chance decides when a
 training crosses a limit, so there are several seeds, and the steps of each side are printed; the
 last figures are without that chance: seconds for as many steps as the library took. The limit was
 stated for a CPU and is none on a GPU.
@@ -29,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from machine import accelerator, describe
+from machine import accelerator, cores, describe
 from peers.installed import installed
 from record import Record, add_json_argument
 
@@ -37,11 +38,21 @@ from muscletransfer.data.splits import Split
 from muscletransfer.data.synthetic import make_cohort
 
 PEERS = Path(__file__).with_name("peers")
-SIDES = {
-    "ours": ("dicom_with_ours.py", []),
-    "MONAI, fp32": ("dicom_with_monai.py", []),
-    "MONAI, bf16": ("dicom_with_monai.py", ["--mixed"]),
-}
+MONAI = {"MONAI, fp32": [], "MONAI, bf16": ["--mixed"]}
+
+
+def all_sides() -> dict[str, tuple[str, list[str]]]:
+    """Script and options of each side: a GPU is not fed by the process that trains alone."""
+    found = {"ours": ("dicom_with_ours.py", [])}
+    found |= {side: ("dicom_with_monai.py", options) for side, options in MONAI.items()}
+    for count in sorted({8, min(cores(), 16)}) if accelerator() else ():
+        more = ["--workers", str(count)]
+        for side, options in MONAI.items():
+            found[f"{side}, {count} workers"] = ("dicom_with_monai.py", [*options, *more])
+    return found
+
+
+SIDES = all_sides()
 
 
 @dataclass(frozen=True)

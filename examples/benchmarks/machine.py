@@ -23,13 +23,29 @@ def describe() -> str:
     if info.is_file():
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0].partition(":")[2].strip() if names else cpu
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = f"{accelerator()}; " if accelerator() else ""
     return (
-        f"{gpu}{cpu}, {cores} cores, {torch.get_num_threads()} torch threads; "
+        f"{gpu}{cpu}, {cores()} cores, {torch.get_num_threads()} torch threads; "
         f"Python {platform.python_version()}, torch {torch.__version__}, "
         f"lightning {lightning.__version__}"
     )
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def precision_of_ours() -> str:
+    """A sentence on what the library computes in here by itself."""
+    from muscletransfer.hardware import recommended_precision
+
+    found = recommended_precision()
+    where = accelerator() or "this processor"
+    reason = f", since {where} multiplies no bf16" if found == "32-true" else ""
+    return f"Ours computes in {found} here, its own choice{reason}."
 
 
 def accelerator() -> str:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import tempfile
 import time
 import warnings
@@ -29,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fit_steps import fit_steps, steps_of_turn
-from machine import describe, quartiles
+from machine import cores, describe, quartiles
 from own_process import OwnProcess
 from peers.installed import installed
 from peers.monai_pipeline import Training, endless, items_of, training_loader
@@ -49,8 +48,7 @@ def numbers_of_workers() -> list[int]:
     """Loader processes that are tried: a GPU with many cores beside it is not fed by two."""
     if DEVICE == "cpu":
         return [0, 2]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return sorted({0, 2, 8, min(cores or 1, 16)})
+    return sorted({0, 2, 8, min(cores(), 16)})
 
 
 def ahead(workers: int) -> int:
@@ -98,6 +96,8 @@ def main() -> None:
     what = f"U-Net / {args.encoder}, {args.size} x {args.size}, batch {args.batch}"
     record = Record(f"Fine-tuning beside MONAI's pipeline: {what}")
     installed(record, "monai")
+    if DEVICE == "cuda":
+        record.remark("MONAI's transforms work on the CPU.")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cohort = make_cohort(folder / "cohort", patients=11, size=512, seed=0, workers=1)

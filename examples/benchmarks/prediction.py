@@ -34,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from machine import describe, spread
+from machine import describe, precision_of_ours, spread
 from record import Record, add_json_argument
 from training_only import training_only
 
@@ -167,11 +167,11 @@ def main() -> None:
         native = [[read_label(path) for path in pair] for pair in pairs]
         lowest_native = min(dice(a, b) for a, b in native)
     print(describe())
-    print(f"precision: plain 32-true, ours {ensemble.precision}; {args.size} x {args.size}")
     for side, found in times.items():
         wall, cpu = zip(*found, strict=True)
         print(f"{side:>15}: {spread(wall)} a slice; CPU {1e3 * np.median(cpu):.1f} ms")
     record = Record("Prediction beside a plain fp32 loop over the same network")
+    record.remark(precision_of_ours())
     for side, found in times.items():
         walls = [wall for wall, _ in found]
         note = spread(walls).split("ms ")[1]

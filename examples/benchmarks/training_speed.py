@@ -36,7 +36,7 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 from fit_steps import Clock, fit_steps, steps_of_turn
-from machine import describe, spread
+from machine import describe, precision_of_ours, spread
 from own_process import OwnProcess
 from record import Record, add_json_argument
 
@@ -181,7 +181,6 @@ def main() -> None:
                     times["fit"] += fit_steps(args.encoder, data, steps, WARM_UP, folder)
     medians = {name: float(np.median(found)) for name, found in times.items()}
     print(describe())
-    print(f"precision of ours: {recommended_precision()}; of plain: 32-true")
     for name, found in times.items():
         print(f"{name:>6}: {spread(found)} a step, {args.batch / medians[name]:6.1f} images/s")
     usual = all(getattr(args, name) == value for name, value in USUAL.items())
@@ -189,6 +188,7 @@ def main() -> None:
     beside = "a plain smp loop in fp32" if theirs else "a loop of its own parts"
     more = "" if usual else f": {what}, {recommended_precision()}"
     record = Record(f"Training through Trainer.fit beside {beside}{more}")
+    record.remark(precision_of_ours())
     for name, found in times.items():
         record.add(f"step, {name}", 1e3 * medians[name], "ms", note=spread(found).split("ms ")[1])
     for name, above, below, limits in RATIOS:

@@ -25,7 +25,11 @@ Load = Callable[[str], Any]
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
-    """Imports a module of the benchmarks, whose names are too common to stay imported."""
+    """Imports a module of the benchmarks, whose names are too common to stay imported.
+
+    As if torch saw no GPU, whatever there is.
+    """
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.syspath_prepend(str(FOLDER))
     before = set(sys.modules)
 
@@ -169,6 +173,40 @@ def test_monai_may_feed_a_gpu_from_all_cores(load: Load, monkeypatch: pytest.Mon
         assert monai_training.numbers_of_workers() == wanted
     assert monai_training.of_turn([1.0, 3.0]) == [2.0]
     assert all(monai_training.ahead(n) > 2 * n for n in wanted)  # two batches a process
+
+
+def test_every_script_that_feeds_a_gpu_may_do_so_from_all_cores(
+    load: Load, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dicom, contrastive = load("dicom_to_model"), load("contrastive")
+    assert list(dicom.all_sides()) == ["ours", "MONAI, fp32", "MONAI, bf16"]
+    assert contrastive.loader_processes() == 2
+    request.getfixturevalue("gpu")
+    monkeypatch.setattr(contrastive, "DEVICE", "cuda")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert contrastive.loader_processes() == 16
+    sides = dicom.all_sides()
+    assert len(sides) == 7
+    assert sides["MONAI, bf16, 16 workers"][1] == ["--mixed", "--workers", "16"]
+    assert [dicom.limit_of(side) for side in sides] == [None] * 7
+
+
+@pytest.mark.parametrize(
+    ("precision", "wanted"),
+    [
+        ("bf16-mixed", "Ours computes in bf16-mixed here, its own choice."),
+        (
+            "32-true",
+            "Ours computes in 32-true here, its own choice, since this processor multiplies no "
+            "bf16.",
+        ),
+    ],
+)
+def test_a_record_says_what_ours_computes_in(
+    load: Load, monkeypatch: pytest.MonkeyPatch, precision: str, wanted: str
+) -> None:
+    monkeypatch.setattr("muscletransfer.hardware.recommended_precision", lambda: precision)
+    assert load("machine").precision_of_ours() == wanted
 
 
 def test_the_best_of_monais_workers_is_told(load: Load) -> None:
