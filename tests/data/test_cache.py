@@ -23,6 +23,8 @@ from muscletransfer.data import (
     default_cache_dir,
     read_ct,
 )
+from muscletransfer.data.cache import build, store
+from muscletransfer.data.io import volume
 from muscletransfer.errors import DataError, SettingError
 
 
@@ -255,6 +257,26 @@ def test_index_of_another_format_is_no_cache(root: Path) -> None:
         (cache.directory / "index.json").write_text(json.dumps(index))
         with pytest.raises(DataError, match="wanted a whole cache"):
             SliceCache(cache.directory)
+
+
+def test_a_cache_of_what_reading_gave_before_is_not_opened(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under format 3 NaN of a NIfTI file was stored as 0 HU."""
+    hu = body(SHAPES[0], 0)[None].astype(np.float32)
+    hu[0, 20, 20] = np.nan
+    save(root / "lost.nii.gz", hu)
+    write(root, "P0,lost.nii.gz,m0.nii.gz,")
+    with monkeypatch.context() as before:
+        before.setattr(volume, "with_lost_values", lambda image, path: image)
+        for module in (build, store):
+            before.setattr(module, "FORMAT", 3)
+        old = SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
+        assert old.native_image(0)[20, 20] == 0
+    with pytest.raises(DataError, match="nan or infinite"):
+        SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
+    with pytest.raises(DataError, match="is of another format"):
+        SliceCache(old.directory)
 
 
 def test_read_only_cache_is_usable_and_a_missing_one_is_named(root: Path) -> None:

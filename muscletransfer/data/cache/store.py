@@ -21,7 +21,9 @@ from muscletransfer.data.files import fsync_folder
 
 __all__ = ["FORMAT", "INDEX", "StoreWriter", "problem_of", "read_index"]
 
-FORMAT = 3
+# Raised with what these files are, and with what reading, preprocessing or their checks make of an
+# image: nothing else tells a cache that was built before from one of now.
+FORMAT = 4
 INDEX = "index.json"  # written last: a folder without it is no cache
 _SAMPLES, _SAMPLE_BYTES = 64, 4096
 
