@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from muscletransfer.data.datamodules.labelled import LabelledDataModule
+from muscletransfer.data.datamodules.labelled import unasked
 from muscletransfer.errors import DataError
 from muscletransfer.finetune.areas import area_columns, area_values
 from muscletransfer.finetune.familiarity import FeatureReference
@@ -36,7 +37,7 @@ def gather_features(encoder: nn.Module, source: Any) -> FeatureReference | None:
     like = next(encoder.parameters())
     found: list[Tensor] = []
     patients: list[Hashable] = []
-    with evaluating(encoder), torch.no_grad():
+    with unasked(source), evaluating(encoder), torch.no_grad():
         for role in ("train", "val"):
             for batch in source.plain_batches(role, MOST_IMAGES):
                 image = batch["image"].to(like.device, like.dtype)
@@ -60,15 +61,16 @@ def gather_spreads(
     """
     areas: list[float] = []
     densities: list[float] = []
-    for batch in source.plain_batches("train", 10_000):
-        values = batch.get("native_hu") if is_ct else None
-        for item, geometry in enumerate(batch["geometry"]):
-            labelled = batch["native_mask"][item]
-            mask = torch.isin(labelled, torch.tensor(labels, dtype=labelled.dtype))
-            hu = None if values is None else values[item]
-            area, density = _measured(mask.to(torch.uint8), geometry.spacing, hu)
-            areas.append(math.log(area) if area > 0 else math.nan)
-            densities.append(density)
+    with unasked(source):
+        for batch in source.plain_batches("train", 10_000):
+            values = batch.get("native_hu") if is_ct else None
+            for item, geometry in enumerate(batch["geometry"]):
+                labelled = batch["native_mask"][item]
+                mask = torch.isin(labelled, torch.tensor(labels, dtype=labelled.dtype))
+                hu = None if values is None else values[item]
+                area, density = _measured(mask.to(torch.uint8), geometry.spacing, hu)
+                areas.append(math.log(area) if area > 0 else math.nan)
+                densities.append(density)
     return Spread.of(areas), Spread.of(densities)
 
 
@@ -88,8 +90,9 @@ def _patients(source: Any, batch: Mapping[str, Any]) -> list[Hashable]:
     cases = [int(case) for case in batch["case"]]
     if not hasattr(source, "case_row"):
         return [("case", case) for case in cases]
-    # they are labelled ones, even where the last thing the module was used for was a prediction
-    which = {"predicted": False} if isinstance(source, LabelledDataModule) else {}
+    # they are labelled ones, even while others are predicted; an override need not take the keyword
+    takes = "predicted" in signature(source.case_row).parameters
+    which = {"predicted": False} if takes else {}
     return [source.case_row(case, **which).patient_id for case in cases]
 
 

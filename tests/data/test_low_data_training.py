@@ -86,6 +86,23 @@ def test_under_a_trainer(root: Path, precision: Any) -> None:
     assert torch.equal(model.seen["val"][0]["image"], model.seen["val"][-1]["image"])
 
 
+def test_plain_batches_after_a_prediction_are_named_after_their_own(root: Path) -> None:
+    (root / "new.csv").write_text("patient_id,image\nX1,p03.nii.gz\nX2,p05.nii.gz\n")
+    data = module(root, predict_manifest=root / "new.csv")
+    trainer(root).predict(Recorder(), datamodule=data)
+    for role in ("train", "val"):
+        names = {
+            data.case_name(case)
+            for batch in data.plain_batches(role, 20)
+            for case in batch["case"].tolist()
+        }
+        assert names == set(getattr(data.split, role))
+        batch = next(data.plain_batches(role, 20))
+        assert data.case_row(int(batch["case"][0])).patient_id in names
+    trainer(root).predict(Recorder(), datamodule=data)
+    assert data.case_name(0) == "X1"
+
+
 @pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*")
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_resumed_run_ends_with_the_same_weights(root: Path, tmp_path: Path, stop: int) -> None:

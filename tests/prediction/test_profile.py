@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,10 +117,10 @@ def _train_and_save_midway(folder):
         SegmentationFineTuner.on_train_batch_end = original
 
 
-def _one_step(model, folder, **settings):
+def _one_step(model, folder, kind=LowDataModule, **settings):
     """Fit a model for one step; return the Trainer and the data."""
     cohort = make_cohort(folder / "cohort", patients=8, size=96, seed=5, workers=1)
-    data = LowDataModule(
+    data = kind(
         cohort.manifest,
         train_patients=4,
         num_folds=4,
@@ -151,6 +152,41 @@ def test_a_checkpoint_written_after_a_test_has_the_profile_of_the_fit(tmp_path):
     assert profile.features is not None
     assert torch.equal(late.features.points, profile.features.points)
     assert torch.equal(late.log_area.to_tensor(), profile.log_area.to_tensor())
+
+
+class PredictingOne(LowDataModule):
+    """Predicts the first image, under another name."""
+
+    def __init__(self, manifest, **options):
+        row = replace(Manifest.read(manifest).rows[0], patient_id="X1")
+        super().__init__(manifest, predict_manifest=Manifest((row,)), **options)
+
+
+class OwnRows(PredictingOne):
+    def case_row(self, case):  # written without the keyword of the base
+        return super().case_row(case)
+
+
+@pytest.mark.parametrize("kind", [PredictingOne, OwnRows])
+def test_a_checkpoint_written_after_a_prediction_leaves_its_names(tmp_path, kind):
+    """What a finished prediction returned is named although labelled images were looked at."""
+    model = SegmentationFineTuner(TINY, depth=3, decoder_kwargs={"decoder_channels": (32, 16, 16)})
+    run, data = _one_step(model, tmp_path, kind, enable_checkpointing=False)
+    run.predict(model, datamodule=data)
+    run.save_checkpoint(tmp_path / "late.ckpt")
+    profile = SegmentationFineTuner.load_from_checkpoint(tmp_path / "late.ckpt").training_profile()
+    assert profile.features is not None
+    assert data.case_row(0).patient_id == "X1"
+    assert data.reference_image(0).shape == (1, 96, 96)
+
+
+def test_a_checkpoint_may_be_written_within_a_prediction(tmp_path):
+    model = SegmentationFineTuner(TINY, depth=3, decoder_kwargs={"decoder_channels": (32, 16, 16)})
+    run, data = _one_step(model, tmp_path, PredictingOne, enable_checkpointing=False)
+    model.on_predict_batch_end = lambda *_: run.save_checkpoint(tmp_path / "within.ckpt")
+    run.predict(model, datamodule=data)
+    late = SegmentationFineTuner.load_from_checkpoint(tmp_path / "within.ckpt")
+    assert late.training_profile().features is not None
 
 
 def test_a_checkpoint_of_weights_put_back_after_a_fit_has_their_profile(tmp_path):

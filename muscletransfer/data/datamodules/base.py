@@ -88,7 +88,7 @@ class SliceDataModule(pl.LightningDataModule):
         self.val_set: _Slices | None = None
         self.test_set: _Slices | None = None
         self.predict_set: _Slices | None = None
-        self._asked = ""  # name of the set whose loader was made last
+        self._asked = ""  # name of the set whose images were asked for last
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the training loader: equal steps an epoch, resumable, shared out over ranks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.types import Volume
 from muscletransfer.errors import ManifestError, SettingError
 
-__all__ = ["LabelledDataModule"]
+__all__ = ["LabelledDataModule", "unasked"]
 
 
 class LabelledDataModule(SliceDataModule):
@@ -86,6 +87,8 @@ class LabelledDataModule(SliceDataModule):
     def plain_batches(self, role: Literal["train", "val"], limit: int) -> Iterator[dict[str, Any]]:
         """Give training or validation images as they are: each once, not augmented, on the CPU.
 
+        Afterwards `case_row` speaks of these.
+
         Args:
             role: Whose images.
             limit: At most how many; with more, evenly spaced ones are taken.
@@ -100,6 +103,7 @@ class LabelledDataModule(SliceDataModule):
         dataset = self._dataset(chosen)
         for start in range(0, len(chosen), self.batch_size):
             items = range(start, min(start + self.batch_size, len(chosen)))
+            self._asked = f"{role}_set"
             yield finish_batch(dataset.__getitems__(items), self.preprocessing, None, self.seed)
 
     def case_row(self, case: int, *, predicted: bool | None = None) -> ManifestRow:
@@ -108,8 +112,8 @@ class LabelledDataModule(SliceDataModule):
         Args:
             case: Its number in a batch or a prediction.
             predicted: Whether it is one of ``predict_manifest``. None for the images of the loop
-                that runs, or else of the loader that was asked for last: after
-                ``trainer.predict`` those that were predicted.
+                that runs, or else of the loader or the plain batches that were asked for last:
+                after ``trainer.predict`` those that were predicted.
         """
         return self._manifest_of(predicted).rows[case]
 
@@ -125,7 +129,8 @@ class LabelledDataModule(SliceDataModule):
 
         See `case_row`.
         """
-        row = self.case_row(case, predicted=predicted)
+        # an override of case_row need not know of predicted
+        row = self.case_row(case) if predicted is None else self.case_row(case, predicted=predicted)
         return reference_volume(row, self.preprocessing.hu_window is not None)
 
     def _cases(self, role: str) -> list[int]:
@@ -179,3 +184,20 @@ class LabelledDataModule(SliceDataModule):
             transform=self.transform if training else None,
             seed=self.seed,
         )
+
+
+@contextmanager
+def unasked(source: object) -> Iterator[None]:
+    """Leave a module speaking of whom it speaks now, whatever images it is asked for meanwhile.
+
+    Args:
+        source: A data module; nothing is done to other kinds.
+    """
+    if not isinstance(source, LabelledDataModule):
+        yield
+        return
+    asked = source._asked
+    try:
+        yield
+    finally:
+        source._asked = asked
