@@ -85,6 +85,9 @@ def test_layout_errors(root: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(error, match=message):
             ready(tmp_path, source, val_fraction=0)
+    (lists / "manifest.csv").write_text("patient_id,image,label\nP1,a.jpg,x\n")
+    with pytest.raises(ManifestError, match=r"'patient_id'.*reads no patients.*kind='manifest'"):
+        ready(tmp_path, lists / "manifest.csv", kind="class_csv", val_fraction=0)
     with pytest.raises(UnknownNameError, match="Did you mean class_folder"):
         ready(root, "classes", kind="class_folders")
     with pytest.raises(DataError, match="wanted a folder images/ and a folder masks/"):

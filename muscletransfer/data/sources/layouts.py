@@ -89,8 +89,13 @@ def from_class_csv(path: Path, label_column: str) -> ImageSource:
             f"{path}: no column of file names; found {', '.join(header)}, wanted one of "
             f"{', '.join(_FILE_COLUMNS)}"
         )
-    if "patient_id" in header and "image" not in header:
-        # read as it is, images of one patient would be apart and exclude would bar nobody
+    # read as it is, images of one patient would be apart and exclude would bar nobody
+    if {"patient_id", "image"} <= set(header):
+        raise ManifestError(
+            f"{path}: has the columns 'patient_id' and 'image'; kind='class_csv' reads no "
+            "patients. Pass kind='manifest', or leave kind out."
+        )
+    if "patient_id" in header:
         raise ManifestError(
             f"{path}: has a column 'patient_id' and its files in {file_column!r}; wanted them in "
             "'image', as in a manifest. Rename that column to image, or patient_id where it names "
