@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from cached_slices import SHAPES, SPEC, folders, make_root, manifest_of, save, w
 from dicom_files import body
 from PIL import Image
 
-from muscletransfer.data import Manifest, PreprocessingSpec, SliceCache
+from muscletransfer.data import Manifest, PreprocessingSpec, PretextDataModule, SliceCache
 from muscletransfer.errors import (
     DataError,
     EmptyMaskError,
@@ -111,8 +112,19 @@ def test_outline_lost_or_cut_by_the_network_grid(root: Path) -> None:
 def test_copied_image_under_another_patient_is_reported(root: Path) -> None:
     shutil.copy(root / "ct0.nii.gz", root / "copy.nii.gz")
     write(root, "P0,ct0.nii.gz,m0.nii.gz,", "P7,copy.nii.gz,m0.nii.gz,")
-    with pytest.warns(UserWarning, match=r"row 3: its image is the same, byte for byte.*row 2"):
+    copied = r"row 3: its image is the same, byte for byte, as that of .*m\.csv row 2, .*remove one"
+    with pytest.warns(UserWarning, match=copied):
         SliceCache.open_or_build(manifest_of(root), SPEC, root / "cache")
+
+
+def test_copies_among_photographs_of_a_folder_are_no_patients(tmp_path: Path) -> None:
+    for number in range(3):
+        Image.new("L", (20, 20), number).save(tmp_path / f"{number}.png")
+    shutil.copy(tmp_path / "0.png", tmp_path / "copy.png")
+    data = PretextDataModule(tmp_path, size=32, cache_dir=tmp_path / "cache", val_fraction=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data.setup("fit")
 
 
 def test_spacing_columns_fill_in_and_must_not_contradict(root: Path) -> None:

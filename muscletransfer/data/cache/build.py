@@ -204,17 +204,19 @@ def warn_about_twins(manifest: Manifest, known: Mapping[Path, str]) -> None:
     """Warn when one image's very bytes stand under two patients: a copy leaks across folds.
 
     Args:
-        manifest: The cases.
+        manifest: The cases. Rows of no CSV are photographs, of which nobody says whose they are.
         known: Digests of their files.
     """
     first: dict[str, ManifestRow] = {}
     for row in manifest.rows:
+        if row.line < 0:
+            continue
         before = first.setdefault(known[row.image], row)
         if before.patient_id != row.patient_id:
             warnings.warn(
-                f"{row.where}: its image is the same, byte for byte, as that of row {before.line}, "
-                "which belongs to another patient; if both are one patient, give them one id, or "
-                "test images can be trained on.",
+                f"{row.where}: its image is the same, byte for byte, as that of {before.where}, "
+                "which belongs to another patient, and test images can be trained on. If both are "
+                "one patient, give them one id; else remove one.",
                 stacklevel=3,
             )
             return
