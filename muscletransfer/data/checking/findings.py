@@ -129,7 +129,7 @@ def of_pairs(
     found = []
     for pair in pairs:
         a, b = rows[pair.first], rows[pair.second]
-        folds = [r.extra.get(column, "") for r in (a, b)] if column else ["", ""]
+        folds = [fold_name(r.extra.get(column, "")) if column else "" for r in (a, b)]
         where = f", in the folds {folds[0]} and {folds[1]}" if folds[0] != folds[1] else ""
         names = f"patients {a.patient_id!r} and {b.patient_id!r}"
         if pair.exact:
