@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from socket import gethostname
@@ -141,13 +142,41 @@ def test_old_locks_of_the_cache_are_swept_and_no_other(root: Path) -> None:
     assert folders(root) == [*left, cache.directory.name]
 
 
-def test_an_old_lock_that_is_held_again_is_not_swept(tmp_path: Path) -> None:
+def test_a_lock_that_is_held_is_not_swept_however_old(tmp_path: Path) -> None:
     lock = lock_of(tmp_path / ("a" * 32))
     lock.touch()
     os.utime(lock, (0, 0))
     with one_at_a_time(lock):
         sweep_locks(tmp_path)
         assert lock.exists()
+        os.utime(lock, (0, 0))  # this build has taken more than an hour
+        sweep_locks(tmp_path)
+        assert lock.exists()
+        inside = threading.Event()
+
+        def wait() -> None:
+            with one_at_a_time(lock):
+                inside.set()
+
+        other = threading.Thread(target=wait)
+        other.start()
+        assert not inside.wait(0.5)
+    other.join(60)
+    assert inside.is_set()
+
+
+def test_old_locks_are_swept_where_nothing_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    lock = lock_of(tmp_path / ("a" * 32))
+    lock.touch()
+    os.utime(lock, (0, 0))
+    sweep_locks(tmp_path)
+    assert not lock.exists()
 
 
 def test_a_disk_that_failed_once_while_slices_were_written_is_told(

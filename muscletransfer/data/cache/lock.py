@@ -57,15 +57,15 @@ def lock_of(directory: Path) -> Path:
 
 
 def sweep_locks(cache: Path) -> None:
-    """Remove old locks of killed processes; who still waits on one loses nothing.
+    """Remove old locks of killed processes; one that is held stays, however old it is.
 
     Args:
         cache: The folder whose folders are locked by `lock_of`.
     """
     for lock in cache.glob(".lock-*"):
         if re.fullmatch(r"\.lock-[0-9a-f]{32}", lock.name) and is_stale(lock):
-            with contextlib.suppress(OSError):  # somebody else's, in a shared cache
-                lock.unlink()
+            with contextlib.suppress(OSError):  # held, or somebody else's in a shared cache
+                _remove_free(lock)
 
 
 def is_stale(path: Path) -> bool:
@@ -87,3 +87,22 @@ def _opened(path: Path) -> int | None:
     with contextlib.suppress(OSError):
         os.utime(handle)  # one that a killed process left is in use again: not to be swept
     return handle
+
+
+def _remove_free(lock: Path) -> None:
+    """Remove a lock unless it is held, which raises."""
+    if sys.platform == "win32":  # nobody locks there
+        lock.unlink()
+        return
+    handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # no locks here, so nobody holds one
+            pass
+        if is_stale(lock):  # else somebody has just taken it up
+            lock.unlink()
+    finally:
+        os.close(handle)
