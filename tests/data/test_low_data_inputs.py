@@ -123,6 +123,20 @@ def test_a_mask_of_true_and_false_is_one_of_classes() -> None:
     assert found["mask"].tolist() == [[[0, 1]]]
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.uint32, np.uint64, np.int64])
+def test_a_mask_of_any_whole_numbers_is_one_of_classes(kind: type) -> None:
+    """Torch has no order for NumPy's unsigned types."""
+    sample = {"image": torch.zeros(1, 1, 2), "mask": torch.tensor([[[0, 2]]], dtype=torch.uint8)}
+
+    def typed(sample: dict[str, Any], add: int = 0) -> dict[str, Any]:
+        return {**sample, "mask": sample["mask"].numpy().astype(kind) + kind(add)}
+
+    found = run_transform(typed, sample, seed=0)["mask"]
+    assert (found.dtype, found.tolist()) == (torch.uint8, [[[0, 2]]])
+    with pytest.raises(DataError, match="mask values from 298 to 300; wanted 0 to 255"):
+        run_transform(lambda s: typed(s, 298), sample, seed=0)
+
+
 def test_plain_images_of_several_classes(tmp_path: Path) -> None:
     lines = ["patient_id,image,mask"]
     for i in range(8):

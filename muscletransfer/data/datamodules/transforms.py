@@ -92,8 +92,9 @@ def run_transform(
             f"the transform {name} returned a mask of shape {tuple(mask.shape)} for an image of "
             f"{tuple(image.shape)}; wanted {(1, *image.shape[1:])}. Name both keys in it."
         )
-    whole = mask.round() if mask.is_floating_point() else mask
-    if not torch.equal(mask, whole):
+    # int64: NumPy's unsigned types have no least and most in torch
+    whole = mask.round() if mask.is_floating_point() else mask.long()
+    if mask.is_floating_point() and not torch.equal(mask, whole):
         raise DataError(
             f"the transform {name} returned mask values between classes, such as "
             f"{mask[mask != whole][0]:.3g}; wanted whole numbers: give masks mode='nearest'"
