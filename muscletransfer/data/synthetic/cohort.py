@@ -162,7 +162,9 @@ def _whole(name: str, value: object, low: int, high: int) -> int:
     except TypeError:
         number = low - 1
     if not low <= number <= high:
-        raise DataError(f"make_cohort got {name}={value}; wanted {low} to {high}")
+        raise DataError(
+            f"make_cohort got {name}={value!r}; wanted a whole number from {low} to {high}"
+        )
     return number
 
 

@@ -141,7 +141,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 )  # fmt: skip
 def test_numbers_out_of_range_are_named(tmp_path, wrong):
     name, value = next(iter(wrong.items()))
-    with pytest.raises(DataError, match=f"{name}={value}; wanted"):
+    wanted = "1 or more" if name == "workers" else r"a whole number from \d+ to \d+"
+    with pytest.raises(DataError, match=f"{name}={value!r}; wanted {wanted}"):
         make_cohort(tmp_path / "c", **{"patients": 1, "size": 32} | wrong)
     assert not list(tmp_path.iterdir())
 
