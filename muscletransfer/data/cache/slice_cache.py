@@ -38,8 +38,8 @@ __all__ = ["SliceCache", "default_cache_dir"]
 class SliceCache:
     """Slices of a manifest on the network grid and on their own, by row number.
 
-    Made by `open_or_build` or `open`. Arrays are read-only views of files; pickling sends only the
-    folder's name, so data-loader workers share the pages.
+    Made by `open_or_build`; a folder that it made can be opened by itself. Arrays are read-only
+    views of files; pickling sends only the folder's name, so data-loader workers share the pages.
 
     .. versionadded:: 0.1
 
