@@ -76,7 +76,7 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
             settings: The arguments of the fine-tuner by name; those of a subclass, which rebuild
                 the whole from a checkpoint, are known already.
         """
-        stored, self._left_out = recorded(self.given_arguments, self.model.encoder)
+        stored, self._left_out = self.storable_arguments(self.model.encoder)
         effective, _ = recorded({**settings, **self.given_arguments}, self.model.encoder)
         # An object cannot be stored; the record still says which class it was.
         objects = {name: to_plain(settings[name]) for name in ("loss", "metrics")}

@@ -145,7 +145,7 @@ class PretextTask(PretextRecord, PretextLoop):
         }
         own |= {"in_channels": in_channels, "depth": depth, "weights": weights, "stem": stem}
         self._effective, _ = recorded({**own, **self.given_arguments}, self.encoder)
-        stored, self._left_out = recorded(self.given_arguments, self.encoder)
+        stored, self._left_out = self.storable_arguments(self.encoder)
         keep_arguments(self, stored)
 
         if weights is not None and not is_restoring():

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordsArguments", "is_plain", "keep_arguments", "recorded"]
 
+_NONE = object()
+
 
 class RecordsArguments:
     """Mixin that notes the constructor call of the outermost class before ``__init__`` runs.
@@ -48,6 +50,20 @@ class RecordsArguments:
         object.__setattr__(self, "given_arguments", _bound(cls, self, args, kwargs))
         object.__setattr__(self, "object_token", uuid.uuid4().hex)
         return self
+
+    def storable_arguments(self, encoder: nn.Module) -> tuple[dict[str, Any], list[str]]:
+        """Return what a checkpoint may hold of `given_arguments`, and what has to be passed again.
+
+        An object that is the default of its argument is neither: the class brings it along.
+
+        Args:
+            encoder: See `recorded`.
+        """
+        stored, left_out = recorded(self.given_arguments, encoder)
+        parameters = inspect.signature(type(self).__init__).parameters
+        defaults = {name: parameter.default for name, parameter in parameters.items()}
+        given = self.given_arguments
+        return stored, [name for name in left_out if given[name] is not defaults.get(name, _NONE)]
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the token: a copy is another object, with a training of its own."""
@@ -142,8 +158,8 @@ def is_plain(value: Any) -> bool:
         return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
     if isinstance(value, list | tuple | set | frozenset):
         return all(is_plain(item) for item in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return all(is_plain(getattr(value, f.name)) for f in dataclasses.fields(value))
     if isinstance(value, nn.Module | type) or (callable(value) and not hasattr(value, "tolist")):
         return False
+    if dataclasses.is_dataclass(value):
+        return all(is_plain(getattr(value, f.name)) for f in dataclasses.fields(value))
     return not str(to_plain(value)).startswith("<")

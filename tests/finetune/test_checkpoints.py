@@ -241,6 +241,24 @@ def test_an_object_within_a_dataclass_has_to_be_given_again(tmp_path):
         Held.load_from_checkpoint(tmp_path / "held.ckpt", holder=None)
 
 
+@dataclasses.dataclass
+class Alike:
+    tolerance: float = 2.0
+
+    def __call__(self, prediction, reference):
+        return float((prediction == reference).float().mean())
+
+
+def test_a_dataclass_that_is_called_is_an_object_and_not_its_fields(tmp_path):
+    model = SegmentationFineTuner(**tiny(metrics={"alike": Alike()}))
+    assert "metrics" not in model.hparams
+    run = trainer(tmp_path, max_epochs=1)
+    run.fit(model, datamodule=ToyData())
+    run.save_checkpoint(tmp_path / "own.ckpt")
+    again = SegmentationFineTuner.load_from_checkpoint(tmp_path / "own.ckpt")  # to predict
+    assert again(torch.zeros(1, 1, 32, 32)).shape[-2:] == (32, 32)
+
+
 class Doubling(SegmentationFineTuner):
     def forward(self, images):
         return super().forward(2 * images)

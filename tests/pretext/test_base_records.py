@@ -98,6 +98,20 @@ def test_object_arguments_must_be_passed_again(tmp_path):
     assert again.num_classes == 2
 
 
+class Activated(Mean):
+    def __init__(self, encoder=TINY, in_channels=1, depth=3, activation=nn.ReLU):
+        super().__init__(encoder, in_channels, depth)
+        self.activation = activation
+
+
+def test_an_object_in_place_of_a_default_object_must_be_passed_again(tmp_path):
+    saved(Activated(), tmp_path / "default.ckpt")
+    assert Activated.load_from_checkpoint(tmp_path / "default.ckpt").activation is nn.ReLU
+    saved(Activated(activation=nn.GELU), tmp_path / "other.ckpt")
+    with pytest.raises(ContractError, match=r"objects for activation.*activation=\.\.\."):
+        Activated.load_from_checkpoint(tmp_path / "other.ckpt")
+
+
 def test_checkpoint_of_another_task_is_refused_by_name(tmp_path):
     saved(Mean(), tmp_path / "t.ckpt")
     with pytest.raises(ContractError, match=r"holds a Mean, not a JigsawPretext.*weights=path"):
