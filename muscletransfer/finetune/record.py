@@ -138,6 +138,7 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
     @property
     def preprocessing(self) -> PreprocessingSpec | None:
         """How images have to be prepared, as in training or as the checkpoint says."""
+        self.settle_failed_fit()
         if self._trained_on is None and self._restored and self._restored.preprocessing:
             return PreprocessingSpec.from_dict(self._restored.preprocessing)
         return self._trained_on
@@ -152,27 +153,30 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
         source: Any = getattr(self.trainer, "datamodule", None)
         spec = getattr(source, "preprocessing", None)
         self._attached = spec if isinstance(spec, PreprocessingSpec) else None
-        started_from = self._restored or self.transfer_report.provenance
-        before = started_from if stage == "fit" else self.provenance()
-        if self._attached and self.trainer.is_global_zero:
-            warn_preprocessing_mismatch(before, self._attached.to_dict())
+        self.settle_past()
         if stage == "fit":
             whole = holds_all_weights(self.trainer.strategy)
             self._stage_of = None if whole else first_features(self.model.encoder)
             self._profiled_step, self._spreads = -1, None
             self._learned_from, self._is_training = None, True
-            self._trained_on = self._attached
-            # Not in on_fit_start: a user's own hook of that name rarely calls the one it hides.
             data = source.describe() if hasattr(source, "describe") else {}
-            self.begin_training(data, self._record_of_now)
+            self.begin_training(self.trainer, data, self._record_of_now)
+            self._trained_on = self._attached
+        self._warn_of_other_preprocessing()
+
+    def _warn_of_other_preprocessing(self) -> None:
+        """Warn where the weights met images that were prepared unlike those of the Trainer."""
+        if self._trainer is None or self._attached is None or not self._trainer.is_global_zero:
+            return
+        record = self.provenance()
+        before = record.parent if self.is_fitted_now() else record
+        warn_preprocessing_mismatch(before, self._attached.to_dict())
 
     def teardown(self, stage: str) -> None:
         """Forget the data of a fit without a step, as when only a learning rate was looked for."""
         super().teardown(stage)
         if stage == "fit":
-            self.end_training(self.trainer)
-            if self._data is None:
-                self._trained_on = None
+            self.end_training()
 
     def on_fit_start(self) -> None:
         """Rehearse the transfer: what no checkpoint could hand on fails in the first second."""
@@ -194,6 +198,7 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
 
     def provenance(self) -> Provenance:
         """Return the record of this run, with the records of what it started from."""
+        self.settle_failed_fit()
         report, restored = self.transfer_report, self._restored
         parent, stem = report.provenance, report.stem if report.provenance else None
         if restored and self._data is not None and not self._resumed:
@@ -208,6 +213,11 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
             stem=stem,
             restored=restored,
         )
+
+    def forget_data(self) -> None:
+        """Forget what was learned from, and how it was prepared."""
+        super().forget_data()
+        self._trained_on = self._learned_from = None
 
     def _record_of_now(self) -> Provenance:
         """Return the record as a checkpoint of the weights as they are would have it."""
@@ -225,7 +235,6 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
     def take_report(self, report: Mapping[str, Any]) -> None:
         """Take over the record of a copy that was trained in another process."""
         super().take_report(report)
-        self._trained_on = self._learned_from = None
         self._profile = TrainingProfile.from_block(report["training_profile"])
 
     def training_profile(self) -> TrainingProfile | None:
@@ -238,9 +247,12 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
         Returns:
             ``None`` where nothing is known (an older checkpoint, another kind of data module).
         """
+        self.settle_failed_fit()
         trainer = self._trainer
         source: Any = getattr(trainer, "datamodule", None)
         if trainer is None or not (self.is_fitted_now() or id(source) == self._learned_from):
+            return self._profile
+        if self._data is None:  # the fit failed before it began to learn
             return self._profile
         # Where processes hold parts of the weights, one of them cannot run the encoder by itself.
         if not holds_all_weights(trainer.strategy) or not hasattr(source, "plain_batches"):
@@ -276,12 +288,11 @@ class FineTuningRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
         """Read the record back, and leave the loss to the constructor."""
         checkpoint["state_dict"] = keys_of(self, checkpoint["state_dict"])
         block = checkpoint.get(CHECKPOINT_KEY, {})
+        self.began_at(checkpoint.get("global_step", 0))
         if self.is_own_past(block):
             return
-        in_fit = self.is_fitted_now()
-        self.take_over_past(checkpoint_provenance(checkpoint), in_fit=in_fit)
-        if not in_fit:
-            self._trained_on = self._learned_from = None
+        self.take_over_past(checkpoint_provenance(checkpoint), in_fit=self.is_fitted_now())
+        self._warn_of_other_preprocessing()
         self.take_over_optimizer(block.get("optimizer"))
         self._profile = TrainingProfile.from_block(block.get("training_profile"))
         left_out = block.get("left_out", [])

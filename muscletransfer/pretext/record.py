@@ -46,10 +46,14 @@ class PretextRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
         self._preprocessing: dict[str, Any] | None = None
 
     def setup(self, stage: str) -> None:
-        """Ask the data module, once, how it prepares images."""
+        """Ask the data module how it prepares images, and in a fit what is learned from."""
         super().setup(stage)
+        self.settle_past()
         described = self._describe_data()
         self._preprocessing = None if described is None else described.get("preprocessing")
+        # One of several tasks inside another has no training of its own.
+        if stage == "fit" and self.trainer.lightning_module is self:
+            self.begin_training(self.trainer, described or {}, self._record_of_now)
 
     def on_fit_start(self) -> None:
         """Check the parts and rehearse the transfer, before any time is spent on training."""
@@ -59,8 +63,6 @@ class PretextRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
             if isinstance(part, Metric):
                 part.reset()
         rehearse(self.encoder, getattr(self, "decoder", None))
-        data, goes_on = self._describe_data() or {}, self.trainer.ckpt_path is not None
-        self.begin_training(data, self._record_of_now, goes_on=goes_on)
         if self.global_rank == 0 and self.preprocessing():
             warn_preprocessing_mismatch(self.provenance().parent, self.preprocessing())
         write_checkpoints_directly(self.trainer.strategy)
@@ -77,7 +79,7 @@ class PretextRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
         """Forget the data of a fit without a step, as when only a learning rate was looked for."""
         super().teardown(stage)
         if stage == "fit":
-            self.end_training(self.trainer)
+            self.end_training()
 
     def preprocessing(self) -> dict[str, Any]:
         """Return how the images were prepared, as a dict; empty when no data module says so."""
@@ -91,6 +93,7 @@ class PretextRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
 
     def provenance(self) -> Provenance:
         """Return the record of this run: task, data, preprocessing, seed, versions and parent."""
+        self.settle_failed_fit()
         report, restored = self.transfer_report, self._restored
         parent, stem = (report.provenance, report.stem) if report else (None, None)
         if restored and self._data is not None and not self._resumed:
@@ -132,9 +135,9 @@ class PretextRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
         """Take over the history of the checkpoint; refuse one of another task."""
         checkpoint["state_dict"] = keys_of(self, checkpoint["state_dict"])
         block = checkpoint.get(CHECKPOINT_KEY, {})
+        self.began_at(checkpoint.get("global_step", 0))
         if self.is_own_past(block):
             return
-        self._data = None  # of weights that are gone; a fit says what it learns from when it starts
         self.take_over_past(checkpoint_provenance(checkpoint), in_fit=self.is_fitted_now())
         self.take_over_optimizer(block.get("optimizer"))
         again = [name for name in block.get("left_out", []) if name not in self._left_out]

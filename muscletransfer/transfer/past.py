@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch import nn
 
 from muscletransfer.transfer.provenance import Provenance
+from muscletransfer.transfer.to_plain import to_plain
 
 __all__ = ["KnowsItsPast"]
 
 _REPORT = "muscletransfer_report"
 
 
+class _Fit(NamedTuple):
+    """A fit that began: its Trainer, the step it began at, and whether its data were new."""
+
+    trainer: Trainer
+    start: int
+    is_new: bool
+
+
 class KnowsItsPast(nn.Module):
     """Mixin for what a task's weights learned from.
+
+    A task calls `settle_past` in each ``setup``, `begin_training` in that of a fit, `end_training`
+    in its ``teardown``, and `settle_failed_fit` before it says its record. A checkpoint that is
+    read says `began_at`, then `is_own_past`, then `take_over_past` where it is not. Not in
+    ``on_fit_start``: a user's own hook of that name rarely calls the one it hides, and some
+    strategies read a checkpoint after it.
 
     A fit under ``ddp_fork``, ``ddp_spawn`` or ``ddp_notebook`` runs in other processes, with copies
     of the task; Lightning sends the trained weights back as a state dict and nothing else. So the
@@ -37,8 +52,7 @@ class KnowsItsPast(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self._data: dict[str, Any] | None = None
-        self._data_before: dict[str, Any] | None = None
-        self._has_begun = False
+        self._fit: _Fit | None = None
         self._restored: Provenance | None = None
         self._resumed = False
         self._report: dict[str, Any] | None = None
@@ -71,10 +85,19 @@ class KnowsItsPast(nn.Module):
         same = self._data is None or self._is_of_the_data_now(restored)
         self._restored, self._resumed = restored, in_fit and same
         if not in_fit:
-            self._data = None
+            self.forget_data()
+        elif self._fit is not None:
+            self._fit = self._fit._replace(is_new=True)
 
     def _is_of_the_data_now(self, restored: Provenance | None) -> bool:
-        return restored is None or restored.data == self.provenance().data
+        if restored is None:
+            return True
+        now = self.provenance()
+        return (restored.data, restored.preprocessing) == (now.data, now.preprocessing)
+
+    def forget_data(self) -> None:
+        """Forget what was learned from: the weights are those of the record that was taken over."""
+        self._data, self._resumed = None, False
 
     def provenance(self) -> Provenance:
         """Return the record of what the weights learned from."""
@@ -88,42 +111,65 @@ class KnowsItsPast(nn.Module):
         return f"{self.object_token}-{os.getpid()}"
 
     def begin_training(
-        self, data: dict[str, Any], earlier: Callable[[], Provenance], *, goes_on: bool = False
+        self, trainer: Trainer, data: Mapping[str, Any], earlier: Callable[[], Provenance]
     ) -> None:
-        """Note what is learned from now on.
+        """Note what is learned from now on, before a checkpoint is read.
 
         Args:
+            trainer: Whose fit begins.
             data: What the data module says of itself.
             earlier: Returns the record of the training before. It becomes that of a parent where
                 these are other data; on the same ones training goes on.
-            goes_on: Whether a checkpoint was read for this fit, whose training goes on. One that
-                is read later brings its record then.
         """
-        if self._data is not None and not goes_on and data != self._data:
-            self._restored, self._resumed = earlier(), False
-            self._data = None
-        self._data_before, self._data = self._data, data
-        self._has_begun = True
-        if goes_on and self._resumed:
-            self._resumed = self._is_of_the_data_now(self._restored)
+        described = to_plain(data)  # arrays are not compared by ==
+        if self._data is not None and described != self._data:
+            self._restored = earlier()
+            self.forget_data()
+        self._fit = _Fit(trainer, trainer.global_step, self._data is None)
+        self._data = described
 
-    def end_training(self, trainer: Trainer) -> None:
-        """Forget a fit without a step, as when only a learning rate was looked for."""
-        if self._has_begun and trainer.global_step == 0:
-            self._data = self._data_before
-        self._has_begun = False  # the learning-rate finder may end a fit before it begins
+    def began_at(self, step: int) -> None:
+        """Note at which step a checkpoint that was read lets the fit begin.
+
+        Args:
+            step: Its ``global_step``.
+        """
+        if self._fit is not None:
+            self._fit = self._fit._replace(start=step)
+
+    def settle_past(self) -> None:
+        """Forget the data of a fit that is over without a step: nothing was learned from them."""
+        fit, self._fit = self._fit, None
+        if fit is not None and fit.is_new and fit.trainer.global_step <= fit.start:
+            self.forget_data()
+
+    def settle_failed_fit(self) -> None:
+        """As `settle_past` after an exception, of which Lightning tells a task by no hook."""
+        if self._fit is not None and self._fit.trainer.interrupted:
+            self.settle_past()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the Trainer; a copy is not fitted."""
+        self.settle_failed_fit()
+        state: Any = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {**state, "_fit": None}
+
+    def end_training(self) -> None:
+        """Close a fit, at the end of its ``teardown``."""
+        self.settle_past()
         # Not sooner: until now callbacks write checkpoints.
         self._reports = self._report is not None
 
     def prepare_report(self, trainer: Trainer, report: Callable[[], dict[str, Any]]) -> None:
         """Keep a record for the process that started this one, if it waits for the weights."""
+        self.settle_past()
         started = isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
         self._report = report() if started else None
 
     def take_report(self, report: Mapping[str, Any]) -> None:
         """Take over the record of a copy that was trained in another process."""
-        self._restored, self._resumed = Provenance.from_dict(report["provenance"]), False
-        self._data = None
+        self._restored = Provenance.from_dict(report["provenance"])
+        self.forget_data()
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return the state, with the record beside it when it goes back to another process."""

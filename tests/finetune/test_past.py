@@ -1,14 +1,16 @@
 """What a model knows of its earlier fits: parents, copies, fits that came to nothing."""
 
 import copy
+import dataclasses
 import pickle
 
 import pytest
 import torch
 from finetune_toys import ToyData, tiny, trainer
 
+from muscletransfer.errors import DataError
 from muscletransfer.finetune import SegmentationFineTuner
-from muscletransfer.transfer import inspect_file
+from muscletransfer.transfer import PreprocessingMismatchWarning, inspect_file
 
 
 def written(tmp_path):
@@ -101,3 +103,41 @@ def test_a_hook_of_ones_own_hides_no_data(tmp_path):
     model = OwnStart(**tiny())
     trainer(tmp_path, max_epochs=1).fit(model, datamodule=ToyData())
     assert patients_of(model) == [6]
+
+
+def test_images_of_a_fit_that_failed_before_a_step_are_in_no_record(tmp_path):
+    broken, spec = ToyData(cases=4), ToyData().preprocessing
+    broken.preprocessing = dataclasses.replace(spec, size=spec.size // 2)
+    for item in broken.slices.items:
+        item["mask"] = item["mask"] + 7
+    fresh, (trained, _) = SegmentationFineTuner(**tiny()), written(tmp_path)
+    for model, chain in ((fresh, []), (trained, [6])):
+        with pytest.raises(DataError):
+            trainer(tmp_path, max_epochs=1).fit(model, datamodule=broken)
+        for one in (model, copy.deepcopy(model)):
+            assert [record.data.get("patients") for record in one.provenance().chain()] == (
+                chain or [None]
+            )
+        assert model.preprocessing == (spec if chain else None)
+        trainer(tmp_path, max_epochs=1).fit(model, datamodule=ToyData(cases=3))
+        assert patients_of(model) == [3, *chain]
+
+
+def test_a_file_that_has_nothing_left_to_train_leaves_its_record(tmp_path):
+    _, first = written(tmp_path)
+    model = SegmentationFineTuner(**tiny())
+    trainer(tmp_path, max_epochs=1).fit(model, datamodule=ToyData(cases=4), ckpt_path=first)
+    assert patients_of(model) == [6]
+    trainer(tmp_path, max_epochs=1).fit(model, datamodule=ToyData(cases=4))
+    assert patients_of(model) == [4, 6]
+
+
+def test_another_preprocessing_in_a_later_fit_warns(tmp_path):
+    model, first = written(tmp_path)
+    other = ToyData()
+    other.preprocessing = dataclasses.replace(other.preprocessing, spacing=2.0)
+    again = SegmentationFineTuner(**tiny())
+    for task, path in ((model, None), (again, first)):
+        with pytest.warns(PreprocessingMismatchWarning, match="spacing"):
+            trainer(tmp_path, max_epochs=2).fit(task, datamodule=other, ckpt_path=path)
+        assert len(task.provenance().chain()) == 2
