@@ -96,7 +96,9 @@ def nt_xent(embeddings: Tensor, temperature: float = 0.5) -> Tensor:
 
     Each view must tell its image's other view from all views of all other images. Under several
     processes these are the images of all of them, and the mean over processes of what this returns
-    has the loss and the gradient of one process with the whole batch.
+    has the loss and the gradient of one process with the whole batch. A figure that is logged with
+    the number of images beside it, as ``val_loss`` is, would count these twice where processes have
+    unequally many.
 
     .. versionadded:: 0.1
 

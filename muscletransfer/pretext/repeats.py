@@ -7,6 +7,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.utils.data import DistributedSampler
@@ -14,12 +15,15 @@ from torchmetrics import Metric
 
 __all__ = ["first_rows", "leaves_metrics_alone", "rows_that_count"]
 
+_IN_TURN = (DistributedSampler.__iter__, DistributedSamplerWrapper.__iter__)
+
 
 def rows_that_count(trainer: Trainer | None, loader: int, index: int, rows: int) -> int:
     """Return how many rows of an evaluation batch are no repeats; repeats stand last.
 
     A ``DistributedSampler``, which Lightning gives each loader, deals out items in turn and begins
-    anew where the count does not divide.
+    anew where the count does not divide. One with an order of its own may do otherwise: all rows
+    count.
 
     Args:
         trainer: The Trainer in whose evaluation the batch came.
@@ -37,6 +41,8 @@ def rows_that_count(trainer: Trainer | None, loader: int, index: int, rows: int)
     sampler = getattr(batches, "sampler", None) or getattr(source, "sampler", None)
     size = getattr(batches, "batch_size", None)
     if not isinstance(sampler, DistributedSampler) or not isinstance(size, int):
+        return rows
+    if type(sampler).__iter__ not in _IN_TURN:
         return rows
     items = len(sampler.dataset)  # type: ignore[arg-type]
     own = -(-(items - sampler.rank) // sampler.num_replicas)

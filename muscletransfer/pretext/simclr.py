@@ -151,7 +151,9 @@ class SimCLRPretext(PretextTask):
         """Return the NT-Xent loss of embeddings (2 B, D)."""
         logits, positive = pair_logits(outputs, self.temperature)
         self._compared = (logits.detach(), positive)
-        return mean_over_all(logits, positive)
+        if self.stage == "train":
+            return mean_over_all(logits, positive)
+        return F.cross_entropy(logits, positive)  # figures are weighted when they are logged
 
     def add_metrics(self, outputs: Tensor, targets: None) -> Mapping[str, Tensor | Metric]:
         """Return accuracy, chance and spread."""

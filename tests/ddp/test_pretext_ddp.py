@@ -34,3 +34,14 @@ def test_no_image_counts_twice(found, name):
     alone, both = found
     for expected, figures in zip(alone[name], both[name], strict=True):
         assert figures == pytest.approx(expected, abs=1e-5, nan_ok=True)
+
+
+def test_a_contrastive_loss_is_the_mean_over_images(found):
+    alone, both = found
+    for expected, figures in zip(alone["simclr"], both["simclr"], strict=True):
+        assert figures == pytest.approx(expected, abs=1e-5)
+
+
+def test_no_image_of_a_sampler_with_an_order_of_its_own_is_dropped(found):
+    alone, both = found
+    assert both["own order"][0] == pytest.approx(alone["own order"][0], abs=1e-5)
