@@ -132,12 +132,17 @@ class PretextLoop(ChoosesOptimizer):
         weight = self._images_that_count(count, pair[1]) if count else 0.0
         self._log(f"{stage}_loss", loss.detach(), weight, prog_bar=stage == "val")
         for name, value in metrics.items():
+            weight = self._images_behind(name, count, pair[1]) if count else 0.0
             self._log(f"{stage}_{name}", value, weight, prog_bar=stage == "val")
         return loss
 
     def _images_that_count(self, images: int, targets: Any) -> float | Tensor:
         """Return of how many images of a batch the loss and plain metrics are a mean."""
         return float(images)
+
+    def _images_behind(self, name: str, images: int, targets: Any) -> float | Tensor:
+        """Return of how many images of a batch one of the plain metrics is a mean."""
+        return self._images_that_count(images, targets)
 
     def _log(
         self, name: str, value: float | Tensor | Metric, weight: float | Tensor, prog_bar: bool

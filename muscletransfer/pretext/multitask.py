@@ -41,7 +41,8 @@ class MultiTaskPretext(PassesHooksOn):
     ``on_train_batch_end`` are called. Batch norm counts the images of all tasks.
 
     Logs ``<label>_loss`` and the metrics of each task, as ``<label>_<metric>``, and so what a task
-    logs by ``self.log``.
+    logs by ``self.log``. They are of the images that the task counts; in ``val_loss``, the mean of
+    the weighted sums, an image of which jigsaw can make no puzzle adds 0 to that task's part.
 
     Batches: what the tasks need, together.
 
@@ -118,6 +119,7 @@ class MultiTaskPretext(PassesHooksOn):
         )
         self._hand_on_decoder(decoder_of)
         self._losses: dict[str, Tensor] = {}
+        self._label_of = {f"{label}_loss": label for label in tasks}
 
     def make_targets(self, batch: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the inputs and the targets of each task, by label."""
@@ -155,7 +157,12 @@ class MultiTaskPretext(PassesHooksOn):
         for label, task in self._each():
             for name, value in task.add_metrics(outputs[label], targets[label]).items():
                 found[f"{label}_{name}"] = value
+                self._label_of[f"{label}_{name}"] = label
         return found
+
+    def _images_behind(self, name: str, images: int, targets: dict[str, Any]) -> float | Tensor:
+        label = self._label_of[name]
+        return cast(PretextTask, self.tasks[label])._images_that_count(images, targets[label])
 
     def _each(self) -> list[tuple[str, PretextTask]]:
         return [(label, cast(PretextTask, task)) for label, task in self.tasks.items()]

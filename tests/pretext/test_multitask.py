@@ -294,3 +294,15 @@ def test_a_chain_of_tasks_keeps_every_record(tmp_path):
     assert [record.task for record in records] == ["simclr", "multitask", "rotation"]
     assert all(record.sha256 for record in records)
     assert records[1].hyperparameters["tasks"]["restore"]["name"] == "reconstruction"
+
+
+def test_figures_are_of_the_images_that_their_task_counts():
+    body, air = textured(4), torch.zeros(4, 1, 64, 64)
+    task = MultiTaskPretext({"rotation": {}, "jigsaw": {"grid": 2}}, TINY, depth=3)
+    found = [
+        trainer().validate(task, loader(4, image=image), verbose=False)[0]
+        for image in (body, torch.cat((body, air)))
+    ]
+    for name in ("val_jigsaw_loss", "val_jigsaw_accuracy"):
+        assert found[1][name] == pytest.approx(found[0][name])
+    assert found[1]["val_rotation_loss"] != pytest.approx(found[0]["val_rotation_loss"])
