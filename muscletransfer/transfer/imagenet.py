@@ -65,7 +65,7 @@ def _timm(spec: EncoderSpec, model: str) -> LoadedWeights:
         raise WeightsError(f"timm publishes no pretrained weights for {spec.name!r}. {others}")
     channels = int(cfg.input_size[0])
     address, cache = _places(cfg)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         # Not torch.manual_seed, which would also reach every accelerator.
         torch.default_generator.manual_seed(_SEED)
         random = cast(nn.Module, build_encoder(dataclasses.replace(spec, in_channels=channels)))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from muscletransfer.decoders.base import DecoderSpec
 from muscletransfer.encoders import EncoderSpec
 from muscletransfer.errors import ChannelMismatchError, ContractError, TransferError, WeightsError
 from muscletransfer.transfer.artifact import encoder_spec
@@ -129,9 +130,8 @@ def load_decoder(decoder: nn.Module, weights: Weights, *, strict: bool = True) -
             f"{spec.name!r}. Create the model with decoder={loaded.decoder_spec['name']!r}, or use "
             "transfer='encoder'."
         )
-    notes = _kwargs_notes(
-        "decoder", loaded.decoder_spec.get("kwargs", {}), spec.kwargs if spec else {}
-    )
+    theirs = DecoderSpec.from_dict(loaded.decoder_spec).kwargs
+    notes = _kwargs_notes("decoder", theirs, spec.kwargs if spec else {})
     state = dict(loaded.decoder_state)
     return _load(
         decoder, state, loaded, strict=strict, stem="unchanged", notes=notes, part="decoder"

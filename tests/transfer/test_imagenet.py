@@ -186,3 +186,12 @@ def test_loading_leaves_the_global_random_state_alone(hub_cache, monkeypatch):
     load_encoder(encoder, "imagenet")
     assert seeds == []
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_loading_is_the_same_whatever_device_models_are_built_on(hub_cache):
+    state = timm.create_model("test_resnet").state_dict()
+    hub_cache.add_model("timm/test_resnet.r160_in1k", state)
+    spec = create_encoder("timm/test_resnet", 3).spec
+    with torch.device("meta"):  # stands for an accelerator, whose draws have a seed of their own
+        loaded = resolve_weights("imagenet", spec).encoder_state
+    assert {tensor.device.type for tensor in loaded.values()} == {"cpu"}

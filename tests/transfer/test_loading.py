@@ -256,3 +256,11 @@ def test_a_source_is_asked_once_and_for_the_encoder_of_the_model(source):
 def test_weights_that_are_no_text_say_what_is_wanted(encoder, given):
     with pytest.raises(SettingError, match=r"weights is .*wanted None, a source \(.*imagenet"):
         load_encoder(encoder, given)
+
+
+def test_equal_decoders_are_not_told_apart_by_lists_and_tuples(tmp_path):
+    model = build_segmentation_model(
+        "timm/test_resnet", decoder_kwargs={"decoder_channels": [32, 16, 16, 8, 8]}
+    )
+    path = save_encoder(model, tmp_path / "m.safetensors", include_decoder=True)
+    assert load_decoder(model.decoder, str(path)).notes == ()
