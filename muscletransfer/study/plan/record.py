@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,8 @@ def study_config(folder: str | Path) -> StudyConfig:
         )
     record = plans[0].config
     file = {**record["file"], "sources": _as_planned(record)}
-    return config_from_dict(file, Path(record["root"]), record["name"], check=False)
+    config = config_from_dict(file, Path(record["root"]), record["name"], check=False)
+    return replace(config, given=dict(record["file"]))  # or who goes on would have edited it
 
 
 def _as_planned(record: Mapping[str, Any]) -> Any:

@@ -21,17 +21,13 @@ from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import (
     PretextSpec,
     RunSpec,
-    StudyPlan,
     make_jobs,
     plan_study,
-    study_config,
 )
 from muscletransfer.study.plan.models import check_pretexts
 from muscletransfer.study.plan.printing import plan_lines
 from muscletransfer.study.plan.splits import StudySplits
 from muscletransfer.study.plan.versions import class_version, plugin_version
-from muscletransfer.study.running.local_store import LocalStore
-from muscletransfer.study.running.plans import record_plan
 from muscletransfer.transfer import save_encoder
 
 PHANTOM = {"phantom": {"patients": 40}, "num_folds": 4}
@@ -362,24 +358,3 @@ def test_a_source_that_cannot_work_is_told_before_anything_runs(
         source = {"data": OWN, **source}
     with pytest.raises((SettingError, UnknownNameError), match=message):
         planned(sources=[source])
-
-
-def test_a_study_is_read_back_as_it_was_planned_where_a_plug_in_is_missing(tmp_path: Path) -> None:
-    sources = ["random", "imagenet", "jigsaw", {"pretext": "rotation"}, "mine.ckpt"]
-    plain = {"data": PHANTOM, "train_patients": [5], "pretraining": {"data": OWN}}
-    config = config_from_dict({**plain, "sources": sources}, tmp_path, check=False)
-    record = StudyPlan(config, plan_study(config_from_dict({**plain, "sources": ["random"]})).cases,
-                       (), ()).record()  # fmt: skip
-    # the plan of a machine that has a plug-in with this task
-    text = json.dumps(record).replace("jigsaw", "elsewhere/flip")
-    record_plan(LocalStore(tmp_path), json.loads(text), [])
-    back = study_config(tmp_path)
-    assert [(source.name, source.kind) for source in back.sources] == [
-        ("random", "random"),
-        ("imagenet", "weights"),
-        ("elsewhere/flip", "pretext"),
-        ("rotation", "pretext"),
-        ("mine.ckpt", "weights"),
-    ]
-    assert back.sources[2].pretext.task == "elsewhere/flip"
-    assert back.to_dict() == json.loads(text)["config"] | {"name": back.name}
