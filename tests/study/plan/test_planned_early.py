@@ -9,19 +9,14 @@ from typing import Any
 import pytest
 import torch
 from in_process import Here
-from lightning.pytorch import Trainer
 from tiny_cases import ct_cases, study
 
-from muscletransfer import LowDataModule, SegmentationFineTuner
 from muscletransfer.cli import main
-from muscletransfer.data import PreprocessingSpec, PretextDataModule
 from muscletransfer.errors import ManifestError, SettingError, UnknownNameError
-from muscletransfer.pretext import JigsawPretext
 from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import plan_study
 from muscletransfer.study.plan.models import check_pretexts
 from muscletransfer.study.start import run_study
-from muscletransfer.transfer import save_encoder
 
 TASK = '''
 """The task of docs/add_a_pretext_task.md in short: its constructor takes no depth."""
@@ -219,68 +214,3 @@ def test_what_goes_with_the_number_of_classes_is_not_judged_by_a_guess(manifest:
     wrong = plain(manifest, task("early_tasks.Weighted", num_classes=4, weights_of=[1, 2]), depth=5)
     with pytest.raises(SettingError, match="as many weights as classes"):
         planned(wrong)
-
-
-def weights_that_learned(manifest: Path, path: Path) -> str:
-    """Weights of a model that was fine-tuned on all cases of a manifest."""
-    spec = PreprocessingSpec(size=32)
-    data = LowDataModule(manifest, fold=None, train_patients="all", preprocessing=spec)
-    model = SegmentationFineTuner("timm/resnet10t", depth=3,
-                                  decoder_kwargs={"decoder_channels": [16, 8, 8]})  # fmt: skip
-    run = Trainer(max_steps=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                  accelerator="cpu", default_root_dir=path.parent)  # fmt: skip
-    run.fit(model, datamodule=data)
-    run.save_checkpoint(path)
-    return str(path)
-
-
-def test_weights_that_learned_from_those_who_test(manifest: Path, tmp_path: Path) -> None:
-    own = weights_that_learned(manifest, tmp_path / "own.ckpt")
-    given = plain(manifest) | {"sources": ["random", {"name": "given", "weights": own}]}
-    with pytest.raises(SettingError, match=r"given: .*own\.ckpt learned .* from 6 patients of the"):
-        plan_study(config_from_dict(given))
-    chained = {
-        "name": "mine",
-        "pretext": task("jigsaw", weights=own),
-        "data": {"images": "manifest"},
-    }
-    with pytest.raises(SettingError, match=r"mine: .*those who test have been seen"):
-        plan_study(config_from_dict(plain(manifest) | {"sources": [chained]}))
-    other = weights_that_learned(ct_cases(tmp_path / "other", 5, first=50), tmp_path / "other.ckpt")
-    given["sources"] = ["random", {"name": "given", "weights": other}]
-    (note,) = plan_study(config_from_dict(given)).notes
-    assert note.endswith("other.ckpt learned (segmentation-finetuning) from 5 patients; whether "
-                         "those who test are among them cannot be told")  # fmt: skip
-
-
-@pytest.mark.parametrize("seen", ["images.csv", "whole.csv", "cases.csv", "images.csv others.csv"])
-def test_weights_that_learned_from_the_studys_images_in_another_form(
-    seen: str, manifest: Path, tmp_path: Path
-) -> None:
-    """Without masks, with all rows where the study takes some, with other masks, among others."""
-    _, *rows = [line.split(",") for line in manifest.read_text().splitlines()]
-    rows = [[patient, *(str(manifest.parent / name) for name in files)] for patient, *files in rows]
-    lists = {
-        "images.csv": ["patient_id,image", *(f"{p},{i}" for p, i, _ in rows)],
-        "whole.csv": ["patient_id,image,mask", *(",".join(row) for row in rows)],
-        "cases.csv": [
-            "patient_id,image,mask,outline,role",
-            *(f"{p},{i},{rows[0][2]},{m},{k // 5}" for k, (p, i, m) in enumerate(rows)),
-        ],
-        "others.csv": ["patient_id,image", *(f"X{p},{i}" for p, i, _ in rows[:2])],
-    }
-    for name, lines in lists.items():
-        (tmp_path / name).write_text("\n".join(lines) + "\n")
-    paths = [tmp_path / name for name in seen.split()]
-    data = PretextDataModule(
-        paths, preprocessing=PreprocessingSpec(size=32), batch_size=2, cache_dir=tmp_path
-    )
-    source = JigsawPretext("timm/resnet10t", depth=3)
-    Trainer(max_steps=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            accelerator="cpu", default_root_dir=tmp_path).fit(source, datamodule=data)  # fmt: skip
-    save_encoder(source, tmp_path / "w.safetensors")
-    given = plain(tmp_path / "cases.csv")
-    given["data"] |= {"mask_column": "outline", "where": {"role": "0"}}
-    given["sources"] = [{"name": "given", "weights": str(tmp_path / "w.safetensors")}]
-    with pytest.raises(SettingError, match=r"given: .*w\.safetensors learned \(jigsaw\) from"):
-        plan_study(config_from_dict(given))
