@@ -16,7 +16,12 @@ from muscletransfer.study.plan.ids import content_key, run_seed
 from muscletransfer.study.plan.leakage import PretextImages, look_at_images
 from muscletransfer.study.plan.specs import PretextSpec
 from muscletransfer.study.plan.splits import StudySplits
-from muscletransfer.study.plan.tasks import check_arguments, inner_tasks, trains_decoder
+from muscletransfer.study.plan.tasks import (
+    check_arguments,
+    handing_on,
+    inner_tasks,
+    trains_decoder,
+)
 from muscletransfer.study.plan.versions import part_versions, weights_version
 
 __all__ = ["PretextPlanner"]
@@ -110,19 +115,7 @@ class PretextPlanner:
         fold: int,
         again: int,
     ) -> PretextSpec:
-        init_args = dict(pretext.init_args)
-        own_decoder: str | None = None
-        decoder_kwargs: dict[str, Any] = {}
-        if trains_decoder(pretext.task, init_args):
-            own_decoder = init_args.pop("decoder", decoder.name)
-            usual = decoder.kwargs if own_decoder == decoder.name else {}
-            decoder_kwargs = init_args.pop("decoder_kwargs", usual)
-            if own_decoder != decoder.name and _BOTH in self.transfers(source):
-                raise SettingError(
-                    f"sources: {source.name!r} trains the decoder {own_decoder!r}, and "
-                    f"{decoder.name!r} is to take it over; remove init_args.decoder (each decoder "
-                    f"then gets its own), or set the source's decoders: [{own_decoder}]."
-                )
+        init_args, own_decoder, decoder_kwargs = self._with_decoder(source, pretext, decoder)
         weights = init_args.get("weights")
         key = None
         if isinstance(weights, str) and is_weights_file(weights):
@@ -159,6 +152,30 @@ class PretextPlanner:
             compute=asdict(self.config.compute),
             plugins=_versions(encoder.name, own_decoder, pretext),
         )
+
+    def _with_decoder(
+        self, source: SourceConfig, pretext: PretextConfig, decoder: NetworkPart
+    ) -> tuple[dict[str, Any], str | None, dict[str, Any]]:
+        """Return the arguments of a task, and name and arguments of the decoder that it trains."""
+        init_args = dict(pretext.init_args)
+        if not trains_decoder(pretext.task, init_args):
+            return init_args, None, {}
+        label = handing_on(pretext.task, init_args)
+        tasks = {} if label is None else {str(k): v for k, v in init_args["tasks"].items()}
+        own = init_args if label is None else dict(tasks[label] or {})
+        name = own.pop("decoder", decoder.name)
+        kwargs = own.pop("decoder_kwargs", decoder.kwargs if name == decoder.name else {})
+        if label is not None:  # one task of several gets it with its arguments
+            own |= {"decoder": name, **({"decoder_kwargs": kwargs} if kwargs else {})}
+            init_args["tasks"] = {**tasks, label: own}
+        if name != decoder.name and _BOTH in self.transfers(source):
+            place = "init_args" if label is None else f"init_args.tasks.{label}"
+            raise SettingError(
+                f"sources: {source.name!r} trains the decoder {name!r}, and {decoder.name!r} is "
+                f"to take it over; remove {place}.decoder (each decoder then gets its own), or set "
+                f"the source's decoders: [{name}]."
+            )
+        return init_args, name, kwargs
 
     def _look(self, source: SourceConfig, pretext: PretextConfig) -> None:
         where = f"sources ({source.name})"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_arguments",
     "fitting_arguments",
+    "handing_on",
     "has_argument",
     "inner_tasks",
     "task_class",
@@ -129,11 +130,24 @@ def trains_decoder(task: str, init_args: dict[str, Any]) -> bool:
         task: The task.
         init_args: Its arguments; of several tasks at once the inner ones are looked at.
     """
-    if has_argument(task, "decoder"):
-        return True
+    return has_argument(task, "decoder") or handing_on(task, init_args) is not None
+
+
+def handing_on(task: str, init_args: dict[str, Any]) -> str | None:
+    """Return the label of the task, of several at once, whose decoder is handed on.
+
+    Args:
+        task: The task.
+        init_args: Its arguments.
+
+    Returns:
+        The label; ``None`` where no task inside trains a decoder, or nothing says which of several.
+    """
     inner = inner_tasks(task, init_args, "pretext")
-    with_decoder = [k for k, (name, _) in inner.items() if has_argument(name, "decoder")]
-    return len(with_decoder) == 1 or init_args.get("decoder_of") in with_decoder
+    trained = [k for k, (name, _) in inner.items() if has_argument(name, "decoder")]
+    if init_args.get("decoder_of") in trained:
+        return str(init_args["decoder_of"])
+    return trained[0] if len(trained) == 1 else None
 
 
 def inner_tasks(

@@ -346,6 +346,16 @@ def test_pre_trainings_of_other_steps_are_lines_of_their_own(manifest: Path) -> 
             "trains the decoder 'fpn'",
         ),
         (
+            {
+                "pretext": {
+                    "class_path": "multitask",
+                    "init_args": {"tasks": {"reconstruction": {"decoder": "fpn"}}},
+                },
+                "transfers": ["encoder+decoder"],
+            },
+            r"trains the decoder 'fpn', .*remove init_args\.tasks\.reconstruction\.decoder",
+        ),
+        (
             {"pretext": "jigsaw", "data": {**OWN, "preprocessing": {"channels": 3}}},
             "the study's own",
         ),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from jobs_by_hand import RECONSTRUCTION, Study, json_of, rows_of
-from tiny_cases import ct_cases, grey_cases, photographs, study
+from tiny_cases import SMALL_NET, ct_cases, grey_cases, photographs, study
 
 from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.manifest.rows import ManifestRow
@@ -229,6 +229,20 @@ def test_weights_from_a_file(place: Path, manifest: Path) -> None:
     assert spec.pretext == pretext.id
     assert (folder / "cases.csv").read_bytes() == (whole.do(spec.id) / "cases.csv").read_bytes()
     assert str(file.parent) not in (folder / "spec.json").read_text()
+
+
+@pytest.mark.parametrize("decoder", [SMALL_NET["decoders"][0], {"name": "fpn"}])
+def test_one_of_several_tasks_trains_the_decoder_that_is_taken_over(
+    decoder: dict[str, Any], place: Path, manifest: Path
+) -> None:
+    tasks = {"jigsaw": None, "restore": {"name": "reconstruction"}}
+    source = {"pretext": {"class_path": "multitask", "init_args": {"tasks": tasks}}}
+    source |= {"data": {"images": "manifest"}, "transfers": ["encoder+decoder"]}
+    plain = study(manifest, sources=[source], decoders=[decoder])
+    several = Study(plain, place / f"several_{decoder['name']}")
+    parent = json_of(several.run(n=2, fold=0), "provenance.json")["parent"]
+    assert parent["task"] == "multitask"
+    assert parent["decoder"]["name"] == several.plan.pretexts[0].decoder == decoder["name"]
 
 
 def test_a_task_that_draws_masks_gets_none_of_the_studys(place: Path, manifest: Path) -> None:
