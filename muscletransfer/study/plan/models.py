@@ -103,3 +103,13 @@ def _check_left(plan: StudyPlan, spec: PretextSpec, place: str) -> None:
                 f"{spec.fold} all of them are left out, so nothing is left to learn from. Wanted "
                 "images of others too, or other folds."
             )
+    share = spec.images["val_fraction"]
+    listed = all("phantom" not in one and one["kind"] == "manifest" for one in images.sources)
+    left = frozenset().union(*images.patients.values()) - set(excluded)
+    if share > 0 and listed and len(left) == 1:
+        when = f"in fold {spec.fold} one patient is left" if excluded else "there is one patient"
+        raise SettingError(
+            f"{place}: of {', '.join(images.patients)} {when}, who cannot both train and validate "
+            f"(val_fraction is {share}). Wanted images of others too, other folds, or "
+            "data.val_fraction: 0 to go without validation."
+        )

@@ -233,3 +233,18 @@ def test_images_of_which_a_fold_leaves_nothing_are_told_before_anything_runs(pla
         with pytest.raises(SettingError, match=rf"\(jigsaw\): .*one_fold.csv .*in fold {fold} all"):
             check_pretexts(plan)
         check_pretexts(plan, {spec.id for spec in plan.pretexts if spec.fold == fold})
+
+
+def test_one_patient_who_is_left_cannot_train_and_validate(place: Path) -> None:
+    tests = who_tests(planned(place, "manifest"))
+    two = (tests[1][0], tests[2][0])
+    rows = [f"{one},{place / 'study' / f'{int(one[1:])}.nii.gz'}" for one in two]
+    for name, lines in {"one.csv": rows[:1], "two.csv": rows}.items():
+        (place / name).write_text("\n".join(["patient_id,image", *lines]) + "\n")
+    with pytest.raises(SettingError, match=r"of .*one.csv there is one patient, who cannot both"):
+        check_pretexts(planned(place, str(place / "one.csv")))
+    with pytest.raises(SettingError, match=r"of .*two.csv in fold 1 one patient is left, who can"):
+        check_pretexts(planned(place, str(place / "two.csv")))
+    check_pretexts(planned(place, str(place / "two.csv"), val_fraction=0))
+    pictures = photographs(place / "beside")
+    check_pretexts(planned(place, [str(place / "two.csv"), str(pictures)]))
