@@ -74,7 +74,7 @@ def part_versions(
 
     Args:
         encoder: Name of the encoder.
-        decoder: Name of the decoder.
+        decoder: Name or class path of the decoder.
         task: Name or class path of a pretext task.
         inner: Name and arguments of the tasks that it trains at once, by label.
         loss: Name or class path of a loss; one that is given otherwise has no version.
@@ -85,21 +85,24 @@ def part_versions(
     """
     parts = {"encoder": ("encoders", encoder), "decoder": ("decoders", decoder)}
     parts["pretext"] = ("pretexts", task)
-    losses: dict[str, Any] = {"loss": loss}
+    paths: dict[str, Any] = {"loss": loss, "decoder": decoder}
     for label, (one, arguments) in (inner or {}).items():
         parts[f"pretext {label}"] = ("pretexts", one)
-        losses[f"loss {label}"] = arguments.get("loss")
+        parts[f"decoder {label}"] = ("decoders", arguments.get("decoder"))
+        paths |= {f"{part} {label}": arguments.get(part) for part in ("loss", "decoder")}
     found = {}
     for part, (group, name) in parts.items():
-        if name is None:
+        if not isinstance(name, str):
             continue
         version = plugin_version(f"muscletransfer.{group}", name)
         if version is None and group == "pretexts" and "." in name and "/" not in name:
             version = class_version(name)
         if version is not None:
             found[part] = version
-    for part, path in losses.items():
-        if not isinstance(path, str) or "." not in path or path.partition(".")[0] in _NOT_TOLD:
+    for part, path in paths.items():
+        if part in found or not isinstance(path, str) or "." not in path or "/" in path:
+            continue
+        if path.partition(".")[0] in _NOT_TOLD:
             continue
         version = class_version(path)
         if version is not None:

@@ -205,10 +205,13 @@ def test_ids_tell_of_the_versions_of_whatever_is_from_elsewhere(
         "turn": {"name": "rotation"},
         "flip": {"name": "versioned/flip"},
         "outline": {"name": "segmentation", "loss": "versioned.Loss"},
+        "restore": {"name": "reconstruction", "decoder": "versioned.Thin"},
     }
+    thin = {"class_path": "reconstruction", "init_args": {"decoder": "versioned.Thin"}}
     sources = [
         {"pretext": {"class_path": "multitask", "init_args": {"tasks": tasks}}},
         {"pretext": {"class_path": "segmentation", "init_args": {"loss": "versioned.Loss"}}},
+        {"pretext": thin},
         {"pretext": {"class_path": "jigsaw", "init_args": {"weights": "imagenet"}}},
         {"pretext": "jigsaw", "name": "own"},
         {"pretext": {"class_path": "segmentation", "init_args": {"loss": "dice"}}, "name": "seg"},
@@ -229,14 +232,15 @@ def test_ids_tell_of_the_versions_of_whatever_is_from_elsewhere(
     timm = f"timm {importlib.metadata.version('timm')}"
     assert [spec.plugins for spec in first] == [
         {"loss": "versioned 1.0"},
-        {"pretext flip": "versioned 1.0", "loss outline": "versioned 1.0"},
+        dict.fromkeys(("pretext flip", "loss outline", "decoder restore"), "versioned 1.0"),
         {"loss": "versioned 1.0"},
+        {"decoder": "versioned 1.0"},
         {"weights": timm},
         {},
         {},
     ]
     changed = [a.id != b.id for a, b in zip(first, second, strict=True)]
-    assert changed == [True, True, True, False, False, False]
+    assert changed == [True, True, True, True, False, False, False]
 
 
 def test_ids_are_the_same_in_another_process(manifest: Path) -> None:
