@@ -52,11 +52,13 @@ def deprecated(*, since: str, removal: str, instead: str | None = None) -> Calla
         entry = register(Deprecation(kind, code.__qualname__, since, removal, instead))
         doc = _with_note(code.__doc__, entry)
         if inspect.isclass(code):
-            inner = code.__init__
+            own = vars(code).get("__init__")
 
-            @functools.wraps(inner)
+            @functools.wraps(code.__init__)
             def init(self: Any, *args: Any, **kwargs: Any) -> None:
                 entry.warn()
+                # without one of its own the next class is made, which need not be a base of it
+                inner: Any = own or super(code, type(self)).__init__  # type: ignore[arg-type]
                 new: Any = type(self).__new__
                 if inner is object.__init__ and new is not object.__new__:
                     return  # __new__ took the arguments, which object.__init__ would refuse

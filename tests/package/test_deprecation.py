@@ -96,6 +96,23 @@ def test_a_class_stays_a_class_and_warns_when_it_is_made() -> None:
         assert Base().size == 1  # the parent is not deprecated
 
 
+def test_a_mixin_lets_the_class_behind_it_be_made() -> None:
+    @deprecated(**VERSIONS)
+    class Mixin:
+        pass
+
+    class Base:
+        def __init__(self, size: int) -> None:
+            self.size = size
+
+    class Both(Mixin, Base):
+        pass
+
+    made, caught = warned(lambda: Both(3))
+    assert made.size == 3
+    assert len(caught) == 1
+
+
 def test_a_class_that_is_made_in_new() -> None:
     @deprecated(**VERSIONS)
     class Point(NamedTuple):
