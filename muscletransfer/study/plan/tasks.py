@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from muscletransfer.errors import ContractError, SettingError, UnknownNameError
+from muscletransfer.class_paths import find_object
+from muscletransfer.errors import ContractError, SettingError
 from muscletransfer.pretext.registry import list_pretexts, pretext_class
 from muscletransfer.study.config.fields import did_you_mean
 
@@ -33,20 +33,17 @@ def task_class(task: str) -> type[PretextTask]:
 
     Raises:
         UnknownNameError: Nothing has the name.
-        PluginError: The plug-in behind it fails to import.
+        PluginError: The plug-in or module behind it fails to import.
         ContractError: It is no pretext task.
     """
     if task in list_pretexts():
         return pretext_class(task)
-    module, _, name = task.replace(":", ".").rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:  # ValueError: no module is named
-        raise UnknownNameError(
-            f"pretext: {task!r} is no registered task and cannot be imported ({error})."
-            f"{did_you_mean(task, list_pretexts())} Wanted a name of `muscletransfer list "
-            "pretexts`, or the class path of a PretextTask."
-        ) from error
+    found = find_object(
+        task.replace(":", "."),
+        "pretext task",
+        known=list_pretexts(),
+        hint="Wanted a name of `muscletransfer list pretexts`, or the class path of a PretextTask.",
+    )
     from muscletransfer.pretext.base import PretextTask
 
     if not (isinstance(found, type) and issubclass(found, PretextTask)):

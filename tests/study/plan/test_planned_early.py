@@ -12,7 +12,7 @@ from in_process import Here
 from tiny_cases import ct_cases, study
 
 from muscletransfer.cli import main
-from muscletransfer.errors import ManifestError, SettingError, UnknownNameError
+from muscletransfer.errors import ManifestError, PluginError, SettingError, UnknownNameError
 from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import plan_study
 from muscletransfer.study.plan.models import check_pretexts
@@ -127,6 +127,16 @@ def test_source_tasks_that_cannot_be_built(
 ) -> None:
     with pytest.raises(error, match=message):
         planned(plain(manifest, given))
+
+
+@pytest.mark.parametrize("content", ["missing_name", "def (:", "raise ValueError('a table')"])
+def test_a_module_that_breaks_is_named_with_what_it_raised(
+    manifest: Path, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_tasks.py").write_text(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(PluginError, match="in the module broken_tasks, which failed to import"):
+        planned(plain(manifest, "broken_tasks.Flip"))
 
 
 def test_several_tasks_at_once_are_planned(manifest: Path) -> None:

@@ -336,7 +336,7 @@ def test_pre_trainings_of_other_steps_are_lines_of_their_own(manifest: Path) -> 
     [
         ({"pretext": "jigsaw", "transfers": ["encoder+decoder"]}, "trains no decoder"),
         ({"pretext": {"class_path": "jigsaw", "init_args": {"grit": 2}}}, "Did you mean 'grid'"),
-        ({"pretext": "nowhere.tasks.Flip"}, "cannot be imported"),
+        ({"pretext": "nowhere.tasks.Flip"}, "unknown pretext task 'nowhere.tasks.Flip'"),
         ({"name": "i", "weights": "imagenet"}, "stem: adapt"),
         (
             {"pretext": {"class_path": "jigsaw", "init_args": {"weights": "imagnet"}}},
