@@ -96,7 +96,7 @@ class WeightSource(Protocol):
 Weights = str | Path | LoadedWeights | None
 
 _HUB_PREFIX = "hf-hub:"
-_SUFFIXES = {".ckpt", ".safetensors", ".pt", ".pth", ".bin"}
+FILE_SUFFIXES = {".ckpt", ".safetensors", ".pt", ".pth", ".bin"}
 _REGISTRY: Registry[WeightSource] = Registry(
     "weight source",
     "muscletransfer.weights",
@@ -201,7 +201,7 @@ def resolve_weights(weights: str | Path | LoadedWeights, spec: EncoderSpec) -> L
             )
         return loaded
     path = Path(weights)
-    if path.suffix in _SUFFIXES or len(path.parts) > 1 or path.exists():
+    if path.suffix in FILE_SUFFIXES or len(path.parts) > 1 or path.exists():
         return _from_file(path)
     raise _REGISTRY.unknown(weights)
 

@@ -22,11 +22,11 @@ from muscletransfer.study.config.fields import (
 )
 from muscletransfer.study.config.images import ImagesConfig
 from muscletransfer.study.config.training import PretrainingConfig
+from muscletransfer.transfer.weights import FILE_SUFFIXES
 
 __all__ = ["PretextConfig", "SourceConfig", "read_source"]
 
 RANDOM = "random"
-_FILES = (".safetensors", ".ckpt")  # by which a file is known even where a plug-in is missing
 transfer_word = choice("encoder", "encoder+decoder")
 
 
@@ -184,8 +184,11 @@ def _named(given: Any) -> Any:
         task = task.get("class_path") if isinstance(task, Mapping) else task
         name = task or given.get("weights")
         if isinstance(name, str):
-            file = task is None and name.endswith(_FILES) and not name.startswith("hf-hub:")
-            return {"name": Path(name).name if file else name, **given}
+            path = Path(name)
+            # so a file is known even where a plug-in is missing
+            file = path.suffix in FILE_SUFFIXES or path.is_absolute() or name.startswith("~")
+            file = file and task is None and not name.startswith("hf-hub:")
+            return {"name": path.name if file else name, **given}
     return given
 
 

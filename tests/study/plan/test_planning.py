@@ -282,25 +282,29 @@ def test_specs_survive_json_and_name_no_patient(manifest: Path, tmp_path: Path) 
     assert all(job.needs == (run.pretext,) for job, run in zip(jobs[2:], plan.runs, strict=True))
 
 
-def test_ids_tell_of_weight_files_and_not_of_where_they_lie(manifest: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pt", "w.model"])
+def test_ids_tell_of_weight_files_and_not_of_where_they_lie(
+    name: str, manifest: Path, tmp_path: Path
+) -> None:
     found = []
-    save_encoder(create_encoder("timm/resnet10t", depth=3), tmp_path / "here" / "w.safetensors")
-    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    made = save_encoder(create_encoder("timm/resnet10t", depth=3), tmp_path / "w.safetensors")
     for folder in ("here", "there"):
-        file = tmp_path / folder / "w.safetensors"
+        file = tmp_path / folder / name
+        file.parent.mkdir()
+        shutil.copy(made, file)
         for given, root in ((str(file), tmp_path), (file.name, file.parent)):
             task = {"class_path": "jigsaw", "init_args": {"weights": given}}
             sources = [given, {"weights": given, "freeze": "encoder", "name": "frozen"},
                        {"pretext": task, "data": {"images": "manifest"}}]  # fmt: skip
             plan = plan_study(config_from_dict(study(manifest, sources=sources), root))
-            assert {run.source for run in plan.runs} == {"w.safetensors", "frozen", "jigsaw"}
+            assert {run.source for run in plan.runs} == {name, "frozen", "jigsaw"}
             found.append([spec.id for spec in plan.specs])
             assert not any(str(tmp_path) in json.dumps(spec.to_dict()) for spec in plan.specs)
             where = make_jobs(plan, tmp_path / "out")[0].payload["where"]
             assert where["weights"] == str(file)
     assert found[1:] == found[:1] * 3
-    both = [str(tmp_path / folder / "w.safetensors") for folder in ("here", "there")]
-    message = r"'w\.safetensors' twice; wanted different names, .* gets its own by 'name:'"
+    both = [str(tmp_path / folder / name) for folder in ("here", "there")]
+    message = rf"'{name}' twice; wanted different names, .* gets its own by 'name:'"
     with pytest.raises(SettingError, match=message):
         config_from_dict(study(manifest, sources=both))
 
