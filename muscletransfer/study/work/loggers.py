@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 
 from muscletransfer.errors import SettingError
 from muscletransfer.study.config.fields import did_you_mean
+from muscletransfer.study.running.disk import is_disk_full
 
 __all__ = ["check_loggers", "closing", "make_loggers", "prepare_loggers"]
 
@@ -125,6 +127,9 @@ def _csv(folder: Path, arguments: Mapping[str, Any]) -> CSVLogger:
 def closing(loggers: list[Logger]) -> Iterator[None]:
     """Finish runs of services after a block, so that the next run of the process is another one.
 
+    A service that is away by then is warned of, and what was trained is kept; a disk that is full
+    is raised.
+
     Args:
         loggers: The loggers; a block that raises leaves runs marked as failed.
     """
@@ -134,7 +139,16 @@ def closing(loggers: list[Logger]) -> Iterator[None]:
         with contextlib.suppress(Exception):  # what the block raised is what counts
             _close(loggers, "failed", exit_code=1)
         raise
-    _close(loggers, "success")
+    try:
+        _close(loggers, "success")
+    except Exception as error:
+        if is_disk_full(error):
+            raise
+        warnings.warn(
+            f"A logger could not be closed ({type(error).__name__}: {error}), so what it keeps of "
+            "this run may be incomplete. The run itself is whole.",
+            stacklevel=3,
+        )
 
 
 def _close(loggers: list[Logger], status: str, **how: int) -> None:

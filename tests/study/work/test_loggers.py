@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +16,8 @@ from tiny_cases import ct_cases, study
 from muscletransfer.study import config_from_dict, plan_study, run_study
 from muscletransfer.study.plan import make_jobs
 from muscletransfer.study.work.loggers import closing
+
+AWAY = "could not be closed .*ConnectionError: the service is away"
 
 
 @pytest.fixture
@@ -112,14 +115,39 @@ def test_a_service_that_is_away_at_the_end_leaves_no_run_of_others_open(
 ) -> None:
     told: list[Any] = []
     first, second = Service(told), Service(told)
+    raised: Exception = ConnectionError("the service is away")
 
     def away(_: str) -> None:
-        raise ConnectionError("the service is away")
+        raise raised
 
     monkeypatch.setattr(first, "finalize", away)
-    with pytest.raises(ConnectionError), closing([first, second]):
+    with pytest.warns(UserWarning, match=AWAY), closing([first, second]):
         pass
     assert told == [0, "success", 0]
+    with pytest.raises(KeyError), closing([first, second]):
+        raise KeyError("what the body raised")
+    raised = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space"), closing([first, second]):
+        pass
+
+
+def test_a_run_whose_service_is_away_at_the_end_is_kept_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("muscletransfer.study.work.finetune")
+
+    def away(**_: Any) -> None:
+        raise ConnectionError("the service is away")
+
+    service = Service([])
+    monkeypatch.setattr(service, "finish", away)
+    monkeypatch.setattr(module, "make_loggers", lambda *_: [service])
+    config = config_from_dict(study(ct_cases(tmp_path / "cases"), train_patients=[2]))
+    with pytest.warns(UserWarning, match=AWAY):  # without pytest it stands in log.txt
+        outcome = run_study(config, tmp_path / "study", Here(), progress=False)
+    assert outcome.complete, outcome.failed
+    runs = list((tmp_path / "study" / "runs").iterdir())
+    assert [(run / "result.json").exists() for run in runs] == [True, True]
 
 
 def test_mlflow_gets_one_run_each_in_one_experiment(
