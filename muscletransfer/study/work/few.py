@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.manifest.rows import slice_key
 from muscletransfer.data.sources.opening import PHOTOGRAPHS, open_source
 
 __all__ = ["few_images"]
@@ -39,12 +40,14 @@ def few_images(
             slices=options["slices"],
         )
         rows = read.manifest.rows
-        count = min(most, len(rows))
-        chosen = {i * len(rows) // count for i in range(count)}
+        # a picture may stand in two classes, which no manifest may say
+        once = sorted({slice_key(row): i for i, row in reversed([*enumerate(rows)])}.values())
+        count = min(most, len(once))
+        chosen = {once[i * len(once) // count] for i in range(count)}
         # each class is there, since a task counts them
         first: dict[int, int] = {}
-        for i, label in enumerate(read.labels or ()):
-            first.setdefault(label, i)
+        for i in once if read.labels else ():
+            first.setdefault(read.labels[i], i)  # type: ignore[index]
         chosen |= set(first.values())
         kept = [
             replace(

@@ -68,6 +68,20 @@ def test_a_few_images_stand_for_all_and_for_each_class(tmp_path: Path) -> None:
         assert len({row.image for row in rows}) == len(rows)
 
 
+def test_a_picture_in_two_classes_stands_once_among_a_few(tmp_path: Path) -> None:
+    photographs(tmp_path / "photos" / "a", 6)
+    photographs(tmp_path / "photos" / "b", 6, seed=1)
+    (tmp_path / "photos" / "b" / "0.png").unlink()
+    (tmp_path / "photos" / "b" / "0.png").symlink_to(tmp_path / "photos" / "a" / "0.png")
+    source = {"path": str(tmp_path / "photos"), "kind": "class_folder"}
+    options = {"mask_column": "mask", "label_column": "label", "where": {}, "slices": "listed"}
+    for most, count in ((1, 2), (4, 5), (100, 11)):
+        (small,), _ = few_images([source], options, tmp_path, most)
+        rows = Manifest.read(small["path"]).rows
+        assert {row.label for row in rows} == {"a", "b"}
+        assert len({row.image for row in rows}) == len(rows) == count
+
+
 def test_a_probe_of_images_that_are_sorted_by_class(tmp_path: Path) -> None:
     photographs(tmp_path / "photos" / "a", 30)
     photographs(tmp_path / "photos" / "b", 10, seed=1)
