@@ -226,7 +226,8 @@ class PretextDataModule(SliceDataModule):
 
     def _read(self) -> tuple[Roles, SourceSlices]:
         if self._roles is None or self._slices is None:
-            self.sources = [
+            # a study has opened them before, to see whether they are what was planned
+            self.sources = self.sources or [
                 open_source(path, kind, **self._reading)
                 for path, kind in zip(self.paths, self.kinds, strict=True)
             ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from lightning.pytorch.loggers import CSVLogger
 
 from muscletransfer.data.augmentation import Augmentation
 from muscletransfer.data.datamodules import PretextDataModule
-from muscletransfer.data.manifest import Manifest
 from muscletransfer.data.preprocessing import PreprocessingSpec
 from muscletransfer.data.splits import Split
 from muscletransfer.pretext.base import PretextTask
@@ -23,7 +21,7 @@ from muscletransfer.study.plan.tasks import fitting_arguments, has_argument, tas
 from muscletransfer.study.work.clock import StepClock
 from muscletransfer.study.work.few import few_images
 from muscletransfer.study.work.loggers import closing, make_loggers
-from muscletransfer.study.work.planned import check_images, check_weights
+from muscletransfer.study.work.planned import check_weights, planned_images
 from muscletransfer.study.work.worker import (
     describe_machine,
     draw_phantoms,
@@ -74,7 +72,7 @@ def build_data(spec: PretextSpec, where: Mapping[str, Any], lists: Path) -> Pret
     Args:
         spec: The pre-training.
         where: ``sources`` and ``excluded`` on this machine.
-        lists: A folder for manifests without the study's outlines.
+        lists: A folder for the small manifests of a probe.
 
     Raises:
         DataError: The images are no longer the planned ones.
@@ -84,19 +82,14 @@ def build_data(spec: PretextSpec, where: Mapping[str, Any], lists: Path) -> Pret
     given = options.pop("augmentation")
     options.pop("kind")
     sources = where["sources"]
+    opened = []
     if not where.get("most_images"):
-        check_images(where, options)
+        opened = planned_images(where, options)
     else:  # a probe of the time a step takes
         sources, options = few_images(sources, options, lists, where["most_images"])
-    paths = [
-        _without_masks(one, lists, i) if one.get("drop_masks") else one["path"]
-        for i, one in enumerate(sources)
-    ]
-    if any(s.get("drop_masks") for s in sources):
-        options["mask_column"] = "mask"
     excluded = tuple(where["excluded"])
-    return PretextDataModule(
-        paths,
+    data = PretextDataModule(
+        [source["path"] for source in sources],
         [source["kind"] for source in sources],
         exclude=Split(train=(), val=(), test=excluded) if excluded else None,
         preprocessing=preprocessing,
@@ -108,6 +101,8 @@ def build_data(spec: PretextSpec, where: Mapping[str, Any], lists: Path) -> Pret
         licence=where.get("licence"),
         **options,
     )
+    data.sources = opened
+    return data
 
 
 def shared_arguments(spec: PretextSpec) -> dict[str, Any]:
@@ -216,12 +211,3 @@ def _run(
             **describe_machine(trainer),
         },
     )
-
-
-def _without_masks(source: Mapping[str, Any], lists: Path, number: int) -> str:
-    """Write a manifest without the study's outlines, for a task that must not see them."""
-    read = Manifest.read(source["path"], mask_column=source.get("mask_column") or "mask")
-    rows = tuple(replace(row, mask=None) for row in read.rows)
-    path = lists / f"images_{number}.csv"
-    Manifest(rows, path).write(path)
-    return str(path)

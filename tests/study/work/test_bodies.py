@@ -17,13 +17,13 @@ import torch
 from jobs_by_hand import RECONSTRUCTION, Study, json_of, rows_of
 from tiny_cases import SMALL_NET, ct_cases, grey_cases, photographs, study
 
-from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.manifest import Manifest, slices
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.errors import DataError
 from muscletransfer.metrics import dice
 from muscletransfer.study.plan.splits import StudySplits
 from muscletransfer.study.results import read_masks
-from muscletransfer.study.work import finetune
+from muscletransfer.study.work import finetune, pretrain
 from muscletransfer.study.work.best import KeepBest
 from muscletransfer.study.work.finetune import build_data, build_model
 from muscletransfer.transfer import inspect_file, read_artifact
@@ -243,6 +243,23 @@ def test_one_of_several_tasks_trains_the_decoder_that_is_taken_over(
     parent = json_of(several.run(n=2, fold=0), "provenance.json")["parent"]
     assert parent["task"] == "multitask"
     assert parent["decoder"]["name"] == several.plan.pretexts[0].decoder == decoder["name"]
+
+
+def test_each_volume_of_a_source_task_is_looked_into_once(
+    place: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volumes = ct_cases(place / "volumes", 5, first=80, prefix="X")
+    rows = [line.rpartition(",")[0] for line in volumes.read_text().splitlines()]
+    volumes.write_text("\n".join(rows) + "\n")
+    source = {"pretext": "jigsaw", "data": {"images": str(volumes), "slices": "all"}}
+    every = Study(study(manifest, sources=[source]), place / "every")
+    (spec,) = every.plan.pretexts
+    looked: list[Path] = []
+    count = slices.count_slices
+    monkeypatch.setattr(slices, "count_slices", lambda path: (looked.append(path), count(path))[1])
+    data = pretrain.build_data(spec, every.jobs[spec.id].payload["where"], place)
+    data.setup("fit")
+    assert len(looked) == len(set(looked)) == 5
 
 
 def test_a_task_that_draws_masks_gets_none_of_the_studys(place: Path, manifest: Path) -> None:
