@@ -98,15 +98,43 @@ def test_names_of_a_patient_in_one_manifest_bar_it_in_all(barred: str) -> None:
     assert (roles.excluded_patients, roles.excluded_images) == (2, 3)
 
 
-def test_one_patient_in_two_manifests_has_one_role_and_counts_once() -> None:
-    def source(name: str, counts: dict[str, int]) -> ImageSource:
-        rows = [
-            ManifestRow(patient, Path(f"{name}_{patient}_{k}.png"))
-            for patient, count in counts.items()
-            for k in range(count)
-        ]
-        return ImageSource(Manifest(rows, name), "manifest", (None,) * len(rows))
+def source(name: str, counts: dict[str, int]) -> ImageSource:
+    rows = [
+        ManifestRow(patient, Path(f"{name}_{patient}_{k}.png"))
+        for patient, count in counts.items()
+        for k in range(count)
+    ]
+    return ImageSource(Manifest(rows, name), "manifest", (None,) * len(rows))
 
+
+def test_small_patients_validate_no_more_than_large_ones() -> None:
+    volumes = source("volumes", {f"V{i:02d}": 60 + 37 * i % 81 for i in range(20)})
+    slices = source("slices", {f"S{i:02d}": 1 for i in range(30)})
+    for seed in range(8):
+        for sources in ((volumes, slices), (slices, volumes)):
+            roles = assign_roles(sources, val_fraction=0.1, seed=seed)
+            for one, val in zip(sources, roles.val, strict=True):
+                assert 0.02 < len(val) / len(one.manifest) <= 0.1
+    # nor where both are in one manifest: whom it meets first is drawn, not who fits
+    both = source(
+        "both", {f"V{i:02d}": 10 for i in range(20)} | {f"S{i:02d}": 1 for i in range(40)}
+    )
+    validating = [
+        both.manifest.rows[i].patient_id[0]
+        for seed in range(40)
+        for i in assign_roles((both,), val_fraction=0.25, seed=seed).val[0]
+    ]
+    assert validating.count("S") / 40 < 0.3 * 40
+
+
+@pytest.mark.parametrize("patients", [1, 3])
+def test_a_patient_validates_where_no_manifest_has_one_to_spare(patients: int) -> None:
+    many = [source(str(k), {f"P{k}{i}": 6 for i in range(patients)}) for k in range(10)]
+    assert assign_roles(many, val_fraction=0.1, seed=0).count("val") == 6 * patients
+    assert assign_roles(many[:2], val_fraction=0.1, seed=0).count("val") == 6
+
+
+def test_one_patient_in_two_manifests_has_one_role_and_counts_once() -> None:
     patients = [f"P{i:02d}" for i in range(20)]
     ct = source("ct", {p: 1 + 7 * i % 11 for i, p in enumerate(patients)})
     pet = source("pet", {p: 1 + 5 * i % 13 for i, p in enumerate([*patients[5:], "Q"])})

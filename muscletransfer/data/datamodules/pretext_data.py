@@ -44,8 +44,9 @@ class PretextDataModule(SliceDataModule):
             (one for all, or one each); None finds out.
         exclude: A `Split` or its JSON; its test patients are left out, so that nothing is learnt
             from images a model will be tested on. Concerns manifests.
-        val_fraction: Share of the images that validate, where the layout does not say; 0 for
-            none. Whole patients are drawn until another would exceed it, at least one.
+        val_fraction: Share of the images of each source that validate, where its layout does not
+            say; 0 for none. Whole patients are drawn until another would exceed it, at least one
+            in all.
         preprocessing: Network grid, window and normalisation; None for the defaults of
             `PreprocessingSpec`. Photographs take its size, channels, percentiles, mean and std.
         size: Side of the network grid in pixels, in place of the one of ``preprocessing``.

@@ -62,9 +62,9 @@ def assign_roles(
 
     Args:
         sources: The collections.
-        val_fraction: Share of the images that validate, of all manifests together and of each
-            collection of photographs whose layout does not say: of whole patients, as many as fit,
-            at least one of several. Who is in two manifests has one role.
+        val_fraction: Share of the images of each collection that validate, where its layout does
+            not say: of whole patients, drawn until another would exceed it. Of several patients
+            at least one, of all manifests together. Who is in two manifests has one role.
         seed: Seed of the draw.
         exclude: The split whose test patients are left out, also where it calls them by another
             of the names in the column ``aliases``.
@@ -90,7 +90,7 @@ def assign_roles(
     out: set[str] = set()
     out_images = 0
     allowed: list[list[int]] = []
-    images: Counter[str] = Counter()  # of each patient, in all manifests
+    images: list[Counter[str]] = []  # of each patient, one a manifest
     for source in sources:
         ids = [row.patient_id for row in source.manifest.rows]
         usable = [i for i, one in enumerate(ids) if source.is_natural or one not in names]
@@ -103,7 +103,7 @@ def assign_roles(
         allowed.append(usable)
         if not source.is_natural:
             out |= names.intersection(ids)
-            images.update(ids[i] for i in usable)
+            images.append(Counter(ids[i] for i in usable))
     validating = _draw(images, val_fraction, seed)
     train, val, test = [], [], []
     for source, usable in zip(sources, allowed, strict=True):
@@ -113,7 +113,7 @@ def assign_roles(
         if not chosen["val"]:
             patients = validating
             if source.is_natural:
-                patients = _draw(Counter(ids[i] for i in rest), val_fraction, seed)
+                patients = _draw([Counter(ids[i] for i in rest)], val_fraction, seed)
             chosen["val"] = [i for i in rest if ids[i] in patients]
             rest = [i for i in rest if ids[i] not in patients]
         train.append(tuple(rest))
@@ -147,15 +147,32 @@ def _barred(exclude: Split | str | Path | None, with_val: bool) -> set[str]:
     return {*split.test, *(split.val if with_val else ())}
 
 
-def _draw(images: Mapping[str, int], fraction: float, seed: int) -> set[str]:
-    """Draw patients that have ``fraction`` of the images at most, and at least one patient."""
-    if fraction <= 0 or len(images) < 2:
+def _draw(collections: Sequence[Mapping[str, int]], fraction: float, seed: int) -> set[str]:
+    """Draw who validates: of each collection until another would exceed its share.
+
+    Who was in a collection before keeps that role. If so nobody is drawn, the share is of all of
+    them together, and at least one patient.
+    """
+    together = sum(map(Counter, collections), Counter[str]())
+    if fraction <= 0 or len(together) < 2:
         return set()
-    order = nested_subsets(images, [len(images)], seed)[len(images)]
-    left = fraction * sum(images.values()) + 1e-9
+    order = nested_subsets(together, [len(together)], seed)[len(together)]
+    drawn: set[str] = set()
+    seen: set[str] = set()
+    # a share of all at once would be filled with the small patients of one collection
+    for images in collections:
+        left = fraction * sum(images.values()) - sum(images[p] for p in drawn & images.keys())
+        drawn |= _until_full(images, [p for p in order if p in images and p not in seen], left)
+        seen |= images.keys()
+    drawn = drawn or _until_full(together, order, fraction * sum(together.values()))
+    return drawn or {min(order, key=lambda p: together[p])}
+
+
+def _until_full(images: Mapping[str, int], order: Sequence[str], left: float) -> set[str]:
     drawn = set()
     for patient in order:
-        if images[patient] <= left:
-            left -= images[patient]
-            drawn.add(patient)
-    return drawn or {min(order, key=lambda p: images[p])}
+        left -= images[patient]
+        if left < -1e-9:
+            break  # to go on to those who still fit would be to draw all of the small ones
+        drawn.add(patient)
+    return drawn
