@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,11 @@ def test_split_file_round_trip(tmp_path: Path) -> None:
     assert Split.load(path) == split
     assert Split.load(path).patients_hash == split.patients_hash
     assert list(path.parent.iterdir()) == [path]
+    assert "aliases" not in path.read_text()
+    named = replace(split, aliases={split.test[0]: ("Q1", "Q2")})
+    assert Split.load(named.save(tmp_path / "named.json")) == named != split
+    assert named.patients_hash == split.patients_hash
+    assert len({named, split}) == 2
     other = make_split(PATIENTS, 5, fold=1, seed=2, repeat=4)
     assert other.patients_hash != split.patients_hash
 
@@ -154,6 +160,8 @@ def test_split_file_round_trip(tmp_path: Path) -> None:
         ({"train": "P1"}, "'train' is 'P1'; wanted a list"),
         ({"train": [1]}, r"'train' is \[1\]; wanted a list of patient ids"),
         ({"fold": "0"}, "'fold' is '0'; wanted a whole number"),
+        ({"aliases": ["P2"]}, r"'aliases' is \['P2'\]; wanted a list of names"),
+        ({"aliases": {"a": "P2"}}, r"'aliases' is \{'a': 'P2'\}; wanted a list of names"),
     ],
 )
 def test_edited_split_files_are_checked(tmp_path: Path, change: dict, message: str) -> None:

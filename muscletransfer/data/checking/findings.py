@@ -12,7 +12,7 @@ import numpy as np
 
 from muscletransfer.data.checking.facts import RowFacts
 from muscletransfer.data.checking.likeness import SAME, Pair
-from muscletransfer.data.manifest.rows import ManifestRow, slice_key
+from muscletransfer.data.manifest.rows import ManifestRow, patient_names, slice_key
 from muscletransfer.data.splits.drawing import fold_name
 
 __all__ = ["Finding", "Severity", "between_rows", "of_folds", "of_pairs", "of_values"]
@@ -55,10 +55,13 @@ class Finding:
 
 
 def between_rows(rows: Sequence[ManifestRow]) -> list[Finding]:
-    """Find images that belong to two patients, and slices that occur twice."""
+    """Find images that belong to two patients, names of two patients, and slices twice."""
     owners: dict[object, dict[str, int]] = defaultdict(dict)
+    called: dict[str, dict[str, int]] = defaultdict(dict)
     seen: dict[object, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
+        for name in patient_names(row):
+            called[name].setdefault(row.patient_id, index)
         owners[row.image].setdefault(row.patient_id, index)
         seen[slice_key(row)].append(index)
     found = [
@@ -73,6 +76,19 @@ def between_rows(rows: Sequence[ManifestRow]) -> list[Finding]:
         for ids in owners.values()
         if len(ids) > 1
     ]
+    found.extend(
+        Finding(
+            "error" if name in ids else "warning",  # an index gives no name to two patients
+            f"{len(ids)} patients have the name {name!r} (patient_id or aliases): "
+            f"{', '.join(map(repr, ids))}",
+            "If they are one person, give them one patient_id, or one can be in training and test "
+            "at once; if not, remove the name from the aliases.",
+            tuple(ids.values()),
+            "patients",
+        )
+        for name, ids in sorted(called.items())
+        if len(ids) > 1
+    )
     found.extend(
         Finding(
             "error",

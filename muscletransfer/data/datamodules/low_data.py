@@ -78,7 +78,8 @@ class LowDataModule(LabelledDataModule):
         manifest: The rows in use; case ``i`` is ``manifest.rows[i]``.
 
     Raises:
-        ManifestError: The CSV is wrong or a mask is missing (from ``setup``, as all below).
+        ManifestError: The CSV is wrong, a mask is missing, or a patient stands under two ids (from
+            ``setup``, as all below).
         SplitError: Fewer patients than folds, or a subset larger than what is left.
         EmptyMaskError, GeometryError, ImageReadError: Files that cannot be used, by row.
         DataError: Mask values beyond ``num_classes``.
@@ -204,7 +205,7 @@ class LowDataModule(LabelledDataModule):
         return tuple(c for c in cache.classes if c != IGNORE_INDEX)
 
     def save_split(self, path: str | Path) -> Path:
-        """Write who trains, validates and tests as JSON; it names patients.
+        """Write who trains, validates and tests as JSON; it names patients, by aliases too.
 
         Args:
             path: The file; its folder is made.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from muscletransfer.data.augmentation.batch import IGNORE_INDEX
 from muscletransfer.data.cache import SliceCache
 from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.manifest.people import aliases_of, check_people
 from muscletransfer.data.splits import Split, make_folds, make_split, predefined_folds
 from muscletransfer.errors import DataError, SplitError
 
@@ -47,11 +49,13 @@ def draw_split(
         fold_column: Column that gives the folds, or None to deal them.
 
     Returns:
-        The split.
+        The split, with the aliases of its patients.
 
     Raises:
+        ManifestError: A patient has rows under two names.
         SplitError: The patients do not suffice, with the numbers.
     """
+    check_people(manifest.rows)
     if fold is None:
         folds = [manifest.patients]
         val_patients = val_patients or 0
@@ -62,7 +66,7 @@ def draw_split(
     if val_patients is None:
         pool = sum(len(f) for k, f in enumerate(folds) if k != fold)
         val_patients = min(_MOST_VALIDATION, max(1, pool // 4)) if pool > 1 else 0
-    return make_split(
+    split = make_split(
         folds,
         train_patients,
         fold=fold,
@@ -70,6 +74,7 @@ def draw_split(
         repeat=repeat,
         val_patients=val_patients,
     )
+    return _with_aliases(split, manifest)
 
 
 def open_split(given: Split | str | Path, manifest: Manifest) -> Split:
@@ -80,11 +85,13 @@ def open_split(given: Split | str | Path, manifest: Manifest) -> Split:
         manifest: The rows in use.
 
     Returns:
-        The split.
+        The split, with the aliases that it or the manifest has of its patients.
 
     Raises:
+        ManifestError: A patient has rows under two names.
         SplitError: The file is wrong, a patient has no row, or nobody trains.
     """
+    check_people(manifest.rows)
     split = given if isinstance(given, Split) else Split.load(given)
     name = "the split" if isinstance(given, Split) else str(given)
     known = set(manifest.patients)
@@ -98,7 +105,16 @@ def open_split(given: Split | str | Path, manifest: Manifest) -> Split:
             )
     if not split.train:
         raise SplitError(f"{name}: nobody trains; wanted at least one training patient.")
-    return split
+    return _with_aliases(split, manifest)
+
+
+def _with_aliases(split: Split, manifest: Manifest) -> Split:
+    found = dict(split.aliases)
+    used = {*split.train, *split.val, *split.test}
+    for patient, names in aliases_of(manifest.rows).items():
+        if patient in used:
+            found[patient] = tuple(sorted({*names, *found.get(patient, ())}))
+    return replace(split, aliases=found)
 
 
 def cases_of(manifest: Manifest, patients: Sequence[str], limit: int | None = None) -> list[int]:

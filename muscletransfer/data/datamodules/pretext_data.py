@@ -43,7 +43,8 @@ class PretextDataModule(SliceDataModule):
         kind: ``manifest``, ``class_csv``, ``class_folder``, ``mask_folders`` or ``image_folder``
             (one for all, or one each); None finds out.
         exclude: A `Split` or its JSON; its test patients are left out, so that nothing is learnt
-            from images a model will be tested on. Concerns manifests.
+            from images a model will be tested on, under whatever name a manifest (in its column
+            ``aliases``) or the split has for them. Concerns manifests.
         val_fraction: Share of the images of each source that validate, where its layout does not
             say; 0 for none. Whole patients are drawn until another would exceed it, at least one
             in all.

@@ -119,7 +119,8 @@ def index_images(
         links: Also write which pseudonym is which patient, to this file of mode 0600.
         key: File with a secret from which pseudonyms are made, the same in every run; it is made
             when it is not there. Where a patient has several ids, the column ``aliases`` has the
-            pseudonyms of the others, and ``exclude=`` knows the patient by each. By default
+            pseudonyms of the others, and ``exclude=`` knows the patient by each where the
+            manifest that is learnt from, or the one that was split, lists them. By default
             patients are numbered, after four digits that stand for all of them, so that names of
             one index are nobody's in another.
         patient: Whose NIfTI, NRRD and MHA files are: ``"auto"``, ``"file"``, ``"folder"`` or a

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_warn
 
+from muscletransfer.data.manifest.people import one_name_each
 from muscletransfer.data.manifest.rows import patient_names
 from muscletransfer.data.sources.image_source import ImageSource
 from muscletransfer.data.splits import Split, nested_subsets
@@ -66,8 +67,8 @@ def assign_roles(
             not say: of whole patients, drawn until another would exceed it. Of several patients
             at least one, of all manifests together. Who is in two manifests has one role.
         seed: Seed of the draw.
-        exclude: The split whose test patients are left out, also where it calls them by another
-            of the names in the column ``aliases``.
+        exclude: The split whose test patients are left out, whichever of their names it has, or
+            a manifest: those in the column ``aliases`` and in the split's own ``aliases``.
         exclude_val: Leave out its validation patients too.
 
     Returns:
@@ -76,24 +77,24 @@ def assign_roles(
     Raises:
         SplitError: Everything is excluded, or nobody is left to validate.
     """
-    barred = _barred(exclude, exclude_val)
+    split = Split.load(exclude) if isinstance(exclude, str | Path) else exclude
+    barred = set() if split is None else {*split.test, *(split.val if exclude_val else ())}
     # Another index with the same key may call a patient by another of their ids: what one manifest
-    # says of a patient's names holds in all.
-    names = {
-        name
-        for source in sources
-        if not source.is_natural
-        for row in source.manifest.rows
-        if patient_names(row) & barred
-        for name in patient_names(row)
-    }
+    # or the split says of a patient's names holds in all.
+    manifests = [source.manifest for source in sources if not source.is_natural]
+    named = [patient_names(row) for manifest in manifests for row in manifest.rows]
+    aliases = {} if split is None else split.aliases
+    person = one_name_each([*named, *((p, *others) for p, others in aliases.items())])
+    barred_people = {person.get(patient, patient) for patient in barred}
+    people: list[list[str]] = []  # whose each row is, by one name a person; a group of photographs
     out: set[str] = set()
     out_images = 0
     allowed: list[list[int]] = []
     images: list[Counter[str]] = []  # of each patient, one a manifest
     for source in sources:
         ids = [row.patient_id for row in source.manifest.rows]
-        usable = [i for i, one in enumerate(ids) if source.is_natural or one not in names]
+        whose = ids if source.is_natural else [person[patient] for patient in ids]
+        usable = [i for i, one in enumerate(whose) if source.is_natural or one not in barred_people]
         if not usable:
             raise SplitError(
                 f"{source.manifest.path}: exclude bars all of its {len(set(ids))} patients; wanted "
@@ -101,28 +102,29 @@ def assign_roles(
             )
         out_images += len(ids) - len(usable)
         allowed.append(usable)
+        people.append(whose)
         if not source.is_natural:
-            out |= names.intersection(ids)
-            images.append(Counter(ids[i] for i in usable))
+            out |= {patient for patient in ids if person[patient] in barred_people}
+            images.append(Counter(whose[i] for i in usable))
     validating = _draw(images, val_fraction, seed)
     train, val, test = [], [], []
-    for source, usable in zip(sources, allowed, strict=True):
-        ids = [row.patient_id for row in source.manifest.rows]
+    for source, usable, whose in zip(sources, allowed, people, strict=True):
         chosen = {role: [i for i in usable if source.roles[i] == role] for role in ("val", "test")}
         rest = [i for i in usable if source.roles[i] not in ("val", "test")]
         if not chosen["val"]:
-            patients = validating
+            drawn = validating
             if source.is_natural:
-                patients = _draw([Counter(ids[i] for i in rest)], val_fraction, seed)
-            chosen["val"] = [i for i in rest if ids[i] in patients]
-            rest = [i for i in rest if ids[i] not in patients]
+                drawn = _draw([Counter(whose[i] for i in rest)], val_fraction, seed)
+            chosen["val"] = [i for i in rest if whose[i] in drawn]
+            rest = [i for i in rest if whose[i] not in drawn]
         train.append(tuple(rest))
         val.append(tuple(chosen["val"]))
         test.append(tuple(chosen["test"]))
     if val_fraction > 0 and not any(val):
         raise SplitError(
-            f"val_fraction is {val_fraction}, but there is one patient only, and no patient may "
-            "both train and validate; wanted two or more. Set val_fraction=0 to go without."
+            f"val_fraction is {val_fraction}, but there is one patient only (by patient_id and "
+            "aliases), and no patient may both train and validate; wanted two or more. Set "
+            "val_fraction=0 to go without."
         )
     if barred and images and not out:
         rank_zero_warn(
@@ -138,13 +140,6 @@ def assign_roles(
             "in a CSV with the columns patient_id,image."
         )
     return Roles(tuple(train), tuple(val), tuple(test), len(out), out_images)
-
-
-def _barred(exclude: Split | str | Path | None, with_val: bool) -> set[str]:
-    if exclude is None:
-        return set()
-    split = exclude if isinstance(exclude, Split) else Split.load(exclude)
-    return {*split.test, *(split.val if with_val else ())}
 
 
 def _draw(collections: Sequence[Mapping[str, int]], fraction: float, seed: int) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class Split:
         num_folds: How many folds there are; 1 where nobody was held out.
         seed: Seed of the folds and of ``val``.
         repeat: Which redraw of the subsets.
+        aliases: Other names of patients that have any, by patient, as another index with the same
+            key may call them; ``PretextDataModule(exclude=)`` bars a patient by each.
 
     Raises:
         SplitError: A patient occurs twice, in one role or in two.
@@ -52,8 +54,11 @@ class Split:
     num_folds: int = 1
     seed: int = 0
     repeat: int = 0
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        aliases = {patient: tuple(ids(names)) for patient, names in self.aliases.items()}
+        object.__setattr__(self, "aliases", aliases)
         role_of: dict[str, str] = {}
         for role in ("train", "val", "test"):
             patients = tuple(ids(getattr(self, role)))
@@ -90,6 +95,9 @@ class Split:
     def to_dict(self) -> dict[str, Any]:
         """Return plain types. They name patients: for files of yours, never for a checkpoint."""
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain["aliases"] = {patient: list(names) for patient, names in self.aliases.items()}
+        if not self.aliases:
+            del plain["aliases"]  # as files of before aliases were known
         return {"format": _FORMAT, **plain}
 
     def save(self, path: str | Path) -> Path:
@@ -126,18 +134,26 @@ class Split:
     def _from_plain(cls, data: Mapping[str, Any]) -> Split:
         if data.get("format") != _FORMAT:
             raise SplitError(f"has format {data.get('format')!r}; wanted {_FORMAT}.")
-        values: dict[str, Any] = {}
-        for f in fields(cls):
-            if f.name not in data:
-                raise SplitError(f"has no {f.name!r}; wanted {[g.name for g in fields(cls)]}.")
-            value = data[f.name]
-            is_role = f.name in ("train", "val", "test")
+        values: dict[str, Any] = {"aliases": data.get("aliases", {})}
+        if not isinstance(values["aliases"], dict) or not all(
+            isinstance(names, list) and all(isinstance(name, str) for name in names)
+            for names in values["aliases"].values()
+        ):
+            raise SplitError(
+                f"'aliases' is {values['aliases']!r}; wanted a list of names (text) a patient."
+            )
+        required = [f.name for f in fields(cls) if f.name not in values]
+        for name in required:
+            if name not in data:
+                raise SplitError(f"has no {name!r}; wanted {required}.")
+            value = data[name]
+            is_role = name in ("train", "val", "test")
             if is_role and not (isinstance(value, list) and all(isinstance(p, str) for p in value)):
-                raise SplitError(f"{f.name!r} is {value!r}; wanted a list of patient ids (text).")
+                raise SplitError(f"{name!r} is {value!r}; wanted a list of patient ids (text).")
             is_number = isinstance(value, int) and not isinstance(value, bool)
-            if not is_role and not is_number and not (f.name == "fold" and value is None):
-                raise SplitError(f"{f.name!r} is {value!r}; wanted a whole number.")
-            values[f.name] = value
+            if not is_role and not is_number and not (name == "fold" and value is None):
+                raise SplitError(f"{name!r} is {value!r}; wanted a whole number.")
+            values[name] = value
         return cls(**values)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from muscletransfer._version import __version__
 from muscletransfer.data.dicom.series_list import image_digest
 from muscletransfer.data.manifest import Manifest
+from muscletransfer.data.manifest.people import check_people
 from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.manifest.table import row_key
 from muscletransfer.data.splits import make_folds, predefined_folds
@@ -70,7 +71,8 @@ def study_cases(config: StudyConfig) -> Cases:
         The cases. Those of a phantom are known without drawing them.
 
     Raises:
-        ManifestError, SplitError: The manifest is wrong, or has too few patients.
+        ManifestError, SplitError: The manifest is wrong, has a patient under two names, or too few
+            patients.
         DataError: A file cannot be read.
     """
     data = config.data
@@ -80,6 +82,7 @@ def study_cases(config: StudyConfig) -> Cases:
         key = phantom_key(data.phantom)
         return Cases(tuple(patients), _frozen(dealt), key, len(patients))
     manifest = _rows(config, config.path(str(data.manifest)))
+    check_people(manifest.rows)
     digests = digests_of(manifest.rows, masks=True)
     if data.fold_column is not None:
         dealt = predefined_folds(manifest, data.fold_column)

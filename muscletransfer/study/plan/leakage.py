@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from muscletransfer.data.manifest.people import one_name_each
 from muscletransfer.data.manifest.rows import patient_names
 from muscletransfer.data.sources.image_source import ImageSource
 from muscletransfer.data.sources.opening import open_source
@@ -159,11 +160,12 @@ def _files(
     holders: dict[str, set[str]] = {}
     named: dict[str, set[str]] = {}
     references: set[str] = set()
+    person: dict[str, str] = {}
     if cases.manifest is not None:
+        person = one_name_each(patient_names(row) for row in (*cases.manifest.rows, *rows))
         for row in cases.manifest.rows:
             holders.setdefault(cases.digests[row.image], set()).add(row.patient_id)
-            for name in patient_names(row):
-                named.setdefault(name, set()).add(row.patient_id)
+            named.setdefault(person[row.patient_id], set()).add(row.patient_id)
             if row.mask is not None:
                 references.add(cases.digests[row.mask])
     known = set(cases.patients) if own or not images.other_people else set()
@@ -173,8 +175,7 @@ def _files(
         same = set(holders.get(digests[row.image], ()))
         by_content += bool(same - {row.patient_id})
         if not source.is_natural:
-            names = () if own else patient_names(row)  # in one manifest an id is one person
-            same |= known & {row.patient_id}.union(*(named.get(name, ()) for name in names))
+            same |= known & {row.patient_id, *named.get(person.get(row.patient_id, ""), ())}
         if same:
             people.setdefault(row.patient_id, set()).update(same)
     if source.is_natural and people:

@@ -163,6 +163,14 @@ def test_patients_and_repeats(cohort: Manifest, tmp_path: Path) -> None:
     assert only(found, "likeness").rows == (0, 10)
 
 
+def test_names_of_two_patients(cohort: Manifest, tmp_path: Path) -> None:
+    aliases = {0: "Q1", 1: "P0001 Q2", 2: "Q3", 3: "Q3"}
+    rows = [changed(r, extra={"aliases": aliases.get(i, "")}) for i, r in enumerate(cohort.rows)]
+    found = [f for f in check(rows, tmp_path / "m.csv").findings if f.kind == "patients"]
+    assert [(f.severity, f.rows) for f in found] == [("error", (0, 1)), ("warning", (2, 3))]
+    assert "2 patients have the name 'P0001' (patient_id or aliases)" in found[0].what
+
+
 def test_folds(cohort: Manifest, tmp_path: Path) -> None:
     rows = [changed(r, extra={"split": "train"}) for r in cohort.rows]
     rows[0] = changed(rows[0], extra={"split": "test"})

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tiny_cases import ct_cases, grey_cases, photographs, study
 
-from muscletransfer.errors import SettingError
+from muscletransfer.errors import ManifestError, SettingError
 from muscletransfer.study.config import config_from_dict
 from muscletransfer.study.plan import make_jobs, plan_study
 from muscletransfer.study.plan.models import check_pretexts
@@ -113,6 +113,43 @@ def test_the_same_people_under_another_of_their_ids_are_held_apart(place: Path) 
     }
     assert left_out(planned(place, str(others))) == wanted
     assert left_out(planned(place, str(others), other_people=True)) == {None: ()}
+
+
+def test_names_are_followed_over_the_rows_of_a_source(place: Path) -> None:
+    others = ct_cases(place / "chained", 4, first=500, prefix="Q")
+    head, *rows = others.read_text().splitlines()
+    named = ["P00 R", "R S", "S", ""]
+    rows = [f"{row},{names}" for row, names in zip(rows, named, strict=True)]
+    others.write_text("\n".join([f"{head},aliases", *rows]) + "\n")
+    plan = planned(place, str(others))
+    (fold,) = (k for k, tests in who_tests(plan).items() if "P00" in tests)
+    assert left_out(plan) == {None: (), fold: ("Q500", "Q501", "Q502")}
+
+
+def test_the_plan_leaves_out_whom_the_worker_would(place: Path) -> None:
+    """Two patients of one id, as an index keeps them apart, share an alias."""
+    cases = ct_cases(place / "one_id", 6)
+    head, *rows = cases.read_text().splitlines()
+    rows = [f"{row},{'R' if row[:3] in ('P01', 'P05') else ''}" for row in rows]
+    cases.write_text("\n".join([f"{head},aliases", *rows]) + "\n")
+    plain = study(cases, sources=[{"pretext": "jigsaw", "data": {"images": "manifest"}}])
+    plan = plan_study(config_from_dict({**plain, "train_patients": [2]}))
+    tests = {fold: set(patients) for fold, patients in enumerate(plan.cases.folds)}
+    both = {"P01", "P05"}
+    assert {fold: set(out) for fold, out in left_out(plan).items()} == {
+        fold: out | both if out & both else out for fold, out in tests.items()
+    }
+    assert any(len(out & both) == 1 for out in tests.values())
+
+
+def test_a_patient_under_two_names_is_refused(place: Path) -> None:
+    cases = ct_cases(place / "joined", 6)
+    head, *rows = cases.read_text().splitlines()
+    rows = [f"{row},{'P02' if row.startswith('P05') else ''}" for row in rows]
+    cases.write_text("\n".join([f"{head},aliases", *rows]) + "\n")
+    plain = study(cases, train_patients=[2])
+    with pytest.raises(ManifestError, match=r"'P05' is also called 'P02'.*in training and test"):
+        plan_study(config_from_dict(plain))
 
 
 def test_folds_that_leave_out_the_same_people_share_a_pre_training(place: Path) -> None:
