@@ -67,7 +67,9 @@ class MuscleTransferCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; weights that a checkpoint will replace are not loaded."""
-        guard = restoring() if self._checkpoint() else contextlib.nullcontext()
+        # "last" may find none, as in the first start of a job that resumes: then they are the start
+        replaced = self._checkpoint() not in (None, "last")
+        guard = restoring() if replaced else contextlib.nullcontext()
         with guard, readable():
             super().instantiate_classes()
         if self.subcommand == "fit":

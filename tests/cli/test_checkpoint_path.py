@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 
 import muscletransfer.testing.tiny  # noqa: F401 - registers the encoder
+from muscletransfer import create_pretext, save_encoder
 from muscletransfer.cli import main
+from muscletransfer.cli.lightning import run_lightning
 from muscletransfer.testing import TINY_ENCODER
 
 MODEL = ["--model=rotation", f"--model.encoder={TINY_ENCODER}", "--model.flip=false"]
@@ -20,6 +22,7 @@ RUN = [
     *("--trainer.max_steps=2", "--trainer.logger=false", "--trainer.accelerator=cpu"),
     *("--trainer.enable_progress_bar=false", "--trainer.default_root_dir=runs"),
 ]
+LAST = "{class_path: ModelCheckpoint, init_args: {save_last: true, dirpath: resumed}}"
 BEST = "{class_path: ModelCheckpoint, init_args: {monitor: val_loss, dirpath: best}}"
 
 
@@ -104,3 +107,22 @@ def test_a_checkpoint_that_is_trusted_may_hold_objects(
     assert "val_accuracy" in capsys.readouterr().out
     assert main([*command[:-1], "--ckpt_path=none.ckpt", "--weights_only=false"]) == 2
     assert "there is no such file" in capsys.readouterr().err
+
+
+def test_a_job_that_resumes_starts_from_the_weights_and_goes_on_from_its_own(here: Path) -> None:
+    source = create_pretext("rotation", encoder=TINY_ENCODER)
+    save_encoder(source, "encoder.safetensors")
+    start = source.encoder.stages[0][0].weight
+    job = ["fit", *MODEL, "--model.weights=encoder.safetensors", "--model.lr=1e-12", *DATA]
+    job += [*RUN[1:], f"--trainer.callbacks=[{LAST}]", "--ckpt_path=last"]
+    first = run_lightning([*job, "--trainer.max_steps=1"]).model
+    torch.testing.assert_close(first.encoder.stages[0][0].weight, start)
+    assert first.provenance().parent is not None
+
+    content = torch.load("resumed/last.ckpt", weights_only=True)
+    content["state_dict"]["encoder.stages.0.0.weight"] += 1  # so that nothing else is like it
+    torch.save(content, "resumed/last.ckpt")
+    again = run_lightning([*job, "--trainer.max_steps=2"])
+    assert again.trainer.global_step == 2
+    torch.testing.assert_close(again.model.encoder.stages[0][0].weight, start + 1)
+    assert again.model.provenance().parent == first.provenance().parent
