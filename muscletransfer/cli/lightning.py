@@ -29,6 +29,9 @@ from muscletransfer.transfer import inspect_file, restoring
 
 __all__ = ["MuscleTransferCLI", "run_lightning"]
 
+_LIGHTNING_KEYS = {"pytorch-lightning_version", "state_dict"}
+_UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError)
+
 
 class MuscleTransferCLI(LightningCLI):
     """LightningCLI whose defaults suit the library.
@@ -158,12 +161,28 @@ def _content(path: str) -> dict[str, Any]:
             f"--ckpt_path {path}: there is no such file. Give the path of a checkpoint "
             "that `muscletransfer fit` wrote (it prints it at the end)."
         )
+    content = _loaded(path)
+    keys = [str(key) for key in content] if isinstance(content, Mapping) else []
+    if not _LIGHTNING_KEYS.issubset(keys):
+        found = f"the keys {', '.join(keys[:5])}{', ...' * (len(keys) > 5)}" if keys else "none"
+        raise WeightsError(
+            f"--ckpt_path {path} is no checkpoint of Lightning, which has the keys "
+            f"{' and '.join(sorted(_LIGHTNING_KEYS))} (found {found}); wanted a file that "
+            "`muscletransfer fit` or Trainer.save_checkpoint wrote. To start from the weights of "
+            "an encoder instead, pass a file of save_encoder as --model.weights."
+        )
+    return dict(content)
+
+
+def _loaded(path: str) -> Any:
+    """Return what torch finds in a file; ``None`` where it is one of weights for another reader."""
     try:
-        content: dict[str, Any] = torch.load(path, "cpu", mmap=True, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError):
-        inspect_file(path)  # which says in words what is wrong
-        content = torch.load(path, "cpu", weights_only=True)  # a format too old to be mapped
-    return content
+        return torch.load(path, "cpu", mmap=True, weights_only=True)
+    except _UNREADABLE:  # perhaps a format too old to be mapped
+        with contextlib.suppress(*_UNREADABLE):
+            return torch.load(path, "cpu", weights_only=True)
+    inspect_file(path)  # which says in words what is wrong
+    return None
 
 
 @contextlib.contextmanager

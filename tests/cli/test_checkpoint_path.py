@@ -86,6 +86,33 @@ def test_a_damaged_checkpoint_is_one_line(
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {damaged}")
 
 
+@pytest.mark.parametrize("model", [MODEL, []])
+@pytest.mark.parametrize("kind", ["encoder", "weights", "tensor"])
+def test_a_file_that_is_no_checkpoint_is_one_line(
+    here: Path, kind: str, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = create_pretext("rotation", encoder=TINY_ENCODER)
+    if kind == "encoder":
+        path = str(save_encoder(task, "no_checkpoint.safetensors", overwrite=True))
+    else:
+        path = f"{kind}.pt"
+        torch.save(task.state_dict() if kind == "weights" else torch.zeros(2), path)
+    assert main(["validate", *model, *DATA, *RUN[1:], f"--ckpt_path={path}"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"error: --ckpt_path {path} is no checkpoint of Lightning")
+    assert "--model.weights" in said
+
+
+def test_a_checkpoint_of_another_library_in_the_old_format_is_taken(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    del content["muscletransfer"]
+    torch.save(content, "old.ckpt", _use_new_zipfile_serialization=False)
+    assert main(["validate", *MODEL, *DATA, *RUN[1:], "--ckpt_path=old.ckpt"]) == 0
+    assert "val_accuracy" in capsys.readouterr().out
+
+
 def test_a_url_is_left_to_lightning(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"--ckpt_path=file://{checkpoint.resolve()}"
     assert main(["validate", *MODEL, *DATA, *RUN[1:], url]) == 0
