@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,26 +89,36 @@ def read_case(case: PredictionCase, preprocessing: PreprocessingSpec) -> ReadCas
 
 def _read(case: PredictionCase, is_ct: bool) -> tuple[Volume, Volume, int, Path | None]:
     """Return the slice, the grid of its image, its number in it, and its DICOM file."""
-    read = read_ct if is_ct else read_volume
-    if case.image.is_dir():
-        files = slice_files(case.image, case.series)
+    read, image = (read_ct if is_ct else read_volume), case.image
+    files = _files(case)
+    if len(files) > 1:
         index = _chosen(case, len(files))
-        part = read(case.image, index, series=case.series)
+        part = read(image, index, series=case.series)
         first = part if index == 0 else read(files[0])
-        shape = (len(files), *part.shape[1:])
-        grid = _without_pixels(part, shape, first.origin)
-        if np.isnan(part.spacing[0]):  # uneven gaps: no regular grid holds them all
-            return part, _without_pixels(part, part.shape, part.origin), index, files[index]
-        return part, grid, index, files[index]
-    volume = read(case.image)
-    index = _chosen(case, volume.num_slices)
-    if is_series_list(case.image):
-        source: Path | None = read_list(case.image).files[index]
+        shape, origin = (len(files), *part.shape[1:]), first.origin
+        source: Path | None = files[index]
     else:
-        source = case.image if volume.num_slices == 1 and is_dicom(case.image) else None
-    part = volume.one_slice(index)
-    part = type(part)(part.array.copy(), part.spacing, part.direction, part.origin, part.path)
-    return part, _without_pixels(volume, volume.shape, volume.origin), index, source
+        volume = read(image, series=case.series)
+        index = _chosen(case, volume.num_slices)
+        if index and np.isnan(volume.spacing[0]):  # where it lies, only its own frame says
+            part = read(image, index, series=case.series)
+        else:
+            part = volume.one_slice(index)
+            part = type(part)(
+                part.array.copy(), part.spacing, part.direction, part.origin, part.path
+            )
+        shape, origin = volume.shape, volume.origin
+        source = files[0] if volume.num_slices == 1 and is_dicom(files[0]) else None
+    if np.isnan(part.spacing[0]):  # uneven gaps: no regular grid holds them all
+        shape, origin = part.shape, part.origin
+    return part, _without_pixels(part, shape, origin), index, source
+
+
+def _files(case: PredictionCase) -> Sequence[Path]:
+    """Return the files of an image in the order of its slices; one where it is a file."""
+    if is_series_list(case.image):
+        return read_list(case.image).files
+    return slice_files(case.image, case.series) if case.image.is_dir() else [case.image]
 
 
 def _chosen(case: PredictionCase, count: int) -> int:
