@@ -50,7 +50,7 @@ def freeze_mapping(values: object, where: str) -> Mapping[str, PlainValue]:
     for key, value in values.items():
         if not isinstance(key, str):
             raise ContractError(f"{where}: the key {key!r} is not text; wanted names as keys.")
-        frozen[key] = _freeze(value, f"{where}: {key!r}")
+        frozen[str.__str__(key)] = _freeze(value, f"{where}: {key!r}")
     return MappingProxyType(frozen)
 
 
@@ -60,7 +60,7 @@ def _freeze(value: object, where: str) -> PlainValue:
         return value
     # A subclass would not survive a checkpoint: store the base.
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)  # a member of an Enum has a str of its own, its name
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float) and math.isfinite(value):

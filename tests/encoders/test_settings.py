@@ -1,5 +1,7 @@
 """Wrong images and arguments: an error of ours that says what was found and what to do."""
 
+from enum import Enum
+
 import pytest
 import timm
 import torch
@@ -109,6 +111,19 @@ def test_specs_that_cannot_be_read():
     with pytest.raises(TypeError):
         spec.kwargs["output_stride"] = 8
     assert hash(spec) == hash(EncoderSpec.from_dict(spec.to_dict()))
+
+
+class Mode(str, Enum):  # noqa: UP042 - a StrEnum has no such name for its str
+    """A choice as many libraries write it; its ``str`` is its name, its value is what is meant."""
+
+    FAST = "fast"
+
+
+def test_a_member_of_an_enum_of_texts_is_its_value():
+    spec = EncoderSpec("timm/resnet18", kwargs={"mode": Mode.FAST, Mode.FAST: [Mode.FAST]})
+    frozen = dict(spec.kwargs)
+    assert frozen == {"mode": "fast", "fast": ("fast",)}
+    assert {type(text) for text in (*frozen, frozen["mode"], *frozen["fast"])} == {str}
 
 
 class Mine(nn.Module):
