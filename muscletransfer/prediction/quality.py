@@ -235,11 +235,16 @@ def flags_off(
     off: dict[str, str] = {}
     if voices < 2:
         off["disagreement"] = "one network and one view; give several checkpoints, or --tta"
-    for flag, part in (("unfamiliar", "features"), ("area", "log_area"), ("density", "density")):
+    too_few = "on fewer than three cases, or without spacings"
+    for flag, part, how in (
+        ("unfamiliar", "features", "on fewer than four patients"),
+        ("area", "log_area", too_few),
+        ("density", "density", too_few),
+    ):
         if all(p is None or getattr(p, part) is None for p in profiles):
             off[flag] = (
                 "the checkpoints do not say what their training images looked like (they are of an "
-                "earlier version, or were trained on three cases or fewer, or without spacings)"
+                f"earlier version, or were trained {how})"
             )
     if not is_ct:
         off |= dict.fromkeys(("cut", "edge", "arms", "metal", "density"), "the images are not CT")

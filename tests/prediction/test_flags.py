@@ -242,3 +242,10 @@ def test_flags_that_are_off_say_why():
         "cut", "edge", "arms", "metal", "density"
     }  # fmt: skip
     assert set(flags_off([None], 1, False)) < set(FLAGS)
+    few = Spread.of([5.0, 5.1])
+    one_patient = FeatureReference.of(torch.randn(15, 8), ["A"] * 15)
+    off = flags_off([TrainingProfile(few, few, one_patient)], 2, True)
+    assert "fewer than four patients" in off["unfamiliar"]
+    assert "spacing" not in off["unfamiliar"]  # which features do not need
+    assert off["area"] == off["density"]
+    assert "fewer than three cases" in off["area"]
