@@ -135,9 +135,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter closes it at exit
         word = getattr(options, "study_command", options.command)
         return 0 if word in _LISTING else 1
-    except KeyboardInterrupt:
-        if argv is not None or options.command in _LIGHTNING:  # callers have their own ways
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # A Trainer that is interrupted ends by sys.exit(1).
+        in_trainer = isinstance(stop, SystemExit)
+        if in_trainer and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
+        if argv is not None or (options.command in _LIGHTNING and not in_trainer):
+            raise  # callers have their own ways
         print("Stopped.", file=sys.stderr)
         return INTERRUPTED
     except (MuscleTransferError, OSError) as error:

@@ -1,10 +1,14 @@
 """The light commands: list, inspect, help; errors are one line."""
 
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.demos.boring_classes import BoringModel
 
 from muscletransfer.cli import main
 
@@ -59,17 +63,45 @@ def test_list_into_a_closed_pipe_is_quiet() -> None:
     assert done.stderr == ""
 
 
-def test_ctrl_c_is_a_line_and_the_status_of_shells(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(*_: object) -> int:
-        raise KeyboardInterrupt
+def _interrupted(*_: object) -> int:
+    raise KeyboardInterrupt
 
+
+def _interrupted_in_a_trainer(*_: object) -> int:
+    class Stop(Callback):
+        def on_train_start(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    off = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    run = Trainer(accelerator="cpu", enable_model_summary=False, callbacks=[Stop()], **off)
+    run.fit(BoringModel())
+    return 0
+
+
+@pytest.mark.parametrize("interrupted", [_interrupted, _interrupted_in_a_trainer])
+def test_ctrl_c_is_a_line_and_the_status_of_shells(
+    interrupted: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     module = sys.modules["muscletransfer.cli.main"]  # the package calls the function so
     monkeypatch.setattr(module, "_run", interrupted)
     monkeypatch.setattr(module, "exit_quickly", lambda: None)
     monkeypatch.setattr(sys, "argv", ["muscletransfer", "phantom", "nowhere"])
-    assert main() == 130
-    assert capsys.readouterr().err == "Stopped.\n"
-    with pytest.raises(KeyboardInterrupt):  # of a program that calls it
-        main(["phantom", "nowhere"])
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        assert main() == 130
+        assert capsys.readouterr().err.splitlines()[-1] == "Stopped."
+        with pytest.raises((KeyboardInterrupt, SystemExit)):  # of a program that calls it
+            main(["phantom", "nowhere"])
+    finally:
+        signal.signal(signal.SIGINT, handler)  # which Lightning takes away for good
+
+
+def test_an_exit_of_its_own_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["muscletransfer.cli.main"]
+    monkeypatch.setattr(module, "_run", lambda *_: sys.exit(3))
+    monkeypatch.setattr(module, "exit_quickly", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["muscletransfer", "phantom", "nowhere"])
+    with pytest.raises(SystemExit, match="3"):
+        main()
