@@ -22,7 +22,8 @@ class PredictionWriter(BasePredictionWriter):
 
     The data module says how a case is called (``case_name(case)``) and gives its image back
     (``reference_image(case)``), whose spacing, origin and direction the mask gets; a plain image
-    has none, and its mask becomes a PNG. `LowDataModule` has both.
+    has none, and its mask becomes a PNG. `LowDataModule` has both. A file of the same name is
+    replaced, so that a run can be repeated: keep masks that a person mended elsewhere.
 
     .. versionadded:: 0.1
 

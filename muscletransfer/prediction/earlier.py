@@ -8,9 +8,11 @@ from pathlib import Path
 
 from muscletransfer.errors import SettingError
 from muscletransfer.prediction.masks import MASK_FORMATS, MaskFormat, mask_files
+from muscletransfer.prediction.page import TITLE
 
-__all__ = ["TABLES", "UNFINISHED", "check_output", "earlier_files", "files_of"]
+__all__ = ["PROBLEM_COLUMNS", "TABLES", "UNFINISHED", "check_output", "earlier_files", "files_of"]
 
+PROBLEM_COLUMNS = ("case", "image", "problem")
 TABLES = ("index.html", "measures.csv", "problems.csv")
 UNFINISHED = (
     "the run has not come to it, or was ended before; wanted a run to its end. Run again with "
@@ -24,10 +26,11 @@ def files_of(root: Path, case: str, formats: Sequence[MaskFormat] = MASK_FORMATS
 
 
 def check_output(root: Path, overwrite: bool) -> None:
-    """Raise unless a folder is free, or to be replaced.
+    """Raise unless a folder is free, or holds a run that is to be replaced.
 
     Raises:
-        SettingError: It is a file, or has tables of a run, or of something else.
+        SettingError: It is a file, has tables of a run, or of something else, which are never
+            replaced: ``data index``, ``data prepare`` and ``measure`` write such names too.
     """
     if root.exists() and not root.is_dir():
         raise SettingError(f"{root} is a file; wanted a folder to write to.")
@@ -37,6 +40,12 @@ def check_output(root: Path, overwrite: bool) -> None:
         raise SettingError(
             f"{root} holds {what}; wanted a new folder. Choose another, or replace it with "
             "--overwrite (overwrite=True)."
+        )
+    others = [name for name in found if not _is_of_a_run(root / name)]
+    if others:
+        raise SettingError(
+            f"{root / others[0]} is not of an earlier prediction, so it is not replaced; wanted a "
+            "folder without a file of that name. Choose a new folder, or move the file away."
         )
 
 
@@ -75,6 +84,17 @@ def earlier_files(root: Path, cases: Iterable[str], mask_format: MaskFormat) -> 
             "overlays of these cases. Choose a new folder, or move the files away."
         )
     return [*files, *(root / name for name in TABLES)]
+
+
+def _is_of_a_run(table: Path) -> bool:
+    with table.open(encoding="utf-8-sig", errors="replace") as file:
+        head = file.read(1000)
+    first = head.partition("\n")[0]
+    if table.name == "index.html":
+        return f"<title>{TITLE}</title>" in head
+    if table.name == "problems.csv":
+        return first == ",".join(PROBLEM_COLUMNS)
+    return first == "case" or first.startswith("case,patient_id,review_score,")
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

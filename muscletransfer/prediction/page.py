@@ -15,8 +15,9 @@ from muscletransfer.prediction.outcome import Outcome
 from muscletransfer.prediction.page_parts import SCRIPT, STYLE
 from muscletransfer.prediction.quality import FLAGS
 
-__all__ = ["render_page", "write_page"]
+__all__ = ["TITLE", "render_page", "write_page"]
 
+TITLE = "Muscle outlines"
 # Column, heading, digits; shown where a case has it.
 _MEASURES = (
     ("sma_cm2", "SMA cm²", 1),
@@ -84,7 +85,7 @@ def render_page(
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Muscle outlines</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{TITLE}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"
     )

@@ -18,7 +18,13 @@ from muscletransfer.data.files import write_text_atomic
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.finetune import SegmentationFineTuner
 from muscletransfer.prediction.cases import PredictionCase, Problem, find_cases
-from muscletransfer.prediction.earlier import UNFINISHED, check_output, earlier_files, files_of
+from muscletransfer.prediction.earlier import (
+    PROBLEM_COLUMNS,
+    UNFINISHED,
+    check_output,
+    earlier_files,
+    files_of,
+)
 from muscletransfer.prediction.masks import check_mask_format
 from muscletransfer.prediction.networks import Ensemble
 from muscletransfer.prediction.outcome import Finisher, Outcome, classes_of
@@ -29,7 +35,6 @@ from muscletransfer.prediction.reading import ReadCase, read_case
 __all__ = ["PredictionRun", "predict_cases"]
 
 T = TypeVar("T")
-_PROBLEM_COLUMNS = ("case", "image", "problem")
 
 
 @dataclass(frozen=True)
@@ -272,9 +277,14 @@ def _write_tables(run: PredictionRun, unfinished: Iterable[PredictionCase]) -> l
     rows = [outcome.to_row(run.root) for outcome in run.outcomes]
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["case"]
     _write_csv(run.measures, columns, rows)
-    problems = [{"case": one.case, "image": one.image, "problem": one.message} for one in listed]
-    _write_csv(run.root / "problems.csv", _PROBLEM_COLUMNS, problems)
+    problems = [(one.case, _absolute(one.image), one.message) for one in listed]
+    named = [dict(zip(PROBLEM_COLUMNS, values, strict=True)) for values in problems]
+    _write_csv(run.root / "problems.csv", PROBLEM_COLUMNS, named)
     return listed
+
+
+def _absolute(image: str) -> str:
+    return str(Path(image).absolute()) if image else ""  # a row of a manifest may lack it
 
 
 def _write_csv(

@@ -100,16 +100,37 @@ def test_what_no_earlier_run_wrote_is_never_replaced(there, overwrite, checkpoin
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["problems.csv", "index.html"])
-def test_tables_of_something_else_are_not_replaced_unasked(name, checkpoint, tmp_path):
-    """As `data index` and `data prepare` write them; masks of their cases are no run's."""
-    (tmp_path / name).write_text("case,image,problem\nb,b.nii.gz,a localiser\n")
-    phantom(tmp_path / "masks" / "b.nii.gz")
-    image, before = phantom(tmp_path / "a.nii.gz"), contents(tmp_path / "masks")
-    with pytest.raises(SettingError, match=f"holds a file {name}; wanted a new folder"):
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("problems.csv", "file,outcome,reason,way_out\nb.dcm,left out,a localiser,\n"),
+        ("measures.csv", "patient_id,group,sma_cm2\nb,all,120.5\n"),
+        ("index.html", "<title>My project</title>\n"),
+    ],
+)
+def test_tables_of_something_else_are_never_replaced(name, text, checkpoint, tmp_path):
+    """As `data index`, `measure` and people write them."""
+    (tmp_path / name).write_text(text)
+    image = phantom(tmp_path / "a.nii.gz")
+    with pytest.raises(SettingError, match="wanted a new folder"):
         predict_cases(image, checkpoint, tmp_path)
-    predict_cases(image, checkpoint, tmp_path, overwrite=True)
-    assert contents(tmp_path / "masks").items() >= before.items()
+    before = contents(tmp_path)
+    with pytest.raises(SettingError, match=f"{name} is not of an earlier prediction"):
+        predict_cases(image, checkpoint, tmp_path, overwrite=True)
+    assert contents(tmp_path) == before
+
+
+def test_a_run_of_which_nothing_could_be_predicted_can_be_replaced(
+    checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    image = phantom(tmp_path / "a.nii.gz")
+    predict_cases("gone.nii.gz", checkpoint, "out")
+    (row,) = rows_of(tmp_path / "out" / "problems.csv")
+    assert row["image"] == str(tmp_path / "gone.nii.gz")  # as in measures.csv, not as typed
+    run = predict_cases(image, checkpoint, "out", overwrite=True)
+    assert [one.name for one in run.outcomes] == ["a"]
+    assert rows_of(tmp_path / "out" / "problems.csv") == []
 
 
 def test_a_mask_that_a_person_drew_of_a_failed_case_stays(checkpoint, tmp_path):
