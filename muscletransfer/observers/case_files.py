@@ -19,7 +19,7 @@ from muscletransfer.data.manifest.rows import ManifestRow
 from muscletransfer.data.types import Volume
 from muscletransfer.errors import DataError, GeometryError, ManifestError
 
-__all__ = ["CaseFiles", "CaseMasks", "case_files", "case_key"]
+__all__ = ["CaseFiles", "CaseMasks", "case_files", "case_key", "unseen_notes"]
 
 Key: TypeAlias = tuple[Path, int]
 _IGNORE = 255
@@ -38,7 +38,7 @@ class CaseMasks:
         model: The model's mask, if there is one.
         ignored: Pixels that somebody marked as not annotated (255), which count in no mask;
             ``None`` where there are none.
-        note: How much that is and in whose masks; empty where there are none.
+        unseen_by: In whose masks they are.
     """
 
     masks: dict[str, NDArray[Any]]
@@ -47,7 +47,7 @@ class CaseMasks:
     reference: NDArray[Any] | None
     model: NDArray[Any] | None
     ignored: NDArray[np.bool_] | None = None
-    note: str = ""
+    unseen_by: tuple[str, ...] = ()
 
 
 @dataclass
@@ -84,8 +84,8 @@ class CaseFiles:
         Raises:
             GeometryError: A mask on another grid than its image, or no spacing.
             ImageReadError: A file cannot be read.
-            DataError: A mask of several classes without a label, or nothing is left of an
-                observer's mask where all were looked at.
+            DataError: A mask of several classes without a label, nothing is left of an observer's
+                mask where all were looked at, or a mask has 255 where 1 is wanted.
         """
         image = _image(self.first, with_hu)
         own = self.first.spacing if image.slice_spacing is None else image.slice_spacing
@@ -101,21 +101,28 @@ class CaseFiles:
         wanted = 1 if label is None else label
         masks = {who: (drawn == wanted) & ~ignored for who, drawn in labels.items()}
         more = {what: (drawn == wanted) & ~ignored for what, drawn in others.items()}
-        note = ""
-        if ignored.any():
-            note = _note([who for who, pixels in unseen.items() if pixels.any()], ignored)
-            for who, mask in (masks | more).items():
-                had = ignored.all() or ((labels | others)[who] == wanted).any()
-                if who != "model" and had and not mask.any():  # a model's empty mask is a failure
-                    raise DataError(
-                        f"Case {self.name!r}: {note}, and nothing is left of the mask of {who!r}; "
-                        "wanted masks by people who looked at the same pixels. Leave out the rows "
-                        "whose mask is 255 there, or the case."
-                    )
+        holders = tuple(who for who, pixels in unseen.items() if pixels.any())
+        for who, mask in (masks | more).items() if holders else ():
+            had = ignored.all() or ((labels | others)[who] == wanted).any()
+            if who != "model" and had and not mask.any():  # a model's empty mask is a failure
+                (note,) = unseen_notes({self.name: (float(ignored.mean()), holders)})
+                raise DataError(
+                    f"{note[0].upper()}{note[1:]}, and nothing is left of the mask of {who!r}; "
+                    "wanted masks by people who looked at the same pixels, with "
+                    f"{wanted} for the structure. Leave out the rows whose mask is 255 there, or "
+                    "the case."
+                )
+        for who in _drawn_with_255(labels | others, wanted, holders):
+            row = (self.observers | self.more)[who]
+            raise DataError(
+                f"Case {self.name!r}: the mask of {who!r} ({row.mask}) holds 0 and 255 alone; "
+                f"wanted {wanted} for the structure, since 255 marks pixels that nobody looked at. "
+                f"Write {wanted} instead of 255, or 0 where the mask is meant to be empty."
+            )
         is_ct = with_hu and not is_plain(self.first.image)
         return CaseMasks(
             masks, own, image.array[0] if is_ct else None, more.get("reference"), more.get("model"),
-            ignored if ignored.any() else None, note,
+            ignored if holders else None, holders,
         )  # fmt: skip
 
 
@@ -196,11 +203,52 @@ def _names(cases: Mapping[Key, ManifestRow]) -> dict[Key, str]:
     return names
 
 
-def _note(holders: Sequence[str], ignored: NDArray[np.bool_]) -> str:
-    return (
-        f"{100 * ignored.mean():.3g} % of the slice is 255 (in the mask of "
-        f"{', '.join(map(repr, holders))}) and counts in no mask; areas are of the rest"
-    )
+def unseen_notes(cases: Mapping[str, tuple[float, Sequence[str]]]) -> list[str]:
+    """Say how much of the slices is 255, in one note however many cases there are.
+
+    Args:
+        cases: Case to the share of its pixels and to whose masks have them.
+
+    Returns:
+        No note without cases, else one.
+
+    Example:
+        >>> print(*unseen_notes({"P1": (0.5, ["C"]), "P2": (0.25, ["B", "C"])}))
+        2 cases ('P1', 'P2'): 25 to 50 % of the slice is 255 (in masks of 'C', 'B') and counts in
+        no mask; areas are of the rest
+    """
+    if not cases:
+        return []
+    shares = [f"{100 * share:.3g}" for share, _ in sorted(cases.values(), key=lambda c: c[0])]
+    holders = _some(list(dict.fromkeys(who for _, whose in cases.values() for who in whose)))
+    which, whose = f"{len(cases)} cases ({_some(list(cases))})", f"masks of {holders}"
+    if len(cases) == 1:
+        which, whose = f"case {_some(list(cases))}", f"the mask of {holders}"
+    reach = " to ".join(dict.fromkeys([shares[0], shares[-1]]))
+    return [
+        f"{which}: {reach} % of the slice is 255 (in {whose}) and counts in no mask; areas are of "
+        "the rest"
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (", ..." if names[3:] else "")
+
+
+def _drawn_with_255(
+    labels: Mapping[str, NDArray[Any]], wanted: int, holders: Sequence[str]
+) -> list[str]:
+    """Whose mask has 255 and no class, where others drew the structure or where nobody did.
+
+    An empty mask may have a frame that nobody looked at; it is not where the others drew.
+    """
+    drawn = np.logical_or.reduce([mask == wanted for mask in labels.values()])
+    return [
+        who
+        for who in holders
+        if np.isin(labels[who], (0, _IGNORE)).all()
+        and (not drawn.any() or drawn[labels[who] == _IGNORE].any())
+    ]
 
 
 def _image(row: ManifestRow, with_hu: bool) -> Volume:

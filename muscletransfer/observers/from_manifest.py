@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from muscletransfer.data.manifest import Manifest
-from muscletransfer.observers.case_files import case_files
+from muscletransfer.observers.case_files import case_files, unseen_notes
 from muscletransfer.observers.consensus import Consensus
 from muscletransfer.observers.inputs import EmptyRule
 from muscletransfer.observers.result import ObserverStudy
@@ -50,7 +50,8 @@ def observer_study_from_manifest(
             for a case.
         GeometryError: A mask on another grid than its image, or no spacing.
         ImageReadError: A file cannot be read.
-        DataError: As ``observer_study``.
+        DataError: As ``observer_study``; a mask of several classes without a label, one with 255
+            where the structure is, or nothing is left of an observer's mask where all looked.
 
     Example:
         >>> import tempfile
@@ -76,13 +77,13 @@ def observer_study_from_manifest(
         more["reference"] = {}
     if model is not None:
         more["model"] = {}
-    notes: list[str] = []
+    unseen: dict[str, tuple[float, tuple[str, ...]]] = {}
     for files in case_files(observers, reference, model):
         case = files.read(label, with_hu)
         masks[files.name], spacing[files.name] = case.masks, case.spacing
         patients[files.name] = files.patient
-        if case.note:
-            notes.append(f"case {files.name!r}: {case.note}")
+        if case.ignored is not None:
+            unseen[files.name] = float(case.ignored.mean()), case.unseen_by
         if case.hu is not None:
             hu[files.name] = case.hu
         for what, mask in (("reference", case.reference), ("model", case.model)):
@@ -98,4 +99,4 @@ def observer_study_from_manifest(
         empty=empty,
         patients=patients,
     )
-    return replace(study, notes=(*notes, *study.notes))
+    return replace(study, notes=(*unseen_notes(unseen), *study.notes))

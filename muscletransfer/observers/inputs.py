@@ -38,6 +38,7 @@ class StudyCase:
         model: The model's mask, if there is one.
         hu: The image in Hounsfield units, if it is known.
         ignored: Where somebody did not look; every mask is empty there.
+        unseen_by: Who that was.
     """
 
     name: str
@@ -47,6 +48,7 @@ class StudyCase:
     model: BoolMask | None = None
     hu: NDArray[Any] | None = None
     ignored: BoolMask | None = None
+    unseen_by: tuple[str, ...] = ()
 
 
 def check_cases(

@@ -187,3 +187,55 @@ def test_an_observer_whose_255_leave_nothing_is_named(empty, rest, tmp_path):
     where[0] = rest == "nothing"
     with pytest.raises(DataError, match=r"'P1'.*mask of 'C'.*nothing is left of the mask of 'A'"):
         observer_study_from_manifest(write_with_255(tmp_path, where), empty=empty)
+
+
+def write_masks(folder, *cases):
+    """A manifest of the observers' masks and one of a model's, for each case by name."""
+    tables = {"o": ["patient_id,image,mask,observer"], "m": ["patient_id,image,mask"]}
+    save(hounsfield(), folder / "ct.nii.gz")
+    for number, masks in enumerate(cases):
+        (folder / f"ct{number}.nii.gz").write_bytes((folder / "ct.nii.gz").read_bytes())
+        for who, mask in masks.items():
+            save(mask.astype(np.uint8), folder / f"{who}{number}.nii.gz")
+            row = f"P{number},ct{number}.nii.gz,{who}{number}.nii.gz"
+            tables["m" if who == "model" else "o"].append(row + f",{who}" * (who != "model"))
+    for name, rows in tables.items():
+        (folder / f"{name}.csv").write_text("\n".join(rows))
+    return folder / "o.csv", folder / "m.csv" if len(tables["m"]) > 1 else None
+
+
+@pytest.mark.parametrize("label", [None, 1])
+@pytest.mark.parametrize("who", ["model", "B", "everybody"])
+def test_a_structure_that_is_written_as_255_is_refused(who, label, tmp_path):
+    """Else all that it covers would count in nobody's mask, and the verdict be another."""
+    masks = {"A": disc(9), "B": disc(8), "model": disc(7)}
+    coded = {
+        name: mask * (255 if who in (name, "everybody") else 1) for name, mask in masks.items()
+    }
+    observers, model = write_masks(tmp_path, coded)
+    named = "A" if who == "everybody" else who
+    wanted = rf"'P0': the mask of '{named}' \(.*{named}0.nii.gz\) holds 0 and 255.*Write 1 instead"
+    with pytest.raises(DataError, match=wanted):
+        observer_study_from_manifest(observers, model=model, empty="missing", label=label)
+
+
+def test_an_empty_mask_may_have_a_frame_that_nobody_looked_at(tmp_path):
+    frame = np.zeros((40, 40), np.uint8)
+    frame[:5] = 255
+    observers, model = write_masks(tmp_path, {"A": disc(9), "B": disc(8), "model": frame})
+    study = observer_study_from_manifest(observers, model=model)
+    assert study.band("dice", "pairwise").model == 0
+    assert "(in the mask of 'model')" in study.notes[0]
+
+
+def test_one_note_says_of_all_cases_who_did_not_look(tmp_path):
+    cases = []
+    for number in range(5):
+        masks = {"A": disc(9), "B": disc(8)}
+        masks["AB"[number % 2]][: 2 + 2 * number] = 255
+        cases.append(masks)
+    study = observer_study_from_manifest(write_masks(tmp_path, *cases)[0])
+    assert [note for note in study.notes if "255" in note] == [
+        "5 cases ('P0', 'P1', 'P2', ...): 5 to 25 % of the slice is 255 (in masks of 'A', 'B') and "
+        "counts in no mask; areas are of the rest"
+    ]

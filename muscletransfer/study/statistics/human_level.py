@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from muscletransfer.agreement.bootstrap import Estimate
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.observers.band import Band
+from muscletransfer.observers.case_files import unseen_notes
 from muscletransfer.observers.result import ObserverStudy
 from muscletransfer.observers.scores import Score, score_of
 from muscletransfer.observers.study import compare_columns
@@ -127,6 +128,7 @@ def compare_with_observers(
 def _read_observers(table: pd.DataFrame, test: HumanTest, score: Score) -> _Seen:
     tested = set(table["case"])
     seen = _Seen()
+    unseen: dict[str, tuple[float, tuple[str, ...]]] = {}
     for case, patient, notes in observed_cases(
         test.observers, test.cases, test.label, test.with_hu, test.empty
     ):
@@ -139,6 +141,8 @@ def _read_observers(table: pd.DataFrame, test: HumanTest, score: Score) -> _Seen
             )
         agreement = agreement_of(case, score)
         agreement.ignored = case.ignored
+        if case.ignored is not None:
+            unseen[case.name] = float(case.ignored.mean()), case.unseen_by
         seen.notes += [*notes, *agreement.notes]
         seen.patients[case.name] = patient
         seen.observers |= set(case.masks)
@@ -147,6 +151,7 @@ def _read_observers(table: pd.DataFrame, test: HumanTest, score: Score) -> _Seen
             seen.notes.append(f"case {case.name!r}: fewer than two observers, so no comparison")
         else:
             seen.agreements[case.name] = agreement
+    seen.notes += unseen_notes(unseen)
     if not seen.patients:
         raise DataError(
             "The observers outlined no case that the study tested; wanted rows of the same images "

@@ -65,10 +65,9 @@ def observed_cases(
             None if read.hu is None else {name: read.hu},
             empty,
         )
-        if read.note:
-            notes.append(f"case {name!r}: {read.note}")
         patient = files.patient if cases is None else cases.rows[int(name)].patient_id
-        yield replace(checked[0], ignored=read.ignored), patient, notes
+        case = replace(checked[0], ignored=read.ignored, unseen_by=read.unseen_by)
+        yield case, patient, notes
 
 
 class Agreement(ABC):

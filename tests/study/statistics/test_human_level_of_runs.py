@@ -286,3 +286,14 @@ def test_masks_of_another_grid_are_named(made: Made, tmp_path: Path) -> None:
     test = HumanTest(made.root / "observers.csv", tmp_path, 0.03, cases=made.test().cases)
     found = compare_with_observers(table, test, LABELS, repeats=200)
     assert any("wanted one grid" in note for note in found.notes)
+
+
+def test_one_note_says_where_observers_did_not_look(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for name, own in made.masks.items():
+        labels = own["B"].astype(np.uint8)
+        labels[: 2 if int(name) % 2 else 4] = 255
+        made.save(f"{name}_B", labels)
+    found = compare_with_observers(made.table, made.test(), LABELS, repeats=200)
+    (note,) = (note for note in found.notes if "255" in note)
+    assert note.startswith("11 cases ('0', '1', '2', ...): 5 to 10 % of the slice is 255 (in masks")
