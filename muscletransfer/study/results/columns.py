@@ -135,7 +135,7 @@ def check_table(table: pd.DataFrame) -> None:
             raise DataError(
                 f"Column {name!r} of the table holds {table[name].dtype} values; wanted {kind}s. "
                 "Read the files of a study with muscletransfer.study.results.read_results, which "
-                "knows the kinds."
+                "knows the kinds; correct the column in a table of your own."
             )
     for run, problem in find_problems(table).items():
         raise DataError(f"Run {run!r}: {problem}.")
@@ -150,7 +150,7 @@ def with_kinds(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The table with whole numbers as text where a name is wanted, nothing as empty text, and
-        numbers without fractions as whole ones where those are wanted.
+        numbers without fractions as whole ones where those are wanted, and 0 and 1 as flags.
 
     Example:
         >>> found = with_kinds(pd.DataFrame({"case": [0, 1], "n": [5.0, 10.0]}))
@@ -168,6 +168,8 @@ def with_kinds(table: pd.DataFrame) -> pd.DataFrame:
             changed[name] = values.astype(object).fillna("").astype(str)
         elif kind == "number" and pd.api.types.is_integer_dtype(values):
             changed[name] = values.astype("float64")
+        elif kind == "flag" and pd.api.types.is_numeric_dtype(values) and values.isin((0, 1)).all():
+            changed[name] = values.astype(bool)
         elif kind == "integer" and pd.api.types.is_float_dtype(values) and _are_whole(values):
             changed[name] = values.astype("int64")
     return table.assign(**changed) if changed else table
