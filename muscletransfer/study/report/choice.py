@@ -8,7 +8,7 @@ import pandas as pd
 
 from muscletransfer.study.results import Arm
 from muscletransfer.study.statistics import StudyAnalysis
-from muscletransfer.study.statistics.fits import LEAST_SHARE
+from muscletransfer.study.statistics.values import LEAST_SHARE
 
 __all__ = ["Choice", "choose", "scratch_of"]
 

@@ -11,15 +11,12 @@ from muscletransfer.study.results.columns import Arm
 from muscletransfer.study.statistics.resampling import resampled_means
 from muscletransfer.study.statistics.shapes import CurveShape, fit_power_laws, monotone_pieces
 from muscletransfer.study.statistics.training import TrainingVariation
-from muscletransfer.study.statistics.values import Cell, PatientValues
+from muscletransfer.study.statistics.values import Cell, PatientValues, enough_patients
 
-__all__ = ["FEWEST_N", "LEAST_SHARE", "Fit", "Fits"]
+__all__ = ["FEWEST_N", "Fit", "Fits"]
 
 #: A power law has three parameters; with fewer n than this it would go through every point.
 FEWEST_N = 4
-
-#: An n at which fewer of the study's patients were tested is left out of the curves.
-LEAST_SHARE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ class Fits:
         self.moved = None if training is None else training.draw(repeats, seed)
         self.notes: list[str] = []
         present = ~np.isnan(values.values["dice"])
-        enough = present.sum(axis=1) >= LEAST_SHARE * present.shape[1]
+        enough = enough_patients(values)
         self._used = {cell: i for i, cell in enumerate(values.cells) if enough[i]}
         for (arm, n), row, ok in zip(values.cells, present, enough, strict=True):
             if not ok:

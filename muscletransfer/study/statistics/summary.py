@@ -37,7 +37,7 @@ def summarise(
         n_rows`` (results that the values are means of), ``n_failed`` (missed masks among them),
         ``patients_failed`` (patients with any), ``median, q25, q75, worst, mean, mean_low,
         mean_high, sd`` (over patients) and ``sd_between_repeats`` (of the mean Dice over repeats,
-        of the patients whom all of them tested: how much the draw of the training patients and the
+        of the patients whom they share: how much the draw of the training patients and the
         seed matter; NaN with one repeat, and for other metrics). Metrics without any value are left
         out.
 

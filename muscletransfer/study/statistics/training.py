@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from muscletransfer.study.results.columns import Arm
-from muscletransfer.study.statistics.values import PatientValues
+from muscletransfer.study.statistics.values import PatientValues, enough_patients
 
 __all__ = ["TrainingVariation", "training_variation"]
 
@@ -25,7 +25,8 @@ class TrainingVariation:
             mean over repeats of the same patients, at each arm and n together (arms share the
             training patients of a repeat). Of the size that a single run's deviation has where
             every fold has every repeat; zero where a fold has one run of a cell, and the others
-            larger by so much that draws have the spread of the cell's mean.
+            larger by so much that draws have the spread of the cell's mean; zero in cells with
+            too few patients for a curve.
         weights: Share of the patients that each fold tests, ``(folds,)``.
         repeats: The most runs that a fold's mean is over.
     """
@@ -68,15 +69,17 @@ def training_variation(table: pd.DataFrame, values: PatientValues) -> TrainingVa
         values: Values of its patients.
 
     Returns:
-        The variation, or ``None`` where at an arm and n fewer than half of the patients were
-        tested in two repeats or more.
+        The variation, or ``None`` where at an arm and n of the curves fewer than half of the
+        patients were tested in two repeats or more.
     """
-    dice, fold = _by_repeat(table, values)
+    every, fold = _by_repeat(table, values)
+    used = enough_patients(values)  # a run of an n that has just begun must not decide for all
+    dice = every[used][:, :, ~np.isnan(every[used]).all(axis=(0, 1))]
     repeats = dice.shape[2]
     known = ~np.isnan(dice)
     counts = known.sum(axis=2, keepdims=True)
     tested, again = (counts > 0).sum(axis=(1, 2)), (counts > 1).sum(axis=(1, 2))
-    if ((again == 0) | (2 * again < tested)).any():
+    if not used.any() or ((again == 0) | (2 * again < tested)).any():
         return None
     means = np.divide(
         np.nansum(dice, axis=2, keepdims=True), counts, where=counts > 0, out=np.zeros(counts.shape)
@@ -97,7 +100,7 @@ def training_variation(table: pd.DataFrame, values: PatientValues) -> TrainingVa
         runs.append(mean.T)
         noise.append(within.T)
     deviations, part = np.concatenate(runs), np.concatenate(noise)
-    ns = np.array([n for _, n in values.cells])
+    ns = np.array([n for _, n in values.cells])[used]
     for n in np.unique(ns):
         at = ns == n
         total = float((deviations[:, at] ** 2).sum())
@@ -105,7 +108,9 @@ def training_variation(table: pd.DataFrame, values: PatientValues) -> TrainingVa
         deviations[:, at] *= np.sqrt(left / total) if total > 0 else 0.0
     weights = np.array([(fold == number).mean() for number in folds])
     deviations *= np.sqrt(_too_narrow(known, away, fold, weights))
-    return TrainingVariation(deviations, weights, repeats)
+    of_all = np.zeros((len(deviations), len(used)))
+    of_all[:, used] = deviations
+    return TrainingVariation(of_all, weights, repeats)
 
 
 def _too_narrow(

@@ -13,9 +13,19 @@ from numpy.typing import NDArray
 from muscletransfer.study.results.columns import Arm, check_table
 from muscletransfer.study.statistics.metrics import METRICS, row_values
 
-__all__ = ["Cell", "PatientValues", "arm_labels", "patient_values"]
+__all__ = [
+    "LEAST_SHARE",
+    "Cell",
+    "PatientValues",
+    "arm_labels",
+    "enough_patients",
+    "patient_values",
+]
 
 Cell = tuple[Arm, int]
+
+#: An n at which fewer of the study's patients were tested is left out of the curves.
+LEAST_SHARE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +42,7 @@ class PatientValues:
         rows: ``(cells, patients)``, how many rows a mean is of.
         failed: ``(cells, patients)``, how many of them are missed masks.
         repeat_means: Metric ``"dice"`` by repeat, ``(cells, repeats)``: means over the patients
-            that every repeat of the cell has tested, NaN where there are none.
+            that the repeats of the cell share, NaN for repeats that have tested few of them.
 
     Example:
         >>> from muscletransfer.study.results import example_table
@@ -143,21 +153,42 @@ def patient_values(table: pd.DataFrame, reference: str = "random") -> PatientVal
 
 
 def _of_the_same(by_repeat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over the patients whom all repeats of a cell have, ``(cells, repeats)``.
+    """Means over the patients whom the repeats of a cell share, ``(cells, repeats)``.
 
-    In a study under way other patients would make other means, not only another training.
+    In a study under way other patients would make other means, not only another training. Two
+    repeats are compared where they share anybody, the ones with the most patients first; another
+    one joins them where it leaves half of the patients that they share, else its mean is NaN.
 
     Args:
         by_repeat: ``(cells, repeats, patients)``, NaN where there is no value.
     """
     known = ~np.isnan(by_repeat)
-    there: NDArray[np.bool_] = np.asarray(known.any(axis=2))
-    same = (known | ~there[:, :, None]).all(axis=1, keepdims=True)
-    count = np.asarray((known & same).sum(axis=2))
-    sums = np.where(known & same, by_repeat, 0.0).sum(axis=2)
+    order = np.argsort(-known.sum(axis=2), axis=1, kind="stable")
+    cells = np.arange(len(known))
+    joined: NDArray[np.bool_] = np.zeros(known.shape[:2], dtype=bool)
+    same = np.ones((len(known), known.shape[2]), dtype=bool)
+    for repeat in order.T:
+        left = same & known[cells, repeat]
+        least = np.where(joined.sum(axis=1) < 2, 1, same.sum(axis=1) / 2)
+        joins = left.sum(axis=1) >= least
+        joined[cells[joins], repeat[joins]] = True
+        same[joins] = left[joins]
+    counted = joined[:, :, None] & same[:, None]
+    count = np.asarray(counted.sum(axis=2))
+    sums = np.where(counted, by_repeat, 0.0).sum(axis=2)
     found: NDArray[np.float64] = np.full(sums.shape, np.nan)
     np.divide(sums, count, where=count > 0, out=found)
     return found
+
+
+def enough_patients(values: PatientValues) -> NDArray[np.bool_]:
+    """Which cells curves are fitted to: :data:`LEAST_SHARE` of the patients or more, ``(cells,)``.
+
+    Args:
+        values: Values of the patients.
+    """
+    share = (~np.isnan(values.values["dice"])).mean(axis=1)
+    return np.asarray(share >= LEAST_SHARE)
 
 
 def _cells(table: pd.DataFrame) -> tuple[NDArray[np.int64], list[Arm], list[int]]:

@@ -7,13 +7,13 @@ import pytest
 from synthetic_table import make_table
 
 from muscletransfer.agreement import relative_error
-from muscletransfer.study.statistics.fits import LEAST_SHARE, Fits
+from muscletransfer.study.statistics.fits import Fits
 from muscletransfer.study.statistics.label_saving import _factor, _Shared, _with_selection
 from muscletransfer.study.statistics.metrics import row_values
 from muscletransfer.study.statistics.paired import _median, compare_arms
 from muscletransfer.study.statistics.saving import Factor
 from muscletransfer.study.statistics.shapes import MonotonePieces
-from muscletransfer.study.statistics.values import patient_values
+from muscletransfer.study.statistics.values import LEAST_SHARE, patient_values
 
 ENDS = np.array([5.0, 0.2])
 

@@ -133,6 +133,19 @@ def test_a_second_repeat_of_a_few_patients_tells_nothing() -> None:
     assert training_variation(begun, patient_values(begun)) is None
 
 
+def test_a_source_that_has_hardly_begun_takes_nothing_from_the_others() -> None:
+    """One run of another source, which is in no curve, and of a repeat that no other arm has."""
+    table, _ = study(0.04)
+    own = (table["source"] == "jigsaw") & (table["n"] == 5)
+    late = table[own & (table["fold"] == 0) & (table["repeat"] == 0)].assign(source="late")
+    for repeat in (0, 7):
+        more = late.assign(run_id="late", repeat=repeat)
+        found = analyse(pd.concat([table, more], ignore_index=True), resamples=200)
+        assert found.training_variation
+        alone = analyse(table, resamples=200)
+        assert [s.headline for s in found.saving] == [s.headline for s in alone.saving]
+
+
 SIMULATED = 60
 
 

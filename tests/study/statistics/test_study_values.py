@@ -105,6 +105,24 @@ def test_repeats_are_compared_on_the_patients_whom_all_of_them_tested() -> None:
         assert summary.loc[("dice", 10), "sd_between_repeats"] == pytest.approx(0, abs=1e-12)
 
 
+def test_whole_repeats_are_compared_whoever_has_begun_beside_them() -> None:
+    whole = make_table(patients=24, ns=(5,), repeats=4)
+    whole = whole[whole["source"] == "random"]
+    repeat, fold = whole["repeat"], whole["fold"]
+    two = whole[repeat < 2].groupby("repeat")["dice"].mean().std()
+    for begun in (
+        (repeat == 2) & (fold == 0),
+        ((repeat == 2) & (fold == 0)) | ((repeat == 3) & (fold == 1)),
+    ):
+        summary = summarise(patient_values(whole[(repeat < 2) | begun]), repeats=200)
+        assert summary["sd_between_repeats"].iloc[0] == pytest.approx(two, abs=1e-12)
+    # One run less of a third: the patients that three repeats share, not one repeat fewer.
+    most = whole[(repeat < 2) | ((repeat == 2) & (fold != 3))]
+    shared = most[most["fold"] != 3].groupby("repeat")["dice"].mean().std()
+    summary = summarise(patient_values(most), repeats=200)
+    assert summary["sd_between_repeats"].iloc[0] == pytest.approx(shared, abs=1e-12)
+
+
 def test_missed_masks_are_counted_and_stay() -> None:
     table = make_table(patients=9, ns=(5,), repeats=1)
     few, most = [f"P00{i}" for i in range(3)], [f"P00{i}" for i in range(6)]
