@@ -10,7 +10,9 @@ from muscletransfer.agreement.checks import percent
 from muscletransfer.observers.scores import score_of
 from muscletransfer.study.report.material import Material
 from muscletransfer.study.statistics import LabelSaving, StudyAnalysis
+from muscletransfer.study.statistics.label_saving import NO_SAVING
 from muscletransfer.study.statistics.usefulness import NOT_USEFUL
+from muscletransfer.study.statistics.wording import at_the_same_number
 
 __all__ = ["Answer", "answers", "human_answer", "saving_answer", "what_is_missing"]
 
@@ -59,6 +61,10 @@ def answers(material: Material) -> list[Answer]:
 def saving_answer(analysis: StudyAnalysis) -> Answer:
     """Which source saves labels."""
     question = "Which source saves labels?"
+    begun = tuple(note for note in analysis.notes if NO_SAVING in note)
+    if begun and not analysis.saving:
+        why = "too few patients were tested both with a source and from scratch"
+        return Answer(question, f"It cannot be told yet: {why}.", begun)
     if not analysis.saving:
         return Answer(
             question,
@@ -71,7 +77,19 @@ def saving_answer(analysis: StudyAnalysis) -> Answer:
     more = tuple(s.sentence for s in [*saved, *rest])
     if saved:
         return _saved(question, analysis, saved, more)
+    better, worse = (
+        [_name(analysis, s) for s in rest if at_the_same_number(s.headline) == how]
+        for how in ("better", "worse")
+    )
     lead = "None is shown to save labels."
+    if better:
+        lead = (
+            f"How many labels are saved cannot be told: {_list(better)} did better than training "
+            "from scratch with the same number, and how many scratch needs for that was not "
+            "measured."
+        )
+    if worse:
+        lead += f" {_list(worse)} did worse than from scratch with the same number."
     if cost:
         lead += f" {_list([_name(analysis, s) for s in cost])} cost labels instead."
     return Answer(question, lead, more, "bad" if cost else "")

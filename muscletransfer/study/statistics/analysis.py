@@ -15,13 +15,18 @@ from muscletransfer.study.statistics.curve import LearningCurve, learning_curve
 from muscletransfer.study.statistics.fits import Fits
 from muscletransfer.study.statistics.human import HumanComparison, HumanTest
 from muscletransfer.study.statistics.human_level import compare_with_observers
-from muscletransfer.study.statistics.label_saving import label_saving
+from muscletransfer.study.statistics.label_saving import NO_SAVING, label_saving
 from muscletransfer.study.statistics.notes import study_notes
 from muscletransfer.study.statistics.paired import Family, compare_arms
 from muscletransfer.study.statistics.saving import LabelSaving
 from muscletransfer.study.statistics.summary import summarise
 from muscletransfer.study.statistics.training import training_variation
-from muscletransfer.study.statistics.values import PatientValues, arm_labels, patient_values
+from muscletransfer.study.statistics.values import (
+    LEAST_SHARE,
+    PatientValues,
+    arm_labels,
+    patient_values,
+)
 
 __all__ = ["TABLES", "StudyAnalysis", "analyse", "holds_tables"]
 
@@ -261,7 +266,7 @@ def _savings(
     selection_labels: int | None,
     notes: list[str],
 ) -> tuple[LabelSaving, ...]:
-    """What each arm with a reference saves; arms without a common patient go to ``notes``."""
+    """What each arm with a reference saves; arms of which it cannot be told go to ``notes``."""
     savings = []
     for arm in fits.values.arms:
         scratch = _reference_of(arm, fits.values, reference)
@@ -269,7 +274,11 @@ def _savings(
             continue
         found = label_saving(fits, arm, scratch, labels[arm], confidence, selection_labels)
         if found is None:
-            notes.append(f"{labels[arm]}: no label saving, since it shares no patient with scratch")
+            begun = [labels[one] for one in (arm, scratch) if not fits.cells_of(one)]
+            why = "it shares no patient with scratch"
+            if begun:
+                why = f"{LEAST_SHARE:.0%} of the patients were tested at no n of {begun[0]} yet"
+            notes.append(f"{labels[arm]}: {NO_SAVING} {why}")
         else:
             savings.append(found)
     return tuple(savings)

@@ -15,7 +15,10 @@ from muscletransfer.study.statistics.shapes import CurveShape
 from muscletransfer.study.statistics.usefulness import NOT_USEFUL, poor_outlines
 from muscletransfer.study.statistics.wording import saving_sentence
 
-__all__ = ["label_saving"]
+__all__ = ["NO_SAVING", "label_saving"]
+
+#: With this begins the reason why two arms have no factor, in the notes of an analysis.
+NO_SAVING = "no label saving, since"
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +52,8 @@ def label_saving(
         selection_labels: Labelled patients that each run spent on model selection.
 
     Returns:
-        The saving, or ``None`` where the arms share no patient.
+        The saving, or ``None`` where the arms share no patient, or one has no n with enough of
+        them.
     """
     patients = fits.common(arm, reference)
     source, scratch = fits.of(arm, patients), fits.of(reference, patients)

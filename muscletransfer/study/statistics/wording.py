@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from muscletransfer.study.statistics.saving import Factor
 
-__all__ = ["saving_sentence"]
+__all__ = ["at_the_same_number", "saving_sentence"]
 
 
 def saving_sentence(
@@ -61,4 +63,23 @@ def saving_sentence(
         return f"{text}. Labels are saved."
     if factor.high < 1:
         return f"{text}. It costs labels instead of saving them."
+    if at_the_same_number(factor) == "better":
+        return f"{text}. How many labels that saves cannot be told from what was measured."
+    if at_the_same_number(factor) == "worse":
+        return f"{text}. How many labels that costs cannot be told from what was measured."
     return f"{text}. The interval holds 1, so no saving is shown."
+
+
+def at_the_same_number(factor: Factor) -> Literal["better", "worse", ""]:
+    """Whether a source is shown to be better or worse with one number of labels, and no more.
+
+    Args:
+        factor: Its headline.
+
+    Example:
+        >>> at_the_same_number(Factor(1.0, "at_least", 1.0, float("inf"), 0.95))
+        'better'
+    """
+    if factor.bound == "at_least" and factor.value == factor.low == 1:
+        return "better"
+    return "worse" if factor.bound == "at_most" and factor.value == factor.high == 1 else ""

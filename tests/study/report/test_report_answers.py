@@ -44,6 +44,17 @@ def test_no_source_saves_the_most_where_another_may_save_more():
     assert several(0.004, alpha=4.0).lead.startswith("alpha saves labels: from scratch it takes")
 
 
+def test_a_pilot_at_one_n_tells_better_from_worse_and_no_more():
+    one = example_table(ns=[10], start={"random": 0.5, "good": 0.6, "bad": 0.4})
+    answer = saving_answer(analyse(one, resamples=200))
+    assert answer.lead == (
+        "How many labels are saved cannot be told: good did better than training from scratch "
+        "with the same number, and how many scratch needs for that was not measured. bad did worse "
+        "than from scratch with the same number."
+    )
+    assert not any("holds 1" in words for words in answer.more)
+
+
 def test_a_model_is_chosen_among_those_that_enough_patients_tested():
     table = example_table(ns=[5, 10], patients=8)
     easy = (table["source"] == "jigsaw") & (table["n"] == 10) & (table["patient"] < "P2")

@@ -45,6 +45,18 @@ def test_a_frozen_random_encoder_is_no_training_from_scratch(
     assert "It cannot be told: no finished run starts from scratch" in page
 
 
+@pytest.mark.parametrize("first", ["random", "jigsaw"])
+def test_a_study_under_way_is_not_told_that_it_has_no_scratch(first: str) -> None:
+    table = example_table(patients=12)
+    ahead = (table["source"] == first) | table["patient"].isin(sorted(set(table["patient"]))[:3])
+    answer = saving_answer(analyse(table[ahead], resamples=200))
+    assert answer.lead.startswith("It cannot be told yet: too few patients were tested both")
+    late = "jigsaw" if first == "random" else "random"
+    assert answer.more == (
+        f"jigsaw: no label saving, since 80% of the patients were tested at no n of {late} yet",
+    )
+
+
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A study on a manifest that asks about a label nobody drew, and its observers' manifest."""

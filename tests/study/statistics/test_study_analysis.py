@@ -1,5 +1,6 @@
 """The whole analysis: what is in it, what it says of its limits, and its files."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,16 @@ def test_an_arm_that_has_hardly_begun_has_no_curve() -> None:
     assert [curve.arm.source for curve in found.curves] == ["random", "classification"]
     assert [saving.arm.source for saving in found.saving] == ["classification"]
     assert "jigsaw: no curve, since no n has enough patients" in found.notes
-    assert "jigsaw: no label saving, since it shares no patient with scratch" in found.notes
+    begun = "no label saving, since 80% of the patients were tested at no n of"
+    assert f"jigsaw: {begun} jigsaw yet" in found.notes
+    ended = analyse(table[(table["source"] != "random") | (table["fold"] == 0)], resamples=200)
+    assert f"jigsaw: {begun} random yet" in ended.notes
+    for i, (source, n) in enumerate(product(("random", "jigsaw"), (5, 10, 25))):
+        at = (table["source"] == source) & (table["n"] == n)
+        table = table[~(at & table["patient"].isin([f"P{2 * i:03d}", f"P{2 * i + 1:03d}"]))]
+    apart = analyse(table, resamples=200)
+    assert "jigsaw: no label saving, since it shares no patient with scratch" in apart.notes
+    assert [saving.arm.source for saving in apart.saving] == ["classification"]
 
 
 def test_distances_in_two_units_are_not_mixed() -> None:

@@ -151,6 +151,13 @@ def test_one_n_is_a_point_and_the_factor_a_bound() -> None:
     saving = saving_of(table)
     assert saving.headline == Factor(1.0, "at_least", 1.0, math.inf, 0.95)
     assert saving.notes == ("scratch was measured at one n: the factor at each n is a bound",)
+    assert saving.sentence.endswith(
+        "so scratch needs >= 1 (95% interval at least 1) times the labels. "
+        "How many labels that saves cannot be told from what was measured."
+    )
+    worse = saving_of(exact({"random": 1.0, "jigsaw": 0.3}, ns=(25,)))
+    assert worse.headline == Factor(1.0, "at_most", 0.0, 1.0, 0.95)
+    assert "How many labels that costs cannot be told" in worse.sentence
     same = saving_of(exact({"random": 1.0, "jigsaw": 1.0}, ns=(25,)))
     assert same.headline.bound == "unknown"
     assert "since training from scratch was measured at one n only, 25" in same.sentence
