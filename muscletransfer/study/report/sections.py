@@ -93,11 +93,10 @@ def saving(page: StudyPage, figures: Figures) -> None:
         "below 1 the source costs labels. Nothing is read off beyond the measured numbers of "
         "patients: there it is a bound."
     )
-    page.add(
-        wide_figure(
-            drawing, "Over the Dice that both curves reach; an arrow goes beyond what was measured."
-        )
-    )
+    caption = "Over the Dice that both curves reach"
+    if any(one.dice_range is None for one in figures.analysis.saving):
+        caption += ", or a bound or the factor at one n where they share none or have no curve"
+    page.add(wide_figure(drawing, f"{caption}; an arrow goes beyond what was measured."))
     page.add(saving_table(figures.analysis))
     notes = [f"{figures.analysis.labels[s.arm]}: {note}" for s in figures.analysis.saving
              for note in s.notes]  # fmt: skip

@@ -101,9 +101,10 @@ class LabelSaving:
         arm: The source.
         reference: The arm from scratch.
         headline: One factor for the whole: the geometric mean over the Dice that both curves
-            reach, evenly spaced (their average distance along a logarithmic axis of labels).
-        dice_range: Lowest and highest Dice that both curves reach, or ``None`` where none is; then
-            the headline is a bound.
+            reach, evenly spaced (their average distance along a logarithmic axis of labels). Where
+            they reach none in common it is a bound, and where an arm has one n and so no curve, the
+            factor at the Dice that it has there.
+        dice_range: Lowest and highest Dice of that mean, or ``None`` where the headline is none.
         per_n: The factor at each measured n of the source.
         n_patients: Patients with a value at every n of both arms; the intervals are over these.
         sentence: The headline in words.
