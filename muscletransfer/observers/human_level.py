@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from muscletransfer.agreement import Estimate, patient_bootstrap
-from muscletransfer.agreement.checks import percent
 from muscletransfer.errors import DataError, SettingError
 from muscletransfer.observers.band import Band
 from muscletransfer.observers.inputs import MODEL
 from muscletransfer.observers.result import ObserverStudy
 from muscletransfer.observers.scores import Score, left_out_scores, pair_scores, score_of
-from muscletransfer.observers.verdict import Outcome, decide, sentence
+from muscletransfer.observers.verdict import Outcome, decide, interval_words, sentence
 
 __all__ = ["HumanLevel", "LeaveOneOut", "human_level"]
 
@@ -39,12 +38,11 @@ class LeaveOneOut:
     n_matched: int
 
     def __str__(self) -> str:
-        low, high = self.difference.ci
         return (
             f"Against the consensus of the others the model has {self.model:.4g}, the observers "
             f"{self.observers:.4g} (difference {self.difference.mean:+.3g}, "
-            f"{percent(self.difference.confidence)} interval {low:+.3g} to {high:+.3g}); it is at "
-            f"least as good as {self.n_matched} of {len(self.per_observer)} observers."
+            f"{interval_words(self.difference)}); it is at least as good as {self.n_matched} of "
+            f"{len(self.per_observer)} observers."
         )
 
 

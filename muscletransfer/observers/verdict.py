@@ -9,7 +9,7 @@ from muscletransfer.agreement import Estimate
 from muscletransfer.agreement.checks import percent
 from muscletransfer.observers.scores import Score
 
-__all__ = ["Outcome", "decide", "sentence"]
+__all__ = ["Outcome", "decide", "interval_words", "sentence"]
 
 Outcome = Literal["as_good", "worse", "cannot_tell"]
 
@@ -42,6 +42,21 @@ def decide(difference: Estimate, margin: float, score: Score, varied: bool) -> O
     return "worse" if high < -margin else "cannot_tell"
 
 
+def interval_words(difference: Estimate) -> str:
+    """The interval of a difference over patients, or that there are too few of them for one.
+
+    Example:
+        >>> interval_words(Estimate(0.1, (-math.inf, math.inf), 3, 3, 0.95, 10000, 0))
+        '3 patients are too few for an interval'
+    """
+    low, high = difference.ci
+    one = difference.n_patients == 1
+    patients = f"{difference.n_patients} patient{'' if one else 's'}"
+    if low == -math.inf and high == math.inf:
+        return f"{patients} {'is' if one else 'are'} too few for an interval"
+    return f"{percent(difference.confidence)} interval {low:+.3g} to {high:+.3g} over {patients}"
+
+
 def sentence(
     outcome: Outcome,
     score: Score,
@@ -66,7 +81,6 @@ def sentence(
     sign = -1 if score.higher_is_better else 1
     edge = f"{sign * margin:+.4g}{score.unit}"
     chosen = f"{margin:.4g}{score.unit}"
-    patients = f"{difference.n_patients} patient{'s' * (difference.n_patients != 1)}"
     opening = {
         "as_good": f"As good as a human within the chosen margin of {chosen}",
         "worse": f"Not as good as a human by the chosen margin of {chosen}",
@@ -82,15 +96,10 @@ def sentence(
             "is not known."
         )
     low, high = difference.ci
-    if math.isinf(low) and math.isinf(high) and low < high:
-        return (
-            f"{opening}: {numbers}, and {patients} are too few for an interval (chosen margin "
-            f"{chosen})."
-        )
-    interval = (
-        f"the difference is {difference.mean:+.3g}, {percent(difference.confidence)} interval "
-        f"{low:+.3g} to {high:+.3g} over {patients}"
-    )
+    reach = interval_words(difference)
+    if low == -math.inf and high == math.inf:
+        return f"{opening}: {numbers}, and {reach} (chosen margin {chosen})."
+    interval = f"the difference is {difference.mean:+.3g}, {reach}"
     end = {
         "as_good": f"all of it better than {edge}",
         "worse": f"all of it worse than {edge}",

@@ -135,6 +135,7 @@ def test_too_few_patients_cannot_tell():
     found = human_level(study_of(counts, model), 0.5)
     assert found.outcome == "cannot_tell"
     assert "4 patients are too few" in str(found)
+    assert "4 patients are too few for an interval); it is at least" in str(found.leave_one_out)
 
 
 def test_identical_observers_cannot_tell():

@@ -108,7 +108,8 @@ def human_figure(analysis: StudyAnalysis, styles: Styles, label: str, below: boo
     axes.set_ylim(axes.get_ylim())  # as they are: an arrow must not move its own edge
     for place, arm in enumerate(analysis.arms):
         own = _of_arm(verdicts, arm)
-        _arrows(axes, own.loc[np.isposinf(own["high"]), "n"], styles[arm], place, len(styles))
+        open_above = np.isposinf(own["high"]) & np.isfinite(own["low"])  # else: no interval at all
+        _arrows(axes, own.loc[open_above, "n"], styles[arm], place, len(styles))
     _finish(figure, axes, analysis.ns, label)
     return figure
 

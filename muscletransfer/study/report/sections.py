@@ -123,7 +123,7 @@ def human(page: StudyPage, figures: Figures) -> None:
             "Agreement of a model with the observers minus that of two observers, with its "
             "interval over patients"
         )
-        endless = any(np.isposinf(verdict.high) for verdict in found.verdicts)
+        endless = any(np.isposinf(v.high) and np.isfinite(v.low) for v in found.verdicts)
         end = "; an arrow where its end is infinite." if endless else "."
         page.add(wide_figure(drawing, f"{caption}{end}"))
     page.add(folded("The numbers", human_table(figures.analysis, 3)))

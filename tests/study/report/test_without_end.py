@@ -43,6 +43,14 @@ def test_human_level_without_end_is_marked_at_the_upper_edge():
     (arrow,) = [line for line in axes.lines if line.get_marker() == "^" and not line.get_clip_on()]
     assert arrow.get_xdata() == pytest.approx([10], rel=0.1)
     assert arrow.get_ydata()[0] == axes.get_ylim()[1]
+    # Too few patients for an interval: nothing is open above rather than below.
+    few = tuple(replace(verdict, low=-np.inf, high=np.inf) for verdict in verdicts)
+    none = replace(analysis, human=replace(human, verdicts=few))
+    axes = human_figure(none, styles, "distance", below=False).axes[0]
+    assert not [line for line in axes.lines if line.get_marker() in "^v" and not line.get_clip_on()]
+    page = StudyPage("A study", "under way")
+    sections.human(page, Figures(none, styles))
+    assert "an arrow" not in page.render()
     page = StudyPage("A study", "under way")
     sections.human(page, Figures(analysis, styles))
     assert "over patients; an arrow where its end is infinite." in page.render()
