@@ -24,6 +24,8 @@ from muscletransfer.study.statistics.analysis import TABLES, holds_tables
 
 __all__ = ["write_study_report"]
 
+_NAMES = "drawn_by_report.txt"  # what of the figures is ours to remove
+
 
 def write_study_report(
     folder: str | Path, output: str | Path | None = None, *, pictures: bool = True
@@ -31,7 +33,8 @@ def write_study_report(
     """Write everything about a study, however far it is.
 
     - ``report.html``: one page that stands by itself: no server, no network.
-    - ``figures/``: its figures as SVG and PNG; those of an earlier report are removed.
+    - ``figures/``: its figures as SVG and PNG; those of an earlier report are removed
+      (``drawn_by_report.txt`` names them).
     - the tables of `write_study_results`, and ``agreement.csv`` where there are muscle
       measures, ``structures.csv`` where there are several structures; those of an earlier report
       that this one has not are removed.
@@ -108,6 +111,8 @@ def _results(
 
 def _write_figures(folder: Path, drawings: Mapping[str, Drawing], earlier: set[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    # Before the first of them: a report that breaks off must not leave pictures nobody removes.
+    _note_names(folder, earlier | set(drawings))
     for name in earlier - set(drawings):
         for ending in (".svg", ".png"):
             (folder / f"{name}{ending}").unlink(missing_ok=True)
@@ -115,15 +120,24 @@ def _write_figures(folder: Path, drawings: Mapping[str, Drawing], earlier: set[s
         write_text_atomic(folder / f"{name}.svg", drawing.svg)
         with atomic_path(folder / f"{name}.png") as temporary:
             temporary.write_bytes(drawing.png)
+    _note_names(folder, set(drawings))
+
+
+def _note_names(folder: Path, names: set[str]) -> None:
+    write_text_atomic(folder / _NAMES, "".join(f"{name}\n" for name in sorted(names)))
 
 
 def _drawn_before(target: Path) -> set[str]:
     """The figures of an earlier report; others in the folder are not ours to remove."""
-    page = target / "report.html"
-    if not page.is_file():
-        return set()
-    text = page.read_text(encoding="utf-8", errors="replace")
-    return set(re.findall(r'\bid="figure-([a-z0-9_]+)"', text))
+    found: set[str] = set()
+    for path, pattern in (
+        (target / "report.html", r'\bid="figure-([a-z0-9_]+)"'),
+        (target / "figures" / _NAMES, r"(?m)^([a-z0-9_]+)$"),  # the page may be elsewhere by now
+    ):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found.update(re.findall(pattern, text))
+    return found
 
 
 def _subtitle(material: Material) -> str:

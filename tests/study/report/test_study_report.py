@@ -1,5 +1,6 @@
 """The report of a study: what stands in it, and that every number is that of the statistics."""
 
+import contextlib
 import math
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -254,6 +255,25 @@ def test_a_page_without_pictures_of_cases(good, tmp_path):
     names = {path.stem for path in (target / "figures").glob("*.svg")}
     kept = {path.stem for path in (good.results / "figures").glob("*.svg")}
     assert names == {name for name in kept if not name.startswith("overlays_")} < kept
+
+
+@pytest.mark.parametrize("page", ["moved", "never written"])
+def test_pictures_of_a_report_without_its_page_are_removed_and_no_others(
+    page, good, tmp_path, monkeypatch
+):
+    target = tmp_path / "shared"
+    (target / "figures").mkdir(parents=True)
+    (target / "figures" / "overlays_mine.png").write_bytes(b"somebody else's")
+    with monkeypatch.context() as patch:
+        if page == "never written":
+            patch.setattr(StudyPage, "render", lambda self: 1 / 0)
+        with contextlib.suppress(ZeroDivisionError):
+            write_study_report(good.folder, target)
+    (target / "report.html").unlink(missing_ok=True)
+    assert len(list((target / "figures").glob("overlays_*.png"))) > 1
+    write_study_report(good.folder, target, pictures=False)
+    left = [path.name for path in (target / "figures").glob("overlays_*")]
+    assert left == ["overlays_mine.png"]
 
 
 def test_a_study_without_a_finished_run(tmp_path):
