@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +32,11 @@ from muscletransfer.report.plain_text import plain_text
 
 __all__ = ["write_observer_study"]
 
+_TITLE = "Observer study"
+_OUR_FIGURE = re.compile(
+    r"human_level_\d+|bands|relative_error|bland_altman_[a-z_]+|icc_(sma_cm2|sma_outline_cm2|smd_hu)"
+)
+
 
 def write_observer_study(
     study: ObserverStudy,
@@ -48,7 +54,8 @@ def write_observer_study(
 
     Args:
         study: The study.
-        folder: Where to; made when needed, files of the same names are replaced.
+        folder: Where to; made when needed, files of the same names are replaced, and where it holds
+            the page of an earlier study its verdict and figures are removed.
         human: Outcomes of the human-level test; the first is the verdict.
 
     Returns:
@@ -66,9 +73,10 @@ def write_observer_study(
     root = Path(folder)
     bands, lacking = study_bands(study)
     tables = study_tables(study, bands, human)
+    _remove_earlier(root)
     for name, table in tables.items():
         write_text_atomic(root / f"{name}.csv", table.to_csv(index=False, float_format="%.10g"))
-    page = Page("Observer study", _subtitle(study))
+    page = Page(_TITLE, _subtitle(study))
     _verdict(page, human, study)
     with plain_text():
         _figures(page, root / "figures", study, human, bands, tables)
@@ -76,6 +84,20 @@ def write_observer_study(
         page.text(f"{reason[0].upper()}{reason[1:]}")
     _tables(page, study, tables, bands)
     return page.write(root / "report.html")
+
+
+def _remove_earlier(root: Path) -> None:
+    """Remove what not every study has, so that no verdict of an earlier one stays beside this."""
+    page = root / "report.html"
+    if not page.is_file() or f"<title>{_TITLE}</title>" not in page.read_text(
+        encoding="utf-8", errors="replace"
+    ):
+        return  # files of such names are somebody else's
+    for name in ("human_level", "human_level_cases"):
+        (root / f"{name}.csv").unlink(missing_ok=True)
+    for path in (root / "figures").glob("*.png"):
+        if _OUR_FIGURE.fullmatch(path.stem):
+            path.unlink()
 
 
 def _verdict(page: Page, human: Sequence[HumanLevel], study: ObserverStudy) -> None:

@@ -105,6 +105,26 @@ def test_observers_alone_have_a_page_without_a_verdict(files, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
 
 
+def test_no_verdict_of_an_earlier_study_stays(files, written, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(written, folder)
+    (folder / "figures" / "bland_altman.png").touch()  # somebody else's
+    assert main(["observers", str(files["observers"]), "-o", str(folder), "--no-hu"]) == 0
+    fresh = tmp_path / "fresh"
+    assert main(["observers", str(files["observers"]), "-o", str(fresh), "--no-hu"]) == 0
+    names = [
+        {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+        for root in (folder, fresh)
+    ]
+    assert names[0] - names[1] == {"figures/bland_altman.png"}
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    for name in ("human_level.csv", "report.html"):
+        (foreign / name).write_text("of somebody else")
+    assert main(["observers", str(files["observers"]), "-o", str(foreign), "--no-hu"]) == 0
+    assert (foreign / "human_level.csv").read_text() == "of somebody else"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
