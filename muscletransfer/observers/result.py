@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from muscletransfer.agreement.quantile import quantile
 from muscletransfer.errors import DataError
 from muscletransfer.metrics.functional import check_option
 from muscletransfer.observers.band import Band
@@ -183,8 +184,8 @@ class ObserverStudy:
             against: ``"reference"``, ``"leave_one_out"`` or ``"pairwise"``.
 
         Returns:
-            One row an observer, with ``n_cases`` and ``n_failed`` (comparisons where one mask was
-            empty: their infinite distance is not in the mean).
+            One row an observer, with ``n_cases`` and ``n_failed`` (its own empty masks, as in a
+            band). No infinite distance is in a mean, whoever's mask was empty.
 
         Raises:
             DataError: No rows to make it of.
@@ -195,7 +196,7 @@ class ObserverStudy:
         rows = []
         for observer, own in table.groupby("observer"):
             row: dict[str, object] = {"observer": observer, "n_cases": own["case"].nunique()}
-            row["n_failed"] = int(np.isinf(own["dta_rms_mm"]).sum())
+            row["n_failed"] = self._failures(own)
             row |= {column: _mean(own[column]) for column in figures}
             rows.append(row)
         return pd.DataFrame(rows)
@@ -286,10 +287,4 @@ def _median(values: pd.Series) -> float:
 def _percentile(values: pd.Series, percent: float) -> float:
     """Percentile by linear interpolation that an infinite value does not turn into NaN."""
     ordered = np.sort(values.dropna().to_numpy(dtype=np.float64))
-    if ordered.size == 0:
-        return float("nan")
-    place = (ordered.size - 1) * percent / 100
-    below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
-    if np.isinf(above):
-        return float(below) if place == np.floor(place) else float(above)
-    return float(below + (place - np.floor(place)) * (above - below))
+    return quantile(ordered, percent / 100) if ordered.size else float("nan")

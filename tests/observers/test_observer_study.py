@@ -175,6 +175,8 @@ def test_an_empty_mask_is_one_failure_whatever_it_is_compared_with(against):
     assert (band.n_failed, band.model_n_failed) == (1, 1)
     assert ", 1 failed; model" in str(band)
     assert str(band).endswith(", 1 failed")
+    failed = study.summary(against).set_index("observer")["n_failed"]
+    assert failed[failed > 0].to_dict() == {"B": 1, "model": 1}
 
 
 def test_an_incomplete_design_uses_what_there_is():
