@@ -5,9 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from muscletransfer.study.report import sections
 from muscletransfer.study.report.choice import choose
+from muscletransfer.study.report.figures import Figures
 from muscletransfer.study.report.headline import saving_answer
 from muscletransfer.study.report.material import gather
+from muscletransfer.study.report.page import StudyPage
+from muscletransfer.study.report.styles import arm_styles
 from muscletransfer.study.report.writing import _tiles
 from muscletransfer.study.results import example_table
 from muscletransfer.study.statistics import analyse
@@ -53,6 +57,12 @@ def test_a_pilot_at_one_n_tells_better_from_worse_and_no_more():
         "than from scratch with the same number."
     )
     assert not any("holds 1" in words for words in answer.more)
+    for table, told in ((one, True), (example_table(start={"random": 0.5, "good": 0.54}), False)):
+        analysis = analyse(table, resamples=200)
+        page = StudyPage("A study", "")
+        styles = arm_styles(analysis.arms, analysis.labels, "random")
+        sections.saving(page, Figures(analysis, styles))
+        assert ("or a bound or the factor at one n" in page.render()) == told
 
 
 def test_a_model_is_chosen_among_those_that_enough_patients_tested():
