@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["RESULT_VERSION", "content_id", "content_key", "run_seed"]
 
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 """Raised when a change of the library changes the results of the same settings."""
 
 
