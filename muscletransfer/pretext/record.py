@@ -52,8 +52,9 @@ class PretextRecord(RecordsArguments, KnowsItsPast, ChoosesOptimizer):
         described = self._describe_data()
         self._preprocessing = None if described is None else described.get("preprocessing")
         # One of several tasks inside another has no training of its own.
-        if stage == "fit" and self.trainer.lightning_module is self:
-            self.begin_training(self.trainer, described or {}, self._record_of_now)
+        trainer = self._trainer
+        if stage == "fit" and trainer is not None and trainer.lightning_module is self:
+            self.begin_training(trainer, described or {}, self._record_of_now)
 
     def on_fit_start(self) -> None:
         """Check the parts and rehearse the transfer, before any time is spent on training."""

@@ -69,8 +69,8 @@ def test_the_final_model_learned_from_the_labelled_patient_and_says_so(quick: Pa
     assert record.data["held_out"] == "nobody"
     assert record.data["label_budget"] == {"patients": 1, "slices": 15}
     assert record.parent is not None
-    # two small volumes, a tenth of the slices, validate the jigsaw
-    assert (record.parent.task, record.parent.data["patients"]) == ("jigsaw", 3)
+    # one volume, less than a tenth of the slices, validates the jigsaw
+    assert (record.parent.task, record.parent.data["patients"]) == ("jigsaw", 4)
 
 
 @pytest.mark.slow
