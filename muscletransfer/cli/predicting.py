@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,12 @@ def run_predict(options: argparse.Namespace) -> int:
 
     from muscletransfer.prediction import predict_cases
 
-    with tqdm(desc="cases", unit="case", file=sys.stderr, leave=False) as bar:
+    with (
+        warnings.catch_warnings(),
+        tqdm(desc="cases", unit="case", file=sys.stderr, leave=False) as bar,
+    ):
+        # highdicom's, which has the name of the patient in it: a log is no place for that
+        warnings.filterwarnings("ignore", "The string .* intended person name")
         run = predict_cases(
             options.inputs,
             options.checkpoint,

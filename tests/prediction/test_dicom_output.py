@@ -1,4 +1,5 @@
 import importlib.util
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,21 @@ def filled(contour_sets, image):
         indices = [image.TransformPhysicalPointToContinuousIndex(p.tolist())[:2] for p in points]
         inside ^= Polygon(indices).contains_points(centres).reshape(rows, columns)
     return inside
+
+
+def test_no_name_of_a_patient_is_printed(checkpoint, tmp_path, capsys):
+    image = phantom(tmp_path / "a.dcm", 4)
+    data = pydicom.dcmread(image)
+    data.PatientName = "Somebody"  # without a caret
+    data.save_as(image)
+    command = ["predict", image, "--checkpoint", checkpoint, "-o", tmp_path / "out"]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert main([*map(str, command), "--format", "dicom-seg", "--no-overlays"]) == 0
+    told = capsys.readouterr()
+    assert "Somebody" not in told.out + told.err + "".join(str(one.message) for one in caught)
+    (found,) = (tmp_path / "out").rglob("*.dcm")
+    assert pydicom.dcmread(found).PatientName == "Somebody"
 
 
 def test_an_rtstruct_gives_the_mask_back(runs):

@@ -133,7 +133,7 @@ def _check_index(path: Path, index: object) -> None:
 
 
 def _check_hu(path: Path, array: Array, header: Header | None) -> None:
-    way_out = "If the values are HU all the same, pass assume_hu=True."
+    way_out = "If the values are HU all the same, read_ct(..., assume_hu=True) takes them."
     if header is not None and header.modality not in ("CT", ""):
         raise ImageReadError(
             f"{header.path}: its modality is {header.modality!r}; wanted CT. Read other modalities "
